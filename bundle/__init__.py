@@ -1,0 +1,1 @@
+"""The command line around the bundle: ``python -m bundle <command>``."""

@@ -1,0 +1,24 @@
+"""``python -m bundle <command>``."""
+
+from __future__ import annotations
+
+import sys
+
+import fire
+
+from bundle.data import vnc
+from bundle.phantom import phantom
+
+COMMANDS = {"data": {"vnc": vnc}, "phantom": phantom}
+
+
+def main() -> None:
+    """Run the command named on the command line; an error the user can mend ends as one line, not as a traceback."""
+    try:
+        fire.Fire(COMMANDS, name="python -m bundle")
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

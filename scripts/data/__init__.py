@@ -1,0 +1,21 @@
+"""Lists of sections, their files and the phantom tissue."""
+
+from .image_io import FORMATS, SectionInfo, read_info, read_section, split_suffix, write_atomically, write_section
+from .labels import binarize_label
+from .sections import check_sections, find_sections, load_sections, pending_sections, result_path
+
+__all__ = [
+    "FORMATS",
+    "SectionInfo",
+    "binarize_label",
+    "check_sections",
+    "find_sections",
+    "load_sections",
+    "pending_sections",
+    "read_info",
+    "read_section",
+    "result_path",
+    "split_suffix",
+    "write_atomically",
+    "write_section",
+]

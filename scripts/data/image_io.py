@@ -1,0 +1,252 @@
+"""Reading and writing of sections: one page of a picture file, stack or volume at a time."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import itk
+import nibabel as nib
+import numpy as np
+import tifffile
+
+__all__ = ["FORMATS", "SectionInfo", "read_info", "read_section", "split_suffix", "write_atomically", "write_section"]
+
+TIFF = (".tif", ".tiff")
+NIFTI = (".nii", ".nii.gz")
+FORMATS = (*TIFF, *NIFTI, ".nrrd", ".png")
+"""File name suffixes that are read and written."""
+
+
+@dataclass(frozen=True)
+class SectionInfo:
+    """What the header of a file says.
+
+    Attributes:
+        width: pixels along x.
+        height: pixels along y.
+        pages: number of sections in the file, 1 for a single picture.
+    """
+
+    width: int
+    height: int
+    pages: int
+
+
+def split_suffix(path: str | Path) -> tuple[str, str]:
+    """Split the name of a section file into stem and suffix.
+
+    Args:
+        path: path of a file; only its name matters.
+
+    Returns:
+        Stem and lower-case suffix, where ``.nii.gz`` is one suffix.
+
+    Raises:
+        ValueError: the suffix is none of ``FORMATS``.
+    """
+    name = Path(path).name
+    for suffix in sorted(FORMATS, key=len, reverse=True):
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)], suffix
+    raise ValueError(f"{path}: not a supported image format; supported are {', '.join(FORMATS)}")
+
+
+def read_info(path: str | Path) -> SectionInfo:
+    """Read size and number of sections from the header of a file, without its pixels.
+
+    Args:
+        path: PNG, TIFF, NIfTI or NRRD file.
+
+    Returns:
+        The size of a section and the number of sections.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the format is not supported or the header cannot be read.
+    """
+    _, suffix = split_suffix(path)
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        if suffix in TIFF:
+            with tifffile.TiffFile(path) as tiff:
+                series = tiff.series[0]
+                sizes = dict(zip(series.axes, series.shape, strict=True))
+                pages = int(np.prod([n for axis, n in sizes.items() if axis not in "XYS"]))
+                return SectionInfo(sizes["X"], sizes["Y"], pages)
+        if suffix in NIFTI:
+            shape = nib.load(path).shape
+            _require_planar(shape)
+        else:
+            io = itk.ImageIOFactory.CreateImageIO(str(path), itk.CommonEnums.IOFileMode_ReadMode)
+            if io is None:
+                raise ValueError("no reader recognises its content")
+            io.SetFileName(str(path))
+            io.ReadImageInformation()
+            shape = [io.GetDimensions(axis) for axis in range(io.GetNumberOfDimensions())]
+            _require_planar(shape)
+    except Exception as error:
+        raise ValueError(f"{path}: cannot be read: {_reason(error)}") from error
+    return SectionInfo(int(shape[0]), int(shape[1]), int(np.prod(shape[2:], dtype=int)))
+
+
+def read_section(path: str | Path, page: int | None = None) -> np.ndarray:
+    """Read one section as a grey image.
+
+    Args:
+        path: PNG, TIFF, NIfTI or NRRD file of 8 bit, 16 bit or floating-point pixels. RGB(A) pixels are accepted
+            where red, green and blue agree everywhere.
+        page: number of the section in a stack, from 0; may be None where the file holds one section.
+
+    Returns:
+        Array (width, height) in the pixel type of the file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is damaged or of an unsupported format, holds a stack and `page` is None, has no such page,
+            is a colour image, or has NaN or infinite pixels.
+    """
+    info = read_info(path)
+    if page is None and info.pages > 1:
+        raise ValueError(f"{path}: is a stack of {info.pages} sections where one section is expected")
+    page = 0 if page is None else page
+    if not 0 <= page < info.pages:
+        raise ValueError(f"{path}: has no page {page}, its {info.pages} page(s) count from 0")
+    _, suffix = split_suffix(path)
+    try:
+        if suffix in TIFF:
+            pixels = _read_tiff_page(path, page)
+        elif suffix in NIFTI:
+            volume = nib.load(path).dataobj
+            # the slicing reads no more of an uncompressed file than the page
+            pixels = np.asarray(volume if volume.ndim == 2 else volume[:, :, page])
+        else:
+            pixels = itk.array_from_image(itk.imread(str(path)))
+            if info.pages > 1:
+                pixels = pixels[page]
+            pixels = np.swapaxes(pixels.reshape(info.height, info.width, -1), 0, 1)
+    except Exception as error:
+        raise ValueError(f"{path}: cannot be read: {_reason(error)}") from error
+    pixels = _as_grey(path, pixels.reshape(info.width, info.height, -1))
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        raise ValueError(f"{path}: {np.count_nonzero(~np.isfinite(pixels))} pixels are NaN or infinite")
+    return pixels
+
+
+def write_section(path: str | Path, pixels: np.ndarray, like: str | Path | None = None) -> None:
+    """Write a section or a stack; the file appears under its name only when it is complete.
+
+    Args:
+        path: where to write; the suffix names the format.
+        pixels: array (width, height) or (width, height, pages).
+        like: file whose geometry (pixel size, position, orientation) is taken over if it has the same format.
+
+    Raises:
+        ValueError: the format is not supported.
+        OSError: the file cannot be written, for instance because the disk is full.
+    """
+    _, suffix = split_suffix(path)
+    same_format = like is not None and split_suffix(like)[1] == suffix
+    # pages, rows, columns: the order of libraries that think of pictures
+    rows_first = np.ascontiguousarray(pixels.T)
+
+    def write(target: Path) -> None:
+        if suffix in TIFF:
+            tifffile.imwrite(
+                target,
+                rows_first,
+                photometric="minisblack",
+                compression="zlib",
+                bigtiff=rows_first.nbytes >= 2**31,
+                metadata={"axes": "ZYX"[-rows_first.ndim :]},
+                **(_tiff_resolution(like) if same_format else {}),
+            )
+        elif suffix in NIFTI:
+            header = nib.load(like) if same_format else None
+            nib.save(nib.Nifti1Image(pixels, None if header is None else header.affine), target)
+        else:
+            image = itk.image_from_array(rows_first)
+            if same_format:
+                original = itk.imread(str(like))
+                if original.GetImageDimension() == image.GetImageDimension():
+                    image.SetSpacing(original.GetSpacing())
+                    image.SetOrigin(original.GetOrigin())
+                    image.SetDirection(original.GetDirection())
+            itk.imwrite(image, str(target), compression=True)
+
+    write_atomically(path, write)
+
+
+def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
+    """Let a file appear under its name only when it is complete; a failure leaves what was there.
+
+    Args:
+        path: the final name; missing folders are made.
+        write: writes the file to the path that it is given, which has the same suffix.
+
+    Raises:
+        OSError: the file cannot be written, for instance because the disk is full; the message names it.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # a folder beside the file: the same disk, so that the renaming is atomic, and the name keeps its suffix
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
+            partial = Path(folder) / path.name
+            write(partial)
+            with open(partial, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+    except (OSError, RuntimeError) as error:
+        # ITK reports a full disk as a RuntimeError
+        raise OSError(f"{path}: cannot be written: {_reason(error)}") from error
+
+
+def _read_tiff_page(path: str | Path, page: int) -> np.ndarray:
+    with tifffile.TiffFile(path) as tiff:
+        series = tiff.series[0]
+        page_shape = tiff.pages[0].shape
+        if series.dataoffset is not None:
+            # mapped, only the pages that are used are read; ImageJ keeps a large stack behind a single page
+            pixels = tiff.asarray(out="memmap").reshape(-1, *page_shape)[page]
+        else:
+            pixels = series.pages[page].asarray()
+        channels_first = tiff.pages[0].axes.startswith("S")
+    if channels_first:
+        pixels = np.moveaxis(pixels, 0, -1)
+    return np.swapaxes(pixels, 0, 1)
+
+
+def _tiff_resolution(path: str | Path) -> dict:
+    with tifffile.TiffFile(path) as tiff:
+        tags = tiff.pages[0].tags
+        if "XResolution" not in tags or "YResolution" not in tags:
+            return {}
+        unit = tags["ResolutionUnit"].value if "ResolutionUnit" in tags else None
+        return {"resolution": (tags["XResolution"].value, tags["YResolution"].value), "resolutionunit": unit}
+
+
+def _require_planar(shape: tuple | list) -> None:
+    if len(shape) not in (2, 3):
+        raise ValueError(f"has {len(shape)} dimensions, sections need 2 and stacks 3")
+
+
+def _as_grey(path: str | Path, pixels: np.ndarray) -> np.ndarray:
+    """Turn (width, height, channels) into (width, height) where that loses nothing."""
+    channels = pixels.shape[-1]
+    if channels not in (1, 2, 3, 4):
+        raise ValueError(f"{path}: has {channels} channels, expected a grey image")
+    colours = pixels[..., :3] if channels >= 3 else pixels[..., :1]
+    if not (colours == colours[..., :1]).all():
+        raise ValueError(f"{path}: is a colour image; a section is grey, so its colour channels have to agree")
+    return np.ascontiguousarray(colours[..., 0])
+
+
+def _reason(error: BaseException) -> str:
+    """Give the last line of an error's message that says something, or else its type."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

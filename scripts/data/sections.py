@@ -1,0 +1,211 @@
+"""Lists of sections: what is to be trained on, evaluated or segmented.
+
+A list is a JSON file in the style of the Medical Segmentation Decathlon. Its parts (``training``, ``validation``,
+``test``) hold items such as ``{"image": "raw/00.tif", "label": "labels/00.png", "region": [0, 0, 384, 1024]}``, with
+paths relative to the list. ``region`` (left, top, right, bottom in pixels, the last two exclusive) and ``page`` (the
+section of a stack, from 0) are optional.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import logging
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from .image_io import FORMATS, read_info, read_section, split_suffix
+from .labels import binarize_label
+
+__all__ = ["check_sections", "find_sections", "load_sections", "pending_sections", "result_path"]
+
+logger = logging.getLogger(__name__)
+
+
+def load_sections(datalist: str | Path, part: str) -> list[dict]:
+    """Read one part of a list of labelled sections and check every entry against the headers of its files.
+
+    Args:
+        datalist: JSON file as described at the top of this module.
+        part: which list of it, for instance ``"training"``.
+
+    Returns:
+        The items, with absolute paths.
+
+    Raises:
+        FileNotFoundError: the list, an image or a label does not exist.
+        ValueError: the list is not JSON, lacks the part, or an item is incomplete, its image and label differ in size,
+            or its region or page lies outside.
+    """
+    datalist = Path(datalist)
+    if not datalist.is_file():
+        raise FileNotFoundError(
+            f"{datalist}: no such list of sections; `python -m bundle phantom` makes the default one, "
+            "`--datalist` names another"
+        )
+    try:
+        content = json.loads(datalist.read_text())
+    except ValueError as error:
+        raise ValueError(f"{datalist}: is not JSON: {error}") from error
+    items = content.get(part) if isinstance(content, dict) else None
+    if not isinstance(items, list) or not items:
+        raise ValueError(f"{datalist}: its list '{part}' is missing or empty")
+    return [_checked_item(item, datalist.resolve().parent, f"{datalist}: {part}[{i}]") for i, item in enumerate(items)]
+
+
+def check_sections(sections: Sequence[dict]) -> None:
+    """Read every pixel of labelled sections once, so that a damaged one stops a training before it starts.
+
+    Warns of images and labels that are allowed but hardly meant: constant images, labels that are all background or
+    all mitochondrion.
+
+    Args:
+        sections: items of `load_sections`.
+
+    Raises:
+        ValueError: a file is damaged, has NaN or infinite pixels, colours, or label values other than 0/1 and 0/255.
+    """
+    for section in tqdm(sections, desc="checking sections", unit="section", leave=False):
+        page = section.get("page")
+        left, top, right, bottom = section.get("region", (None,) * 4)
+        image = read_section(section["image"], page)
+        if image.min() == image.max():
+            logger.warning("%s: is a constant image, all pixels are %s", section["image"], image.flat[0])
+        label = binarize_label(read_section(section["label"], page), section["label"])[left:right, top:bottom]
+        if label.min() == label.max():
+            kind = "mitochondrion" if label.flat[0] else "background"
+            logger.warning("%s: all labelled pixels are %s", section["label"], kind)
+
+
+def find_sections(source: str | Path | Sequence[str | Path]) -> list[dict]:
+    """List the sections to segment.
+
+    Args:
+        source: a folder (all files of a supported format in it), a glob pattern, one file, a list of sections (.json,
+            every image of all its parts, whole), or a sequence of files.
+
+    Returns:
+        One item ``{"image": path, "page": number, "pages": count}`` per section, in natural order of the files.
+
+    Raises:
+        FileNotFoundError: the folder or a file does not exist, or nothing matches.
+        ValueError: a file's header cannot be read or its format is not supported.
+    """
+    files = _image_files(source)
+    if not files:
+        raise FileNotFoundError(f"{source}: no sections found; supported formats are {', '.join(FORMATS)}")
+    sections = []
+    for file in files:
+        pages = read_info(file).pages
+        sections += [{"image": os.path.abspath(file), "page": page, "pages": pages} for page in range(pages)]
+    return sections
+
+
+def result_path(image: str | Path, output_dir: str | Path, postfix: str, suffix: str | None = None) -> Path:
+    """Name the result file of a section.
+
+    Args:
+        image: the section's own file.
+        output_dir: folder of the results.
+        postfix: what is appended to the name.
+        suffix: format of the result; None keeps that of the section.
+
+    Returns:
+        For instance ``output_dir/name_postfix.png``.
+    """
+    stem, own_suffix = split_suffix(image)
+    return Path(output_dir) / f"{stem}_{postfix}{suffix or own_suffix}"
+
+
+def pending_sections(sections: Sequence[dict], output_dir: str | Path, postfix: str, overwrite: bool) -> list[dict]:
+    """Leave out the sections whose result exists.
+
+    Args:
+        sections: items of `find_sections`.
+        output_dir: folder of the results.
+        postfix: what is appended to the name of a result.
+        overwrite: whether to do them again.
+
+    Returns:
+        The sections that remain to be done, perhaps none.
+
+    Raises:
+        ValueError: two sections would be written to the same result.
+        OSError: the output folder cannot be made or written.
+    """
+    Path(output_dir).mkdir(parents=True, exist_ok=True)
+    if not os.access(output_dir, os.W_OK):
+        raise PermissionError(f"{output_dir}: the output folder is not writable")
+    sources: dict[Path, str] = {}
+    for section in sections:
+        result = result_path(section["image"], output_dir, postfix)
+        if sources.setdefault(result, section["image"]) != section["image"]:
+            raise ValueError(f"{section['image']} and {sources[result]} would both be written to {result}")
+    pending = {image for result, image in sources.items() if overwrite or not result.exists()}
+    if len(pending) < len(sources):
+        done = len(sources) - len(pending)
+        logger.info("%d of %d files have a result in %s and are left as they are", done, len(sources), output_dir)
+    return [section for section in sections if section["image"] in pending]
+
+
+def _checked_item(item: dict, root: Path, where: str) -> dict:
+    if not isinstance(item, dict) or not {"image", "label"} <= item.keys():
+        raise ValueError(f"{where}: needs an 'image' and a 'label', got {item}")
+    unknown = item.keys() - {"image", "label", "region", "page"}
+    if unknown:
+        raise ValueError(f"{where}: has unknown keys {sorted(unknown)}; known are image, label, region and page")
+    checked = {**item, "image": str(root / item["image"]), "label": str(root / item["label"])}
+    image, label = read_info(checked["image"]), read_info(checked["label"])
+    if image != label:
+        raise ValueError(
+            f"{checked['image']} is {image.width}x{image.height} pixels with {image.pages} page(s), but its label "
+            f"{checked['label']} is {label.width}x{label.height} with {label.pages}"
+        )
+    if image.pages > 1 and not _is_index(item.get("page"), image.pages):
+        raise ValueError(f"{where}: {checked['image']} has {image.pages} pages, 'page' has to be one, from 0")
+    if "region" in item:
+        _check_region(item["region"], image.width, image.height, where)
+    return checked
+
+
+def _check_region(region: object, width: int, height: int, where: str) -> None:
+    if isinstance(region, list) and len(region) == 4 and all(isinstance(edge, int) for edge in region):
+        left, top, right, bottom = region
+        if 0 <= left < right <= width and 0 <= top < bottom <= height:
+            return
+    raise ValueError(
+        f"{where}: region {region} is no [left, top, right, bottom] within the section of {width}x{height} pixels"
+    )
+
+
+def _is_index(value: object, length: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < length
+
+
+def _image_files(source: str | Path | Sequence[str | Path]) -> list[str]:
+    if not isinstance(source, str | Path):
+        return [str(file) for file in source]
+    source = str(source)
+    if source.endswith(".json"):
+        content = json.loads(Path(source).read_text())
+        parts = [part for part in content.values() if isinstance(part, list)]
+        images = [item["image"] for part in parts for item in part if isinstance(item, dict) and "image" in item]
+        return [str(Path(source).parent / image) for image in dict.fromkeys(images)]
+    if os.path.isdir(source):
+        # hidden files are what a file system or a viewer leaves behind
+        files = [path for path in Path(source).iterdir() if path.is_file() and not path.name.startswith(".")]
+        return sorted((str(path) for path in files if path.name.lower().endswith(FORMATS)), key=_natural)
+    if glob.has_magic(source):
+        return sorted(glob.glob(source, recursive=True), key=_natural)
+    if not os.path.exists(source):
+        raise FileNotFoundError(f"{source}: no such file or folder")
+    return [source]
+
+
+def _natural(name: str) -> list[str | int]:
+    """Sort section 9 before section 10."""
+    return [int(run) if run.isdigit() else run.lower() for run in re.split(r"(\d+)", name)]

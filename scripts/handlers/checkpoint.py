@@ -1,0 +1,215 @@
+"""Keeping the best weights, resuming a training, ending it early."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+import torch
+from ignite.engine import Engine, Events
+from ignite.handlers import EarlyStopping
+from monai.engines import Evaluator
+from torch import nn
+
+from scripts.data import write_atomically
+
+__all__ = ["EarlyStop", "LoadWeights", "TrainingCheckpoint", "load_weights"]
+
+logger = logging.getLogger(__name__)
+
+
+def load_weights(network: nn.Module, path: str | Path) -> None:
+    """Load the weights of a network, from a checkpoint of a training or a bare state dict.
+
+    Args:
+        network: the network, changed in place.
+        path: file of ``torch.save``.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file holds no weights, or they do not fit the network; the message names the keys.
+    """
+    state = _read(path)
+    state = state.get("network", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise ValueError(f"{path}: holds no weights of a network")
+    expected = network.state_dict()
+    problems = {
+        "missing": sorted(expected.keys() - state.keys()),
+        "unexpected": sorted(state.keys() - expected.keys()),
+        "of another shape": [
+            f"{key} {tuple(state[key].shape)} instead of {tuple(expected[key].shape)}"
+            for key in expected.keys() & state.keys()
+            if state[key].shape != expected[key].shape
+        ],
+    }
+    found = "; ".join(f"{len(keys)} {kind}: {_few(keys)}" for kind, keys in problems.items() if keys)
+    if found:
+        raise ValueError(f"{path}: these weights do not fit {type(network).__name__}: {found}")
+    network.load_state_dict(state)
+    logger.info("Weights of %s", path)
+
+
+class LoadWeights:
+    """Load weights when an evaluation or inference starts.
+
+    Args:
+        network: the network.
+        path: file of `TrainingCheckpoint` or ``torch.save``.
+    """
+
+    def __init__(self, network: nn.Module, path: str | Path) -> None:
+        self.network = network
+        self.path = path
+
+    def attach(self, engine: Engine) -> None:
+        """Register the handler.
+
+        Args:
+            engine: the evaluator.
+        """
+        engine.add_event_handler(Events.STARTED, lambda: load_weights(_bare(self.network), self.path))
+
+
+class EarlyStop:
+    """End a training when validations stop to improve its key metric.
+
+    Args:
+        evaluator: the evaluator that the trainer runs.
+        patience: number of validations without improvement after which the training ends, at least 1.
+        interval: epochs between validations.
+    """
+
+    def __init__(self, evaluator: Evaluator, patience: int, interval: int = 1) -> None:
+        self.evaluator = evaluator
+        self.patience = patience
+        self.interval = interval
+
+    def attach(self, engine: Engine) -> None:
+        """Register the handler, after the one that runs the validation.
+
+        Args:
+            engine: the trainer.
+        """
+        # Ignite's class wants the trainer at once, which a config cannot give: the trainer refers to its handlers
+        self._stopping = EarlyStopping(
+            patience=self.patience,
+            score_function=lambda _: self.evaluator.state.metrics[self.evaluator.state.key_metric_name],
+            trainer=engine,
+        )
+        engine.add_event_handler(Events.EPOCH_COMPLETED(every=self.interval), self._stopping)
+
+    def state_dict(self) -> dict:
+        """Give the best score and the number of validations since."""
+        return dict(self._stopping.state_dict())
+
+    def load_state_dict(self, state: dict) -> None:
+        """Take over what `state_dict` gave."""
+        self._stopping.load_state_dict(state)
+
+
+class TrainingCheckpoint:
+    """Keep the best weights and all that a training needs to go on from its last epoch.
+
+    ``model.pt`` holds the weights with the best key metric of the evaluator, ``checkpoint.pt`` the whole state after
+    the last epoch. Both are complete or absent. MONAI's CheckpointSaver does neither: it writes in place, and after a
+    resumption it forgets the best metric, so that a worse network overwrites the best.
+
+    Args:
+        folder: where the two files lie.
+        network: the network.
+        objects: what else has a state, by name: optimizer, schedule, `EarlyStop`.
+        evaluator: the evaluator that the trainer runs.
+        resume: whether to go on from ``checkpoint.pt``. If False, the folder must hold no training.
+
+    Raises:
+        FileNotFoundError: nothing to resume.
+        FileExistsError: the folder holds a training that would be overwritten.
+    """
+
+    def __init__(
+        self, folder: str | Path, network: nn.Module, objects: dict[str, Any], evaluator: Evaluator, resume: bool
+    ) -> None:
+        self.best = Path(folder) / "model.pt"
+        self.last = Path(folder) / "checkpoint.pt"
+        self.network = network
+        self.objects = objects
+        self.evaluator = evaluator
+        self.resume = resume
+
+    def attach(self, engine: Engine) -> None:
+        """Register the handler, after those that validate, schedule and stop.
+
+        Args:
+            engine: the trainer.
+        """
+        engine.add_event_handler(Events.STARTED, self.load if self.resume else self.require_new)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
+
+    def require_new(self, engine: Engine) -> None:
+        """Refuse to overwrite another training."""
+        existing = [str(path) for path in (self.best, self.last) if path.exists()]
+        if existing:
+            raise FileExistsError(
+                f"{' and '.join(existing)}: a training lies here; `--resume True` goes on with it, `--ckpt_dir` "
+                "names another folder"
+            )
+
+    def load(self, engine: Engine) -> None:
+        """Go on from the last epoch."""
+        if not self.last.is_file():
+            raise FileNotFoundError(f"{self.last}: no training to resume")
+        state = _read(self.last)
+        load_weights(_bare(self.network), self.last)
+        for name, part in self.objects.items():
+            part.load_state_dict(state[name])
+        if engine.scaler is not None and state["scaler"] is not None:
+            engine.scaler.load_state_dict(state["scaler"])
+        if state["epoch"] >= engine.state.max_epochs:
+            raise ValueError(f"{self.last}: has all its {state['epoch']} epochs; `--epochs` asks for more")
+        engine.state.epoch, engine.state.iteration = state["epoch"], state["iteration"]
+        self.evaluator.state.best_metric = state["best_metric"]
+        self.evaluator.state.best_metric_epoch = state["best_metric_epoch"]
+        logger.info("Resumed after epoch %d from %s", state["epoch"], self.last)
+
+    def save(self, engine: Engine) -> None:
+        """Write the state after an epoch, and the weights if they are the best so far."""
+        if idist.get_rank() > 0:
+            return
+        network = _bare(self.network).state_dict()
+        best = self.evaluator.state
+        state = {
+            "network": network,
+            **{name: part.state_dict() for name, part in self.objects.items()},
+            "scaler": None if engine.scaler is None else engine.scaler.state_dict(),
+            "epoch": engine.state.epoch,
+            "iteration": engine.state.iteration,
+            "best_metric": float(best.best_metric),
+            "best_metric_epoch": best.best_metric_epoch,
+        }
+        if best.best_metric_epoch == engine.state.epoch:
+            write_atomically(self.best, lambda path: torch.save(network, path))
+        write_atomically(self.last, lambda path: torch.save(state, path))
+
+
+def _bare(network: nn.Module) -> nn.Module:
+    """Unwrap a network from DistributedDataParallel and torch.compile, which change its keys."""
+    network = getattr(network, "module", network)
+    return getattr(network, "_orig_mod", network)
+
+
+def _read(path: str | Path) -> Any:
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f"{path}: no such file of weights; `run training` makes them, `--checkpoint` names others"
+        )
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ValueError(f"{path}: is no checkpoint that torch can read: {error}") from error
+
+
+def _few(keys: list[str], most: int = 5) -> str:
+    return ", ".join(keys[:most]) + (f" and {len(keys) - most} more" if len(keys) > most else "")

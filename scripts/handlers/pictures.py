@@ -1,0 +1,114 @@
+"""Pictures of results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import ignite.distributed as idist
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from PIL import Image
+from torch.utils.tensorboard import SummaryWriter
+
+from scripts.data import write_atomically
+
+__all__ = ["COLOURS", "SectionPanels", "overlay", "save_picture"]
+
+COLOURS = {"true": (0, 158, 115), "missed": (0, 114, 178), "false": (213, 94, 0)}
+"""Green, blue and vermilion of Okabe and Ito, which colour-blind people tell apart."""
+
+
+def overlay(image: np.ndarray, label: np.ndarray, prediction: np.ndarray, opacity: float = 0.5) -> np.ndarray:
+    """Lay found, missed and falsely found pixels over a section.
+
+    Args:
+        image: grey levels in [0, 1], (width, height).
+        label: bool, (width, height).
+        prediction: bool, (width, height).
+        opacity: of the colours, from 0 to 1.
+
+    Returns:
+        uint8 picture (width, height, 3): true in green, missed in blue, false in vermilion.
+    """
+    # 8 bit from the start: a whole section in floating-point colours takes gigabytes
+    grey = (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
+    picture = np.repeat(grey[..., None], 3, axis=-1)
+    for kind, where in (("true", label & prediction), ("missed", label & ~prediction), ("false", prediction & ~label)):
+        picture[where] = (1 - opacity) * picture[where] + opacity * np.array(COLOURS[kind])
+    return picture
+
+
+def save_picture(picture: np.ndarray, path: str | Path) -> None:
+    """Write a picture as PNG, complete or not at all.
+
+    Args:
+        picture: uint8, (width, height, 3) or (width, height).
+        path: file to write.
+    """
+    write_atomically(path, lambda target: Image.fromarray(np.swapaxes(picture, 0, 1)).save(target))
+
+
+class SectionPanels:
+    """Show sections of a validation side by side: section, truth, score, result without and with the CRF.
+
+    The panels go to TensorBoard, and the last ones to ``panel_<number>.png`` beside its log.
+
+    Args:
+        log_dir: folder of the TensorBoard log.
+        crf: transform that writes the refined ``score`` of an item to ``score_crf``; None leaves that column out.
+        count: how many sections are shown, the first ones of the data.
+        interval: show every how many validations.
+    """
+
+    def __init__(self, log_dir: str | Path, crf: Callable | None = None, count: int = 2, interval: int = 1) -> None:
+        self.log_dir = Path(log_dir)
+        self.crf = crf
+        self.count = count
+        self.interval = interval
+        self._runs = 0
+
+    def attach(self, engine: Engine) -> None:
+        """Register the handler.
+
+        Args:
+            engine: evaluator whose output items have image, label (one-hot) and score.
+        """
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+        engine.add_event_handler(Events.STARTED, self._start)
+
+    def _start(self, engine: Engine) -> None:
+        self._shown = 0
+        self._due = self._runs % self.interval == 0
+        self._runs += 1
+
+    def __call__(self, engine: Engine) -> None:
+        """Draw the panels of a batch."""
+        if not self._due or idist.get_rank() > 0 or self._shown >= self.count:
+            return
+        for item in engine.state.output[: self.count - self._shown]:
+            panel = self._panel(item)
+            with SummaryWriter(str(self.log_dir)) as writer:
+                writer.add_image(f"section_{self._shown}", panel, engine.state.epoch, dataformats="WHC")
+            save_picture(panel, self.log_dir / f"panel_{self._shown}.png")
+            self._shown += 1
+
+    def _panel(self, item: dict) -> np.ndarray:
+        image = _array(item["image"])[0]
+        label = _array(item["label"])[1] > 0
+        score = _array(item["score"])[1]
+        results = [score > 0.5]
+        if self.crf is not None:
+            results.append(_array(self.crf({"image": item["image"], "score": item["score"]})["score_crf"])[1] > 0.5)
+        nothing = np.zeros_like(label)
+        columns = [overlay(image, nothing, nothing), overlay(image, label, label), overlay(score, nothing, nothing)]
+        columns += [overlay(image, label, result) for result in results]
+        # a panel is looked at, not measured: 512 pixels a side keep the log small
+        step = max(1, -(-max(label.shape) // 512))
+        gap = np.full((4, columns[0][::step, ::step].shape[1], 3), 255, np.uint8)
+        return np.concatenate([part for column in columns for part in (column[::step, ::step], gap)][:-1])
+
+
+def _array(values: torch.Tensor) -> np.ndarray:
+    return values.detach().float().cpu().numpy()

@@ -1,0 +1,125 @@
+"""The report of an evaluation."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+import numpy as np
+from ignite.engine import Engine, Events
+from monai.utils import ImageMetaKey
+
+from scripts.data import split_suffix, write_atomically
+
+from .pictures import overlay, save_picture
+
+__all__ = ["JaccardReport", "jaccard"]
+
+logger = logging.getLogger(__name__)
+
+
+def jaccard(true: int, missed: int, false: int) -> float:
+    """Jaccard index of the mitochondria (the paper's Equation 4).
+
+    Args:
+        true: pixels of mitochondria that were found.
+        missed: pixels of mitochondria that were not found.
+        false: pixels of background that were taken for mitochondria.
+
+    Returns:
+        From 0 to 1; NaN where there is neither a mitochondrion nor anything found.
+    """
+    union = true + missed + false
+    return true / union if union else float("nan")
+
+
+class JaccardReport:
+    """Write the Jaccard index of an evaluation as JSON and CSV, and each section as an overlay picture.
+
+    Two figures are given for each result: over all pixels of all sections together, as the field reports it, and the
+    mean over sections. ``jaccard.json`` holds the figures, ``jaccard.csv`` a row per section, ``overlays/`` the
+    pictures (see `overlay` for their colours), drawn of the last result.
+
+    Args:
+        output_dir: where to write.
+        results: name of each result and the key of its probabilities (2, width, height) in the engine's output, for
+            instance ``{"without_crf": "score", "with_crf": "score_crf"}``.
+        threshold: probability above which a pixel is a mitochondrion.
+        note: further entries for the JSON, such as the weights.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path,
+        results: dict[str, str],
+        threshold: float = 0.5,
+        note: dict[str, Any] | None = None,
+    ) -> None:
+        self.output_dir = Path(output_dir)
+        self.results = results
+        self.threshold = threshold
+        self.note = note or {}
+
+    def attach(self, engine: Engine) -> None:
+        """Register the handler.
+
+        Args:
+            engine: evaluator whose output items have image, label (one-hot) and the results.
+        """
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+        engine.add_event_handler(Events.COMPLETED, self.write)
+
+    def _start(self, engine: Engine) -> None:
+        self._rows: list[dict] = []
+
+    def __call__(self, engine: Engine) -> None:
+        """Count the pixels of a batch and draw its sections."""
+        for item, source in zip(engine.state.output, engine.state.batch, strict=True):
+            meta = source["image"].meta
+            stem, _ = split_suffix(meta[ImageMetaKey.FILENAME_OR_OBJ])
+            row = {"section": stem, "page": int(meta.get("page", 0))}
+            label = item["label"][1].cpu().numpy() > 0
+            for name, key in self.results.items():
+                found = item[key][1].cpu().numpy() > self.threshold
+                row[f"{name}_true"] = int(np.count_nonzero(found & label))
+                row[f"{name}_missed"] = int(np.count_nonzero(label & ~found))
+                row[f"{name}_false"] = int(np.count_nonzero(found & ~label))
+                row[f"{name}_jaccard"] = jaccard(*(row[f"{name}_{kind}"] for kind in ("true", "missed", "false")))
+            image = item["image"][0].cpu().numpy()
+            number = len(self._rows) * idist.get_world_size() + idist.get_rank()
+            save_picture(overlay(image, label, found), self.output_dir / "overlays" / f"{number:04d}_{stem}.png")
+            self._rows.append(row)
+
+    def write(self, engine: Engine) -> None:
+        """Write the figures of all sections, gathered from all processes."""
+        gathered = idist.all_gather(self._rows) if idist.get_world_size() > 1 else [self._rows]
+        rows = [row for part in gathered for row in part]
+        if idist.get_rank() > 0:
+            return
+        summary: dict[str, Any] = {**self.note, "sections": len(rows), "threshold": self.threshold}
+        for name in self.results:
+            pooled = jaccard(*(sum(row[f"{name}_{kind}"] for row in rows) for kind in ("true", "missed", "false")))
+            each = [row[f"{name}_jaccard"] for row in rows if not np.isnan(row[f"{name}_jaccard"])]
+            summary[name] = {"jaccard": pooled, "mean_over_sections": float(np.mean(each)) if each else float("nan")}
+            logger.info(
+                "Jaccard %s: %.4f over all pixels of %d sections, %.4f on average",
+                name.replace("_", " "),
+                pooled,
+                len(rows),
+                summary[name]["mean_over_sections"],
+            )
+        write_atomically(self.output_dir / "jaccard.json", lambda path: path.write_text(json.dumps(summary, indent=2)))
+        write_atomically(self.output_dir / "jaccard.csv", lambda path: _write_csv(path, rows))
+        logger.info("Figures and overlay pictures: %s", self.output_dir)
+
+
+def _write_csv(path: Path, rows: list[dict]) -> None:
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)

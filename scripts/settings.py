@@ -1,0 +1,90 @@
+"""Checking of what a user sets in a config."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+__all__ = ["check_settings", "compare_settings"]
+
+
+def check_settings(bundle_root: str | Path) -> None:
+    """Refuse settings that no config of the bundle knows, or whose type differs from theirs.
+
+    MONAI takes any override: ``--lerning_rate 0.1`` adds a key that nothing reads, and the training runs for hours
+    with the default. To be called as an expression in ``initialize``.
+
+    Args:
+        bundle_root: folder that holds ``configs``.
+
+    Raises:
+        ValueError: a key is not known; the message names the closest one.
+        TypeError: a value has another type than the configs give it.
+    """
+    defaults: dict[str, list] = {}
+    for file in sorted((Path(bundle_root) / "configs").glob("*.json")):
+        if file.name != "metadata.json":
+            for key, value in json.loads(file.read_text()).items():
+                defaults.setdefault(key, []).append(value)
+    compare_settings(_running_config(), defaults)
+
+
+def compare_settings(config: dict[str, Any], defaults: dict[str, list]) -> None:
+    """Compare the top-level entries of a config with those that are known.
+
+    Entries that begin with an underscore are the user's own and not compared.
+
+    Args:
+        config: raw config, expressions not evaluated.
+        defaults: known keys and the values that the configs of the bundle give them.
+
+    Raises:
+        ValueError: a key is not known; the message names the closest one.
+        TypeError: a value has another type than all of its defaults. An integer is a floating-point number too; an
+            expression or a reference can be anything, and so can what is null by default.
+    """
+    for key, value in config.items():
+        if key.startswith("_"):
+            continue
+        if key not in defaults:
+            close = difflib.get_close_matches(key, defaults, n=1)
+            hint = f"; did you mean '{close[0]}'?" if close else ""
+            raise ValueError(f"unknown setting '{key}' = {value!r}{hint}")
+        if not any(_compatible(value, default) for default in defaults[key]):
+            expected = " or ".join(sorted({type(default).__name__ for default in defaults[key]}))
+            raise TypeError(
+                f"setting '{key}' = {value!r} is of type {type(value).__name__}, expected {expected}, "
+                f"such as {defaults[key][0]!r}"
+            )
+
+
+def _compatible(value: Any, default: Any) -> bool:
+    if default is None or _is_expression(value) or _is_expression(default):
+        return True
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return True
+    if isinstance(default, list) and isinstance(value, list) and default and not isinstance(default[0], dict):
+        return all(any(_compatible(v, d) for d in default) for v in value)
+    return type(value) is type(default)
+
+
+def _is_expression(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(("$", "@", "%"))
+
+
+def _running_config() -> dict[str, Any]:
+    """Find the config from inside one of its expressions.
+
+    MONAI gives an expression no access to the config as a whole; the parser that evaluates it is on the call stack.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        if isinstance(frame.f_locals.get("self"), ConfigParser):
+            return frame.f_locals["self"].get()
+        frame = frame.f_back
+    raise RuntimeError("check_settings is to be called as an expression of a MONAI config")

@@ -1,0 +1,8 @@
+"""Dictionary transforms that MONAI lacks."""
+
+from .crf import DenseCRFd
+from .crop import CropRegiond, RandGridCropd
+from .load import BinarizeLabeld, LoadSectiond
+from .save import SaveSectiond
+
+__all__ = ["BinarizeLabeld", "CropRegiond", "DenseCRFd", "LoadSectiond", "RandGridCropd", "SaveSectiond"]

@@ -1,0 +1,75 @@
+"""Loading of sections and of their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
+from monai.utils import ImageMetaKey
+
+from scripts.data import binarize_label, read_section
+
+__all__ = ["BinarizeLabeld", "LoadSectiond"]
+
+
+class LoadSectiond(MapTransform):
+    """Load sections of any supported format, grey and with the channel first.
+
+    It takes the place of ``LoadImaged`` and ``EnsureChannelFirstd``, because no single reader of MONAI takes one page
+    of a stack, notices a truncated NIfTI file, and turns away colours and NaN. The meta data are those that MONAI's
+    own transforms and writers use.
+
+    Args:
+        keys: items that hold a path; each becomes a float32 tensor (1, width, height) in the grey levels of the file.
+        page_key: item that holds the number of the section in its stack, if there is one.
+        allow_missing_keys: whether a key may be missing.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: see `scripts.data.read_section`.
+    """
+
+    def __init__(self, keys: KeysCollection, page_key: str = "page", allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.page_key = page_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Load the items of one section."""
+        d = dict(data)
+        for key in self.key_iterator(d):
+            pixels = torch.from_numpy(read_section(d[key], d.get(self.page_key)).astype(np.float32)[None])
+            meta = {
+                ImageMetaKey.FILENAME_OR_OBJ: str(d[key]),
+                ImageMetaKey.SPATIAL_SHAPE: np.asarray(pixels.shape[1:]),
+                "original_channel_dim": float("nan"),
+                "page": d.get(self.page_key) or 0,
+            }
+            d[key] = MetaTensor(pixels, affine=torch.eye(3, dtype=torch.float64), meta=meta)
+            d[key].meta["original_affine"] = d[key].affine.clone()
+        return d
+
+
+class BinarizeLabeld(MapTransform):
+    """Turn labels of 0/1 or 0/255 into 0 = background, 1 = mitochondrion.
+
+    Args:
+        keys: labels, tensors of any shape.
+        allow_missing_keys: whether a key may be missing.
+
+    Raises:
+        ValueError: see `scripts.data.binarize_label`.
+    """
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Binarise the labels of one section."""
+        d = dict(data)
+        for key in self.key_iterator(d):
+            name = d[key].meta.get(ImageMetaKey.FILENAME_OR_OBJ, key) if isinstance(d[key], MetaTensor) else key
+            binary = torch.from_numpy(binarize_label(np.asarray(d[key]), name))
+            d[key] = MetaTensor(binary, meta=d[key].meta) if isinstance(d[key], MetaTensor) else binary
+        return d

@@ -1,0 +1,80 @@
+"""Writing of results."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.config import KeysCollection
+from monai.transforms import MapTransform, SaveImaged
+from monai.utils import ImageMetaKey
+
+from scripts.data import read_info, result_path, write_section
+
+__all__ = ["SaveSectiond"]
+
+
+class SaveSectiond(SaveImaged):
+    """Write a result in the format, size and orientation of its section, complete or not at all.
+
+    The sections of a stack are gathered and written as one stack when the last of them has come. Being a
+    ``SaveImaged``, it is left out by servers that write results themselves.
+
+    Args:
+        keys: results (1, width, height).
+        output_dir: folder of the results.
+        output_postfix: appended to the name of the section's file.
+        output_dtype: pixel type, for instance ``"uint8"``.
+        scale: factor applied before the conversion, for instance 255 to make a mask of 0/1 viewable.
+        image_key: the section itself; its meta data name the file.
+        allow_missing_keys: whether a key may be missing.
+
+    Raises:
+        OSError: the result cannot be written.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        output_dir: str | Path,
+        output_postfix: str,
+        output_dtype: str = "uint8",
+        scale: float = 1,
+        image_key: str = "image",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        # SaveImaged would build MONAI's own writer, which neither writes whole stacks nor keeps what was there
+        MapTransform.__init__(self, keys, allow_missing_keys)
+        self.output_dir = Path(output_dir)
+        self.output_postfix = output_postfix
+        self.output_dtype = np.dtype(output_dtype)
+        self.scale = scale
+        self.image_key = image_key
+        self._stacks: dict[str, dict[int, np.ndarray]] = {}
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Write the results of one section."""
+        d = dict(data)
+        meta = d[self.image_key].meta
+        image, page = meta[ImageMetaKey.FILENAME_OR_OBJ], int(meta.get("page", 0))
+        for key in self.key_iterator(d):
+            pixels = d[key].detach().cpu().numpy()[0] * self.scale
+            if self.output_dtype.kind in "iu":
+                pixels = pixels.round()
+            self._write(image, page, pixels.astype(self.output_dtype))
+        return d
+
+    def _write(self, image: str, page: int, pixels: np.ndarray) -> None:
+        pages = read_info(image).pages
+        if pages > 1:
+            stack = self._stacks.setdefault(image, {})
+            stack[page] = pixels
+            if len(stack) < pages:
+                return
+            pixels = np.stack([stack[i] for i in range(pages)], axis=-1)
+            del self._stacks[image]
+        # a probability does not fit the 8 or 16 bit of a PNG
+        suffix = ".tif" if self.output_dtype.kind == "f" and image.lower().endswith(".png") else None
+        write_section(result_path(image, self.output_dir, self.output_postfix, suffix), pixels, like=image)

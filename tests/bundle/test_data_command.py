@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from monai.data import load_decathlon_datalist
+
+from bundle import data
+from bundle.__main__ import main
+from bundle.data import VNC, PublicSet, fetch, vnc
+
+FILES = {"raw/00.tif": b"section 0", "raw/01.tif": b"section 1", "masks/00.png": b"mask 0", "masks/01.png": b"mask 1"}
+COMMIT = "0123456789abcdef"
+
+
+class Home(ThreadingHTTPServer):
+    """Serves a folder on this machine in place of the home of a set, and notes what was asked of it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.requested: list[str] = []
+        self.cuts_off = False
+        super().__init__(("127.0.0.1", 0), partial(_Handler, directory=str(root)))
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    def send_header(self, keyword: str, value: str) -> None:
+        if keyword == "Content-Length" and self.server.cuts_off:
+            value = str(int(value) + 1)
+        super().send_header(keyword, value)
+
+    def log_message(self, *_: object) -> None:
+        self.server.requested.append(self.path.removeprefix("/"))
+
+
+def write_files(root: Path) -> Path:
+    for name, content in FILES.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    return root
+
+
+def read_files(root: Path) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def make_set(url: str) -> PublicSet:
+    items = [{"image": f"raw/0{i}.tif", "label": f"masks/0{i}.png", "region": [0, 0, 8, 8]} for i in range(2)]
+    return PublicSet(
+        repository="https://example.org/set.git",
+        commit=COMMIT,
+        url=url,
+        sha256={name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()},
+        datalist={"name": "small", "licence": "L", "reference": "R", "training": items, "validation": [], "test": []},
+    )
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with Home(write_files(tmp_path / "home")) as server:
+        thread = Thread(target=partial(server.serve_forever, poll_interval=0.01))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def public_set(home: Home) -> PublicSet:
+    return make_set(f"http://127.0.0.1:{home.server_port}")
+
+
+@pytest.fixture
+def unreachable() -> PublicSet:
+    """A set whose home answers nobody: its port is bound and closed again."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        port = server.server_port
+    return make_set(f"http://127.0.0.1:{port}")
+
+
+def test_fetch_gives_the_published_files_and_a_list_that_monai_reads(tmp_path: Path, public_set: PublicSet) -> None:
+    output = tmp_path / "new" / "output"
+    datalist = fetch(public_set, output)
+    written = read_files(output)
+    assert json.loads(written.pop("datalist.json")) == public_set.datalist
+    assert written == FILES
+    items = load_decathlon_datalist(datalist, data_list_key="training")
+    assert [Path(item["image"]).read_bytes() for item in items] == [b"section 0", b"section 1"]
+    assert [Path(item["label"]).read_bytes() for item in items] == [b"mask 0", b"mask 1"]
+    assert items[0]["region"] == [0, 0, 8, 8]
+
+
+def test_fetch_again_asks_only_for_what_is_missing_or_wrong(
+    tmp_path: Path, home: Home, public_set: PublicSet, caplog: pytest.LogCaptureFixture
+) -> None:
+    fetch(public_set, tmp_path / "output")
+    (tmp_path / "output/raw/01.tif").unlink()
+    (tmp_path / "output/masks/00.png").write_bytes(b"half a m")
+    (tmp_path / "output/raw/notes.txt").write_bytes(b"of the user")
+    home.requested.clear()
+    fetch(public_set, tmp_path / "output")
+    assert home.requested == ["raw/01.tif", "masks/00.png"]
+    written = read_files(tmp_path / "output")
+    assert {name: written[name] for name in FILES} == FILES
+    assert written["raw/notes.txt"] == b"of the user"
+    assert [record.args[0].name for record in caplog.records] == ["00.png"]
+
+
+def test_an_interrupted_fetch_leaves_whole_files_only_and_resumes(
+    tmp_path: Path, home: Home, public_set: PublicSet
+) -> None:
+    content = (home.root / "masks/00.png").read_bytes()
+    (home.root / "masks/00.png").unlink()
+    with pytest.raises(ConnectionError, match=r"masks/00\.png.*404"):
+        fetch(public_set, tmp_path / "output")
+    assert read_files(tmp_path / "output") == {name: FILES[name] for name in ("raw/00.tif", "raw/01.tif")}
+    (home.root / "masks/00.png").write_bytes(content)
+    home.requested.clear()
+    fetch(public_set, tmp_path / "output")
+    assert home.requested == ["masks/00.png", "masks/01.png"]
+
+
+def test_a_connection_cut_off_is_an_error_of_the_connection(tmp_path: Path, home: Home, public_set: PublicSet) -> None:
+    home.cuts_off = True
+    with pytest.raises(ConnectionError, match=r"raw/00\.tif.*1 more expected"):
+        fetch(public_set, tmp_path / "output")
+    assert not (tmp_path / "output").exists()
+
+
+def test_a_file_cut_off_while_written_does_not_get_its_final_name(
+    tmp_path: Path, public_set: PublicSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill_the_disk(path: Path, data: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(data[:3])
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as context:
+        context.setattr(Path, "write_bytes", fill_the_disk)
+        with pytest.raises(OSError, match="No space left"):
+            fetch(public_set, tmp_path / "output")
+    assert not (tmp_path / "output/raw/00.tif").exists()
+    fetch(public_set, tmp_path / "output")
+    assert set(read_files(tmp_path / "output")) == {*FILES, "datalist.json"}
+
+
+def test_fetch_refuses_what_is_not_the_published_file(tmp_path: Path, home: Home, public_set: PublicSet) -> None:
+    (home.root / "raw/00.tif").write_bytes(b"<html>log in to this network</html>")
+    with pytest.raises(ValueError, match=rf"{public_set.url}/raw/00\.tif is not the published file"):
+        fetch(public_set, tmp_path / "output")
+    assert not (tmp_path / "output").exists()
+
+
+def test_without_a_network_the_error_names_the_address_and_the_ways_out(tmp_path: Path, unreachable: PublicSet) -> None:
+    with pytest.raises(ConnectionError) as raised:
+        fetch(unreachable, tmp_path / "output")
+    message = str(raised.value)
+    for part in (f"{unreachable.url}/raw/00.tif", f"git clone {unreachable.repository}", COMMIT, "--source"):
+        assert part in message
+    assert "\n" not in message
+
+
+def test_source_needs_no_network(tmp_path: Path, unreachable: PublicSet) -> None:
+    source = write_files(tmp_path / "source")
+    fetch(unreachable, tmp_path / "output", source)
+    written = read_files(tmp_path / "output")
+    del written["datalist.json"]
+    assert written == FILES == read_files(source)
+
+
+def test_source_may_be_the_output(tmp_path: Path, unreachable: PublicSet) -> None:
+    folder = write_files(tmp_path / "clone")
+    fetch(unreachable, folder, folder)
+    assert set(read_files(folder)) == {*FILES, "datalist.json"}
+
+
+def damage(path: Path) -> None:
+    path.write_bytes(b"other")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "message"),
+    [(damage, ValueError, "not the published file"), (Path.unlink, FileNotFoundError, "missing")],
+)
+def test_source_error_names_the_file(
+    tmp_path: Path, unreachable: PublicSet, spoil: Callable[[Path], None], error: type[Exception], message: str
+) -> None:
+    source = write_files(tmp_path / "source")
+    spoil(source / "masks/01.png")
+    with pytest.raises(error, match=rf"source.masks.01\.png.*{message}"):
+        fetch(unreachable, tmp_path / "output", source)
+    assert not (tmp_path / "output/datalist.json").exists()
+
+
+def test_another_datalist_is_not_overwritten(tmp_path: Path, home: Home, public_set: PublicSet) -> None:
+    output = tmp_path / "output"
+    output.mkdir()
+    (output / "datalist.json").write_text('{"name": "of the user"}')
+    with pytest.raises(FileExistsError, match=r"datalist\.json"):
+        fetch(public_set, output)
+    assert read_files(output) == {"datalist.json": b'{"name": "of the user"}'}
+    assert not home.requested
+
+
+def test_vnc_lists_every_section_in_disjoint_regions() -> None:
+    columns = {"training": (0, 384), "validation": (384, 512), "test": (544, 1024)}
+    for part, (left, right) in columns.items():
+        items = VNC.datalist[part]
+        assert [item["region"] for item in items] == [[left, 0, right, 1024]] * 20
+        assert {item[key] for item in items for key in ("image", "label")} == set(VNC.sha256)
+        assert all(Path(item["image"]).stem == Path(item["label"]).stem for item in items)
+    assert len(VNC.sha256) == len(set(VNC.sha256.values())) == 40
+
+
+def test_vnc_says_what_it_wrote_and_the_licence(
+    tmp_path: Path, unreachable: PublicSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "VNC", replace(VNC, url=unreachable.url, sha256=unreachable.sha256))
+    said = vnc(output=str(tmp_path / "output"), source=str(write_files(tmp_path / "source")))
+    assert str(tmp_path / "output" / "datalist.json") in said
+    assert "20 training, 20 validation, 20 test" in said
+    assert "CC BY-NC-SA 3.0: non-commercial" in said
+    assert "10.6084/m9.figshare.856713" in said
+
+
+@pytest.mark.parametrize("arguments", [{"output": True}, {"output": ""}, {"output": "x", "source": 5}])
+def test_vnc_takes_paths_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: dict) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="must be the path of a folder, got"):
+        vnc(**arguments)
+
+
+def test_the_command_line_ends_an_error_as_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "sys.argv", ["bundle", "data", "vnc", f"--output={tmp_path / 'out'}", f"--source={tmp_path / 'nowhere'}"]
+    )
+    with pytest.raises(SystemExit, match=r"error: .*nowhere.stack1.raw.00\.tif is missing"):
+        main()
