@@ -15,7 +15,7 @@ COMMANDS = {"data": {"vnc": vnc}, "phantom": phantom}
 def main() -> None:
     """Run the command named on the command line; an error the user can mend ends as one line, not as a traceback."""
     try:
-        fire.Fire(COMMANDS, name="python -m bundle")
+        fire.Fire(COMMANDS, name="bundle")
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
 

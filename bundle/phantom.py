@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ from PIL import Image
 from skimage.segmentation import find_boundaries
 from tqdm import tqdm
 
-from scripts.data.phantom import PhantomTissue, acquire
+from scripts.data.phantom import Deformation, PhantomTissue, acquire
 
 __all__ = ["phantom"]
 
 SPLITS = ("training", "validation", "test")
+PIXEL_SIZE = 5.0
+THICKNESS = 50.0
+VERSION = 1  # of what a seed means: raised when the tissue changes, so that older data sets are not taken for new ones
 
 
 def phantom(
@@ -26,6 +30,8 @@ def phantom(
     seed: int = 0,
     size: int = 512,
     sections: tuple[int, int, int] = (12, 4, 4),
+    misalign: bool = False,
+    folds: bool = False,
     overwrite: bool = False,
 ) -> str:
     """Make a data set of synthetic serial sections with known mitochondria.
@@ -35,11 +41,19 @@ def phantom(
     ``images/*.png`` and ``labels/*.png`` (8 bit; 255 is mitochondrion), ``datalist.json`` (the list of sections by
     split) and ``preview.png`` (some sections with the truth outlined). The same arguments always give the same files.
 
+    With --misalign or --folds, images and labels are deformed as sections are on their way to the microscope, all but
+    the first of each split; beside them ``aligned/images`` and ``aligned/labels`` hold the sections as they truly lie,
+    and ``deformation/*.npz`` how each was moved: ``displacement``, float32 (2, width, height), is for each pixel of the
+    image the offset (x, y) in pixels to its true position in the aligned picture, NaN under the fold; ``fold``, bool
+    (width, height), is where the fold hides the tissue.
+
     Args:
         output: folder to make. One that already holds this very data set is left as it is.
         seed: whole number from 0 on; another seed is another tissue.
         size: width and height of a section in pixels, at least 64.
         sections: how many sections for training, validation and test, each at least 1, such as 12,4,4.
+        misalign: turn, shift and bend each section at random.
+        folds: let a fold run through every third section, from the second on.
         overwrite: replace images, labels, preview and list in an output folder that holds something else.
 
     Returns:
@@ -49,9 +63,16 @@ def phantom(
         ValueError: if an argument is out of range or of the wrong type.
         FileExistsError: if the output folder holds something else.
     """
-    _check(output, seed, size, sections, overwrite)
+    _check(output, seed, size, sections, misalign=misalign, folds=folds, overwrite=overwrite)
     folder = Path(output)
-    parameters = {"seed": seed, "size": size, "sections": list(sections)}
+    parameters = {
+        "version": VERSION,
+        "seed": seed,
+        "size": size,
+        "sections": list(sections),
+        "misalign": misalign,
+        "folds": folds,
+    }
     if _is_complete(folder, parameters):
         return f"{folder} already holds this phantom"
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not overwrite:
@@ -65,7 +86,7 @@ def phantom(
     return f"{folder}: {sections[0]} training, {sections[1]} validation and {sections[2]} test sections"
 
 
-def _check(output: Any, seed: Any, size: Any, sections: Any, overwrite: Any) -> None:
+def _check(output: Any, seed: Any, size: Any, sections: Any, **switches: Any) -> None:
     if not isinstance(output, str | Path) or not str(output):
         raise ValueError(f"output must be the path of a folder, got {output!r}")
     for name, value, least in (("seed", seed, 0), ("size", size, 64)):
@@ -77,8 +98,9 @@ def _check(output: Any, seed: Any, size: Any, sections: Any, overwrite: Any) -> 
         or any(type(count) is not int or count < 1 for count in sections)
     ):
         raise ValueError(f"sections must be three whole numbers from 1 on, such as 12,4,4, got {sections!r}")
-    if type(overwrite) is not bool:
-        raise ValueError(f"overwrite is a switch without value, got {overwrite!r}")
+    for name, value in switches.items():
+        if type(value) is not bool:
+            raise ValueError(f"{name} is a switch without value, got {value!r}")
 
 
 def _is_complete(folder: Path, parameters: dict[str, Any]) -> bool:
@@ -92,41 +114,65 @@ def _is_complete(folder: Path, parameters: dict[str, Any]) -> bool:
 
 
 def _make(folder: Path, parameters: dict[str, Any]) -> None:
-    for name in ("images", "labels"):
-        (folder / name).mkdir(parents=True)
     datalist: dict[str, Any] = {
         "name": "phantom",
         "description": "Synthetic serial sections of nervous tissue with known mitochondria, consecutive in each split",
         "licence": "CC0-1.0",
         "modality": {"0": "EM"},
         "labels": {"0": "background", "1": "mitochondrion"},
+        "pixel_size_nm": PIXEL_SIZE,
+        "section_thickness_nm": THICKNESS,
         "phantom": parameters,
     }
     seeds = np.random.SeedSequence(parameters["seed"]).spawn(len(SPLITS))
     panels = []
-    progress = tqdm(total=sum(parameters["sections"]), desc="phantom", unit="section")
-    with progress:
+    with tqdm(total=sum(parameters["sections"]), desc="phantom", unit="section") as progress:
         for split, count, seed in zip(SPLITS, parameters["sections"], seeds, strict=True):
-            tissue = PhantomTissue(seed, (parameters["size"],) * 2, count)
-            datalist |= {"pixel_size_nm": tissue.pixel_size, "section_thickness_nm": tissue.thickness}
             datalist[split] = []
-            for index, acquisition in enumerate(seed.spawn(count)):
-                section, label = tissue.section(index)
-                image = acquire(section, np.random.default_rng(acquisition))
-                item = {key: f"{key}s/{split}_{index:03d}.png" for key in ("image", "label")}
-                _save(folder / item["image"], image)
-                _save(folder / item["label"], 255 * label)
-                datalist[split].append(item)
+            stack = _stack(seed, parameters["size"], count, parameters["misalign"], parameters["folds"])
+            for index, files in enumerate(stack):
+                name = f"{split}_{index:03d}"
+                for kind, content in files.items():
+                    _save(folder / kind / name, content)
+                datalist[split].append({"image": f"images/{name}.png", "label": f"labels/{name}.png"})
                 if index < 2:
-                    panels.append(_outlined(image, label))
+                    panels.append(_outlined(files["images"], files["labels"]))
                 progress.update()
-    _save(folder / "preview.png", np.concatenate(panels[:4]))
+    _save(folder / "preview", np.concatenate(panels[:4]))
     (folder / "datalist.json").write_text(json.dumps(datalist, indent=4) + "\n")
 
 
-def _save(path: Path, picture: NDArray[np.uint8]) -> None:
-    """Write (width, height[, 3]) as PNG, which counts rows first."""
-    Image.fromarray(np.ascontiguousarray(picture.swapaxes(0, 1))).save(path)
+def _stack(
+    seed: np.random.SeedSequence, size: int, count: int, misalign: bool, folds: bool
+) -> Iterator[dict[str, Any]]:
+    """What to write for each section of a stack, by folder."""
+    pad = size // 5 if misalign or folds else 0  # tissue that a deformation moves into the picture
+    tissue = PhantomTissue(seed, (size + 2 * pad,) * 2, count, PIXEL_SIZE, THICKNESS)
+    inner = (slice(pad, pad + size),) * 2
+    for index, child in enumerate(seed.spawn(count)):
+        camera, mover = child.spawn(2)
+        section, label = tissue.section(index)
+        files: dict[str, Any] = {}
+        if misalign or folds:
+            files["aligned/images"] = acquire(section[inner], np.random.default_rng(camera))
+            files["aligned/labels"] = 255 * label[inner]
+            deformation = Deformation.random(
+                (size, size), np.random.default_rng(mover), misalign and index > 0, folds and index % 3 == 1
+            )
+            section, label = deformation.apply(section, label)
+            displacement = np.where(deformation.fold, np.float32(np.nan), deformation.displacement)
+            files["deformation"] = {"displacement": displacement, "fold": deformation.fold}
+        files["images"] = acquire(section, np.random.default_rng(camera))
+        files["labels"] = 255 * label
+        yield files
+
+
+def _save(path: Path, content: NDArray[np.uint8] | dict[str, NDArray[Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, dict):
+        np.savez_compressed(path.with_suffix(".npz"), **content)
+    else:  # PNG counts rows first
+        Image.fromarray(np.ascontiguousarray(content.swapaxes(0, 1))).save(path.with_suffix(".png"))
 
 
 def _outlined(image: NDArray[np.uint8], label: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,16 +1,37 @@
-"""Checking of what a user sets in a config."""
+"""What a user sets in a config, and what the user is told."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
 import json
+import sys
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from monai.bundle import ConfigParser
 
-__all__ = ["check_settings", "compare_settings"]
+__all__ = ["check_settings", "compare_settings", "explain_errors"]
+
+
+def explain_errors() -> None:
+    """Let the traceback of an uncaught error end with its first cause.
+
+    MONAI wraps an error in one or more of its own, so that the last line says which entry of a config failed, not why.
+    To be called as an expression in ``initialize``.
+    """
+    previous = sys.excepthook
+
+    def explain(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        previous(kind, error, traceback)
+        cause = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        if cause is not error:
+            print(f"\nCause: {type(cause).__name__}: {cause}", file=sys.stderr)
+
+    sys.excepthook = explain
 
 
 def check_settings(bundle_root: str | Path) -> None:

@@ -90,7 +90,7 @@ def read_info(path: str | Path) -> SectionInfo:
             shape = [io.GetDimensions(axis) for axis in range(io.GetNumberOfDimensions())]
             _require_planar(shape)
     except Exception as error:
-        raise ValueError(f"{path}: cannot be read: {_reason(error)}") from error
+        raise ValueError(f"{path}: cannot be read: {_reason(error)}") from None
     return SectionInfo(int(shape[0]), int(shape[1]), int(np.prod(shape[2:], dtype=int)))
 
 
@@ -130,7 +130,7 @@ def read_section(path: str | Path, page: int | None = None) -> np.ndarray:
                 pixels = pixels[page]
             pixels = np.swapaxes(pixels.reshape(info.height, info.width, -1), 0, 1)
     except Exception as error:
-        raise ValueError(f"{path}: cannot be read: {_reason(error)}") from error
+        raise ValueError(f"{path}: cannot be read: {_reason(error)}") from None
     pixels = _as_grey(path, pixels.reshape(info.width, info.height, -1))
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         raise ValueError(f"{path}: {np.count_nonzero(~np.isfinite(pixels))} pixels are NaN or infinite")
@@ -203,7 +203,7 @@ def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
             os.replace(partial, path)
     except (OSError, RuntimeError) as error:
         # ITK reports a full disk as a RuntimeError
-        raise OSError(f"{path}: cannot be written: {_reason(error)}") from error
+        raise OSError(f"{path}: cannot be written: {_reason(error)}") from None
 
 
 def _read_tiff_page(path: str | Path, page: int) -> np.ndarray:
@@ -241,7 +241,7 @@ def _as_grey(path: str | Path, pixels: np.ndarray) -> np.ndarray:
     if channels not in (1, 2, 3, 4):
         raise ValueError(f"{path}: has {channels} channels, expected a grey image")
     colours = pixels[..., :3] if channels >= 3 else pixels[..., :1]
-    if not (colours == colours[..., :1]).all():
+    if colours.shape[-1] > 1 and not (colours == colours[..., :1]).all():
         raise ValueError(f"{path}: is a colour image; a section is grey, so its colour channels have to agree")
     return np.ascontiguousarray(colours[..., 0])
 

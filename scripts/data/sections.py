@@ -50,7 +50,7 @@ def load_sections(datalist: str | Path, part: str) -> list[dict]:
     try:
         content = json.loads(datalist.read_text())
     except ValueError as error:
-        raise ValueError(f"{datalist}: is not JSON: {error}") from error
+        raise ValueError(f"{datalist}: is not JSON: {error}") from None
     items = content.get(part) if isinstance(content, dict) else None
     if not isinstance(items, list) or not items:
         raise ValueError(f"{datalist}: its list '{part}' is missing or empty")

@@ -9,7 +9,6 @@ from typing import Any
 import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
-from ignite.handlers import EarlyStopping
 from monai.engines import Evaluator
 from torch import nn
 
@@ -74,18 +73,24 @@ class LoadWeights:
 
 
 class EarlyStop:
-    """End a training when validations stop to improve its key metric.
+    """End a training when its validations have stopped to improve.
+
+    It counts from the best epoch, which `TrainingCheckpoint` keeps, so that a resumed training ends where an
+    uninterrupted one would; the handlers of MONAI and Ignite begin to count anew.
 
     Args:
         evaluator: the evaluator that the trainer runs.
-        patience: number of validations without improvement after which the training ends, at least 1.
-        interval: epochs between validations.
+        patience: epochs without improvement of the evaluator's key metric after which the training ends, at least 1.
+
+    Raises:
+        ValueError: `patience` is below 1.
     """
 
-    def __init__(self, evaluator: Evaluator, patience: int, interval: int = 1) -> None:
+    def __init__(self, evaluator: Evaluator, patience: int) -> None:
+        if patience < 1:
+            raise ValueError(f"patience has to be at least 1 epoch, got {patience}")
         self.evaluator = evaluator
         self.patience = patience
-        self.interval = interval
 
     def attach(self, engine: Engine) -> None:
         """Register the handler, after the one that runs the validation.
@@ -93,21 +98,14 @@ class EarlyStop:
         Args:
             engine: the trainer.
         """
-        # Ignite's class wants the trainer at once, which a config cannot give: the trainer refers to its handlers
-        self._stopping = EarlyStopping(
-            patience=self.patience,
-            score_function=lambda _: self.evaluator.state.metrics[self.evaluator.state.key_metric_name],
-            trainer=engine,
-        )
-        engine.add_event_handler(Events.EPOCH_COMPLETED(every=self.interval), self._stopping)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
-    def state_dict(self) -> dict:
-        """Give the best score and the number of validations since."""
-        return dict(self._stopping.state_dict())
-
-    def load_state_dict(self, state: dict) -> None:
-        """Take over what `state_dict` gave."""
-        self._stopping.load_state_dict(state)
+    def __call__(self, engine: Engine) -> None:
+        """End the training if it is time."""
+        best = self.evaluator.state.best_metric_epoch
+        if best > 0 and engine.state.epoch - best >= self.patience:
+            logger.info("No improvement since epoch %d: the training ends", best)
+            engine.terminate()
 
 
 class TrainingCheckpoint:
@@ -120,7 +118,7 @@ class TrainingCheckpoint:
     Args:
         folder: where the two files lie.
         network: the network.
-        objects: what else has a state, by name: optimizer, schedule, `EarlyStop`.
+        objects: what else has a state, by name, such as optimizer and schedule.
         evaluator: the evaluator that the trainer runs.
         resume: whether to go on from ``checkpoint.pt``. If False, the folder must hold no training.
 
@@ -208,7 +206,7 @@ def _read(path: str | Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise ValueError(f"{path}: is no checkpoint that torch can read: {error}") from error
+        raise ValueError(f"{path}: is no checkpoint that torch can read: {error}") from None
 
 
 def _few(keys: list[str], most: int = 5) -> str:

@@ -68,6 +68,7 @@ class SectionPanels:
         self.count = count
         self.interval = interval
         self._runs = 0
+        self._writer: SummaryWriter | None = None
 
     def attach(self, engine: Engine) -> None:
         """Register the handler.
@@ -79,6 +80,8 @@ class SectionPanels:
         engine.add_event_handler(Events.STARTED, self._start)
 
     def _start(self, engine: Engine) -> None:
+        if self._writer is None and idist.get_rank() == 0:
+            self._writer = SummaryWriter(str(self.log_dir))
         self._shown = 0
         self._due = self._runs % self.interval == 0
         self._runs += 1
@@ -89,8 +92,8 @@ class SectionPanels:
             return
         for item in engine.state.output[: self.count - self._shown]:
             panel = self._panel(item)
-            with SummaryWriter(str(self.log_dir)) as writer:
-                writer.add_image(f"section_{self._shown}", panel, engine.state.epoch, dataformats="WHC")
+            self._writer.add_image(f"section_{self._shown}", panel, engine.state.epoch, dataformats="WHC")
+            self._writer.flush()
             save_picture(panel, self.log_dir / f"panel_{self._shown}.png")
             self._shown += 1
 

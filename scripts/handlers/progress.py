@@ -21,7 +21,7 @@ class LossProgressBar(ProgressBar):
         Args:
             engine: a trainer whose output is a list of items with a ``loss``.
         """
-        super().attach(engine, output_transform=lambda output: {"loss": output[0]["loss"].item()})
+        super().attach(engine, output_transform=lambda output: {"loss": output[0]["loss"]})
 
 
 class DataWait:

@@ -10,8 +10,8 @@ class InceptionUpsampling(nn.Module):
     """Doubles the size of features by parallel deconvolutions of three kernel sizes, after Szegedy et al. 2015.
 
     As in an Inception block, each branch reduces the channels by a 1x1 convolution before its large kernel, and the
-    branches are concatenated. The kernels are 2x2, 4x4 and 6x6, multiples of the stride of 2, so that every output pixel
-    gets the same number of terms and no checkerboard appears. The 4x4 branch gives half of the output's channels.
+    branches are concatenated. The kernels are 2x2, 4x4 and 6x6, multiples of the stride of 2: every output pixel gets
+    the same number of terms, and no checkerboard appears. The 4x4 branch gives half of the output's channels.
 
     Args:
         in_channels: channels of the features.

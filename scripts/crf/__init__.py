@@ -1,0 +1,7 @@
+"""Fully connected conditional random field: energy and inference."""
+
+from __future__ import annotations
+
+from .dense_crf import check_parameters, dense_crf
+
+__all__ = ["check_parameters", "dense_crf"]

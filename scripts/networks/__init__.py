@@ -1,0 +1,19 @@
+"""Networks for mitochondria."""
+
+from __future__ import annotations
+
+from .fusion_fcn import FusionFCN
+from .inception_upsampling import InceptionUpsampling
+from .inference import for_inference
+from .pretrained import load_pretrained
+from .pyramid_pooling import PyramidPooling
+from .resnet import DilatedResNet50
+
+__all__ = [
+    "DilatedResNet50",
+    "FusionFCN",
+    "InceptionUpsampling",
+    "PyramidPooling",
+    "for_inference",
+    "load_pretrained",
+]

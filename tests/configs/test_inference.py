@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from monai.transforms import HistogramNormalize
+from PIL import Image
+
+from scripts.data import find_sections, read_info, read_section, write_section
+
+
+@pytest.fixture
+def infer(run_config: Callable, weights: Path, tmp_path: Path) -> Callable:
+    def run(source: object, **overrides: object) -> Path:
+        output = tmp_path / "output"
+        settings = {"dataset_dir": str(source), "output_dir": str(output), "checkpoint": str(weights), **overrides}
+        run_config("inference", workflow_type="infer", **settings)
+        return output
+
+    return run
+
+
+def test_every_format_gives_the_same_mask(infer: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
+    pixels = read_section(sorted((tiny_phantom / "images").iterdir())[0])[:, :80]  # width and height differ
+    names = {"a.png": "uint8", "b.tif": "float32", "c.nii.gz": "int16", "d.nrrd": "uint16", "e.tiff": "uint8"}
+    for name, dtype in names.items():
+        write_section(tmp_path / "in" / name, pixels.astype(dtype))
+    output = infer(tmp_path / "in", save_probability=True)
+    masks = [read_section(output / name.replace(".", "_mitochondria.", 1)) for name in names]
+    for mask in masks:
+        assert mask.shape == (96, 80)
+        assert set(np.unique(mask)) <= {0, 255}
+        np.testing.assert_array_equal(mask, masks[0])
+    probability = read_section(output / "a_probability.tif")
+    np.testing.assert_array_equal(probability > 0.5, masks[0] > 0)
+    assert 0 < probability.min() < probability.max() < 1
+
+
+def test_stack_and_single_sections_agree(infer: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
+    sections = [read_section(path) for path in sorted((tiny_phantom / "images").iterdir())[:2]]
+    write_section(tmp_path / "in" / "stack.tif", np.stack(sections, axis=-1))
+    for number, pixels in enumerate(sections):
+        write_section(tmp_path / "in" / f"single{number}.png", pixels)
+    output = infer(tmp_path / "in", use_crf=False)
+    assert read_info(output / "stack_mitochondria.tif") == read_info(tmp_path / "in" / "stack.tif")
+    for number in range(2):
+        single = read_section(output / f"single{number}_mitochondria.png")
+        np.testing.assert_array_equal(read_section(output / "stack_mitochondria.tif", number), single)
+
+
+def test_finished_sections_are_not_done_again(infer: Callable, tiny_phantom: Path) -> None:
+    images = str(tiny_phantom / "images" / "test_*.png")
+    output = infer(images)
+    results = sorted(output.iterdir())
+    assert len(results) == len(find_sections(images)) == 2
+    os.remove(results[0])
+    os.utime(results[1], (0, 0))
+    infer(images)
+    assert results[0].exists()
+    assert results[1].stat().st_mtime == 0
+    infer(images, overwrite=True)
+    assert results[1].stat().st_mtime > 0
+
+
+def test_mask_lies_where_the_network_saw_it(infer: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
+    """A network that takes each dark pixel for a mitochondrion shows any turn, shift or swap of axes."""
+    threshold = torch.nn.Conv2d(1, 2, 1)
+    threshold.load_state_dict({"weight": torch.tensor([[[[100.0]]], [[[-100.0]]]]), "bias": torch.tensor([-50.0, 50.0])})
+    torch.save(threshold.state_dict(), tmp_path / "threshold.pt")
+    network = {"_target_": "torch.nn.Conv2d", "in_channels": 1, "out_channels": 2, "kernel_size": 1}
+    pixels = read_section(sorted((tiny_phantom / "images").iterdir())[0])[:, :80]
+    write_section(tmp_path / "in" / "a.png", pixels)
+    output = infer(tmp_path / "in", checkpoint=str(tmp_path / "threshold.pt"), network_def=network, use_crf=False)
+    equalised = HistogramNormalize(num_bins=4096, min=0, max=1)(pixels.astype("float32"))
+    np.testing.assert_array_equal(read_section(output / "a_mitochondria.png") > 0, np.asarray(equalised) < 0.5)
+
+
+@pytest.mark.parametrize("case", ["missing", "empty", "truncated", "colour"])
+def test_bad_input_leaves_no_result(infer: Callable, tmp_path: Path, case: str) -> None:
+    source = tmp_path / "in"
+    if case != "missing":
+        source.mkdir()
+    if case == "truncated":
+        write_section(source / "a.png", np.random.default_rng(0).integers(0, 255, (90, 90)).astype("uint8"))
+        os.truncate(source / "a.png", 3000)
+    if case == "colour":
+        Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 90, 3)).astype("uint8")).save(source / "a.png")
+    with pytest.raises(RuntimeError) as caught:
+        infer(source)
+    cause: BaseException = caught.value
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    expected = {"missing": "no such file", "empty": "no sections", "truncated": "cannot be read", "colour": "a.png: is a colour"}
+    assert expected[case] in str(cause)
+    assert not list((tmp_path / "output").glob("*"))
+
+
+def test_weights_are_missing(infer: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError) as caught:
+        infer(tiny_phantom / "images", checkpoint=str(tmp_path / "none.pt"))
+    assert "none.pt: no such file of weights" in str(caught.value.__cause__)
+
+
+def test_constant_section_is_background_or_refused_never_nan(infer: Callable, tmp_path: Path) -> None:
+    write_section(tmp_path / "in" / "flat.png", np.full((80, 90), 9, np.uint8))
+    mask = read_section(infer(tmp_path / "in") / "flat_mitochondria.png")
+    assert mask.shape == (80, 90)
+    assert set(np.unique(mask)) <= {0, 255}

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).parents[2]
+
+
+def torchrun(*configs: str, **overrides: object) -> str:
+    """Run configs in two processes on the CPU."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command += ["-m", "monai.bundle", "run", "run", "--config_file"]
+    command += [str([f"configs/{name}.json" for name in configs])]
+    for key, value in overrides.items():
+        command += [f"--{key}", str(value)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
+    return run.stdout + run.stderr
+
+
+def test_two_processes(tiny_phantom: Path, tmp_path: Path) -> None:
+    small = {"dataset_dir": tiny_phantom, "ckpt_dir": tmp_path, "width": 0.125, "patch_size": 64, "num_workers": 0}
+    brief = {"epochs": 2, "val_interval": 1, "patches_per_section": 2, "batch_size": 2, "use_crf": False}
+    torchrun("train", "multi_gpu_train", **small, **brief)
+    state = torch.load(tmp_path / "checkpoint.pt")
+    # two sections, two patches of each, in two processes with two patches a step: one step an epoch
+    assert (state["epoch"], state["iteration"]) == (2, 2)
+    assert not any(key.startswith("module.") for key in state["network"])
+
+    torchrun("train", "evaluate", "multi_gpu_evaluate", **small, use_crf=False)
+    summary = json.loads((tmp_path / "evaluation" / "jaccard.json").read_text())
+    assert summary["sections"] == 2

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from monai.bundle import ConfigParser
+from monai.networks.nets import BasicUNet
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_unet_trains_and_segments(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
+    run_config("train", "unet", dataset_dir=str(tiny_phantom), ckpt_dir=str(tmp_path))
+    run_config(
+        "inference",
+        "unet",
+        workflow_type="infer",
+        dataset_dir=str(tiny_phantom / "images"),
+        checkpoint=str(tmp_path / "model.pt"),
+        output_dir=str(tmp_path / "output"),
+    )
+    assert len(list((tmp_path / "output").iterdir())) == 6
+
+
+def test_unet_has_ronnebergers_size() -> None:
+    parser = ConfigParser()
+    parser.read_config([str(ROOT / "configs" / f"{name}.json") for name in ("train", "unet")])
+    network = parser.get_parsed_content("network_def")
+    assert isinstance(network, BasicUNet)
+    # 31.0 million in the paper's layout
+    assert sum(p.numel() for p in network.parameters()) == pytest.approx(31.0e6, rel=0.02)
+
+
+def test_quickstart(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
+    run_config("train", "quickstart", dataset_dir=str(tiny_phantom), ckpt_dir=str(tmp_path))
+    assert (tmp_path / "model.pt").is_file()
+
+
+def test_quickstart_only_makes_the_training_smaller() -> None:
+    quickstart, train = (json.loads((ROOT / "configs" / f"{name}.json").read_text()) for name in ("quickstart", "train"))
+    for key in ("width", "epochs"):
+        assert quickstart[key] < train[key]
+    assert quickstart["patch_size"] < train["patch_size"]
+    assert quickstart.keys() - train.keys() == {"checkpoint"}
+
+
+@pytest.fixture
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}.items():
+        monkeypatch.setenv(name, value)
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("MASTER_PORT", str(port))
+
+
+@pytest.mark.usefixtures("one_process")
+def test_multi_gpu_evaluate(run_config: Callable, tiny_phantom: Path, weights: Path, tmp_path: Path) -> None:
+    settings = {"dataset_dir": str(tiny_phantom), "checkpoint": str(weights), "use_crf": False}
+    run_config("train", "evaluate", output_dir=str(tmp_path / "single"), **settings)
+    run_config("train", "evaluate", "multi_gpu_evaluate", output_dir=str(tmp_path / "multi"), **settings)
+    single, multi = (json.loads((tmp_path / name / "jaccard.json").read_text()) for name in ("single", "multi"))
+    assert single == multi
+    assert not torch.distributed.is_initialized()

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from scripts.data import read_section, write_section
+
+
+def test_training_leaves_weights_checkpoint_log_and_pictures(
+    run_config: Callable, tiny_phantom: Path, tmp_path: Path
+) -> None:
+    run_config("train", dataset_dir=str(tiny_phantom), ckpt_dir=str(tmp_path), epochs=2)
+    assert set(torch.load(tmp_path / "checkpoint.pt")) >= {"network", "optimizer", "lr_scheduler", "epoch"}
+    assert (tmp_path / "model.pt").is_file()
+    assert (tmp_path / "log" / "panel_0.png").is_file()
+    tags: dict[str, set] = {"scalars": set(), "images": set()}
+    for file in (tmp_path / "log").glob("events.*"):
+        events = EventAccumulator(str(file)).Reload()
+        for kind, seen in tags.items():
+            seen.update(events.Tags()[kind])
+    assert tags["scalars"] >= {"train_loss", "val_jaccard", "data_wait"}
+    assert tags["images"] == {"section_0", "section_1"}
+
+
+def test_a_resumed_training_equals_an_uninterrupted_one(
+    run_config: Callable, tiny_phantom: Path, tmp_path: Path
+) -> None:
+    # the schedule must not know the number of epochs, which differs
+    common = {"dataset_dir": str(tiny_phantom), "use_crf": False, "lr_scheduler#total_iters": 2}
+    run_config("train", ckpt_dir=str(tmp_path / "whole"), epochs=2, **common)
+    run_config("train", ckpt_dir=str(tmp_path / "parts"), epochs=1, **common)
+    run_config("train", ckpt_dir=str(tmp_path / "parts"), epochs=2, resume=True, **common)
+    whole, parts = (torch.load(tmp_path / name / "checkpoint.pt") for name in ("whole", "parts"))
+    torch.testing.assert_close(parts, whole, rtol=0, atol=0)
+
+
+def test_raw_sections_on_the_regular_grid(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
+    run_config(
+        "train", dataset_dir=str(tiny_phantom), ckpt_dir=str(tmp_path), patch_sampling="grid", equalize=False
+    )
+    assert (tmp_path / "model.pt").is_file()
+
+
+def test_sections_smaller_than_a_patch_are_padded(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
+    workflow = run_config("train", dataset_dir=str(tiny_phantom), ckpt_dir=str(tmp_path), patch_size=128)
+    batch = next(iter(workflow.parser.get_parsed_content("train#dataloader")))
+    assert batch["image"].shape == batch["label"].shape == (2, 1, 128, 128)
+    assert 0 <= batch["label"].min() <= batch["label"].max() <= 1
+
+
+def test_whole_sections_are_equalised_before_they_are_cut(
+    run_config: Callable, tiny_phantom: Path, tmp_path: Path
+) -> None:
+    workflow = run_config("train", dataset_dir=str(tiny_phantom), ckpt_dir=str(tmp_path))
+    dataset = workflow.parser.get_parsed_content("validate#dataset")
+    image, path = dataset[0]["image"], dataset.data[0]["image"]
+    ranks = read_section(path).ravel().argsort(kind="stable")
+    assert (np.diff(image.numpy()[0].ravel()[ranks]) >= 0).all()  # the order of grey levels is kept
+    np.testing.assert_allclose(np.histogram(image.numpy(), 8, (0, 1))[0] / image.numel(), 1 / 8, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "error", "message"),
+    [
+        ({"lerning_rate": 0.1}, ValueError, "unknown setting 'lerning_rate' = 0.1; did you mean 'learning_rate'"),
+        ({"epochs": "many"}, TypeError, "setting 'epochs' = 'many' is of type str, expected int"),
+        ({"dataset_dir": "nowhere"}, FileNotFoundError, r"nowhere.datalist.json: no such list"),
+        ({"pretrained": "nowhere.pth"}, FileNotFoundError, "nowhere.pth"),
+    ],
+)
+def test_mistakes_are_named_before_the_training(
+    run_config: Callable, tiny_phantom: Path, tmp_path: Path, overrides: dict, error: type[Exception], message: str
+) -> None:
+    settings = {"dataset_dir": str(tiny_phantom), "ckpt_dir": str(tmp_path / "run"), "width": 1.0, **overrides}
+    with pytest.raises(RuntimeError) as caught:
+        run_config("train", **settings)
+    cause: BaseException = caught.value
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    assert isinstance(cause, error)
+    assert message.replace(".datalist", "/datalist") in str(cause).replace("\\", "/")
+    assert not (tmp_path / "run" / "model.pt").exists()
+
+
+def test_damaged_section_is_named_before_the_training(run_config: Callable, labelled: Path, tmp_path: Path) -> None:
+    pixels = read_section(labelled / "image.png").astype("float32")
+    pixels[0, 0] = np.nan
+    write_section(labelled / "image.tif", pixels)
+    items = '[{"image": "image.tif", "label": "label.png"}]'
+    (labelled / "datalist.json").write_text(f'{{"training": {items}, "validation": {items}}}')
+    with pytest.raises(RuntimeError) as caught:
+        run_config("train", dataset_dir=str(labelled), ckpt_dir=str(tmp_path / "run"))
+    assert "image.tif: 1 pixels are NaN or infinite" in str(caught.value.__cause__)

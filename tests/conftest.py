@@ -1,0 +1,36 @@
+"""What several tests need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bundle.phantom import phantom
+from scripts.data import write_section
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def tiny_phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of sections of 96x96 pixels: 2 for training, 2 for validation, 2 for test."""
+    folder = tmp_path_factory.mktemp("data") / "phantom"
+    phantom(output=str(folder), seed=1, size=96, sections=(2, 2, 2))
+    return folder
+
+
+@pytest.fixture
+def section() -> np.ndarray:
+    """A section of 20x30 pixels whose axes cannot be taken for each other."""
+    x, y = np.mgrid[:20, :30]
+    return (5 * x + 3 * y).astype(np.uint8)
+
+
+@pytest.fixture
+def labelled(tmp_path: Path, section: np.ndarray) -> Path:
+    """A folder with one section, its label, and a list that is still to be written."""
+    write_section(tmp_path / "image.png", section)
+    write_section(tmp_path / "label.png", np.where(section > 60, 255, 0).astype(np.uint8))
+    return tmp_path

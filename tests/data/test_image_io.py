@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+
+import itk
+import nibabel as nib
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from scripts.data import SectionInfo, read_info, read_section, split_suffix, write_atomically, write_section
+
+DTYPES = {
+    ".png": ("uint8", "uint16"),
+    ".tif": ("uint8", "uint16", "float32"),
+    ".tiff": ("uint8",),
+    ".nii": ("uint8", "int16", "float32"),
+    ".nii.gz": ("uint8", "float32"),
+    ".nrrd": ("uint8", "uint16", "float32"),
+}
+CASES = [(suffix, dtype) for suffix, dtypes in DTYPES.items() for dtype in dtypes]
+
+
+@pytest.mark.parametrize(("suffix", "dtype"), CASES)
+def test_what_is_written_is_read(tmp_path: Path, section: np.ndarray, suffix: str, dtype: str) -> None:
+    path = tmp_path / f"a.b{suffix}"
+    write_section(path, section.astype(dtype))
+    pixels = read_section(path)
+    assert pixels.dtype == dtype
+    np.testing.assert_array_equal(pixels, section)
+    assert read_info(path) == SectionInfo(width=20, height=30, pages=1)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".nii.gz", ".nrrd"])
+def test_pages_of_a_stack(tmp_path: Path, section: np.ndarray, suffix: str) -> None:
+    path = tmp_path / f"stack{suffix}"
+    write_section(path, np.stack([section, 2 * section, 3 * section], axis=-1))
+    assert read_info(path) == SectionInfo(width=20, height=30, pages=3)
+    np.testing.assert_array_equal(read_section(path, 2), 3 * section)
+    with pytest.raises(ValueError, match=r"stack.*stack of 3 sections"):
+        read_section(path)
+    with pytest.raises(ValueError, match="has no page 3"):
+        read_section(path, 3)
+
+
+def test_axes_agree_with_other_libraries(tmp_path: Path, section: np.ndarray) -> None:
+    for suffix in DTYPES:
+        write_section(tmp_path / f"a{suffix}", section)
+    rows_first = section.T
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), rows_first)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), rows_first)
+    np.testing.assert_array_equal(itk.array_from_image(itk.imread(str(tmp_path / "a.nrrd"))), rows_first)
+    np.testing.assert_array_equal(np.asarray(nib.load(tmp_path / "a.nii").dataobj), section)
+
+
+@pytest.mark.parametrize("options", [{"compression": "lzw"}, {"imagej": True}, {"bigtiff": True}, {"tile": (16, 16)}])
+def test_tiff_of_other_programs(tmp_path: Path, section: np.ndarray, options: dict) -> None:
+    stack = np.stack([section.T, 2 * section.T])
+    tifffile.imwrite(tmp_path / "stack.tif", stack, photometric="minisblack", **options)
+    np.testing.assert_array_equal(read_section(tmp_path / "stack.tif", 1), 2 * section)
+
+
+def test_one_bit_png(tmp_path: Path) -> None:
+    mask = np.zeros((30, 20), bool)
+    mask[3:9, 4:7] = True
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    np.testing.assert_array_equal(read_section(tmp_path / "mask.png") > 0, mask.T)
+
+
+def test_grey_in_colours_is_read_and_colour_is_refused(tmp_path: Path, section: np.ndarray) -> None:
+    colours = np.repeat(section.T[..., None], 3, axis=-1)
+    for suffix in (".png", ".tif"):
+        Image.fromarray(colours).save(tmp_path / f"grey{suffix}")
+        np.testing.assert_array_equal(read_section(tmp_path / f"grey{suffix}"), section)
+    colours[0, 0, 1] ^= 1
+    for suffix in (".png", ".tif"):
+        Image.fromarray(colours).save(tmp_path / f"colour{suffix}")
+        with pytest.raises(ValueError, match="colour.*is a colour image"):
+            read_section(tmp_path / f"colour{suffix}")
+
+
+@pytest.mark.parametrize(("suffix", "dtype"), CASES)
+def test_truncated_file(tmp_path: Path, suffix: str, dtype: str) -> None:
+    path = tmp_path / f"broken{suffix}"
+    noise = np.random.default_rng(0).integers(0, 255, (200, 300))
+    write_section(path, noise.astype(dtype))
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(ValueError, match="broken.*cannot be read"):
+        read_section(path)
+
+
+@pytest.mark.parametrize("suffix", DTYPES)
+def test_file_that_is_no_image(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"text{suffix}"
+    path.write_text("not an image")
+    with pytest.raises(ValueError, match="text.*cannot be read"):
+        read_info(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_no_grey_levels(tmp_path: Path, section: np.ndarray, value: float) -> None:
+    pixels = section.astype("float32")
+    pixels[2, 3] = value
+    write_section(tmp_path / "bad.tif", pixels)
+    with pytest.raises(ValueError, match=r"bad.tif: 1 pixels are NaN or infinite"):
+        read_section(tmp_path / "bad.tif")
+
+
+def test_missing_and_unknown_files(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"none.png: no such file"):
+        read_section(tmp_path / "none.png")
+    with pytest.raises(ValueError, match=r"a.dm3: not a supported image format"):
+        split_suffix(tmp_path / "a.dm3")
+    assert split_suffix("x/y.z.NII.GZ") == ("y.z", ".nii.gz")
+
+
+def test_geometry_is_kept(tmp_path: Path, section: np.ndarray) -> None:
+    affine = np.array([[0, -4.6, 0, 7], [4.6, 0, 0, -3], [0, 0, 50, 11], [0, 0, 0, 1]])
+    nib.save(nib.Nifti1Image(section, affine), tmp_path / "a.nii.gz")
+    write_section(tmp_path / "b.nii.gz", section, like=tmp_path / "a.nii.gz")
+    np.testing.assert_allclose(nib.load(tmp_path / "b.nii.gz").affine, affine)
+
+    image = itk.image_from_array(section.T)
+    image.SetSpacing([4.6, 4.6])
+    image.SetOrigin([10, 20])
+    itk.imwrite(image, str(tmp_path / "a.nrrd"))
+    write_section(tmp_path / "b.nrrd", section, like=tmp_path / "a.nrrd")
+    written = itk.imread(str(tmp_path / "b.nrrd"))
+    np.testing.assert_allclose([*written.GetSpacing(), *written.GetOrigin()], [4.6, 4.6, 10, 20])
+
+    tifffile.imwrite(tmp_path / "a.tif", section.T, resolution=(2000, 2000), resolutionunit="CENTIMETER")
+    write_section(tmp_path / "b.tif", section, like=tmp_path / "a.tif")
+    with tifffile.TiffFile(tmp_path / "b.tif") as tiff:
+        assert tiff.pages[0].tags["XResolution"].value == (2000, 1)
+
+
+def test_a_failed_writing_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "result.txt"
+    path.write_text("old")
+
+    def fail(target: Path) -> None:
+        target.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match=r"result.txt: cannot be written: .*No space left"):
+        write_atomically(path, fail)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["result.txt"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # nibabel leaves the file to Python
+@pytest.mark.parametrize("suffix", DTYPES)
+def test_a_full_disk(tmp_path: Path, suffix: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (200, 300)).astype("uint8")
+    write_section(tmp_path / "warm-up" / f"a{suffix}", noise)  # whatever is imported late writes files of its own
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))  # the system refuses to write more, as on a full disk
+    try:
+        with pytest.raises(OSError, match=f"a{suffix}: cannot be written"):
+            write_section(tmp_path / "full" / f"a{suffix}", noise)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not os.listdir(tmp_path / "full")

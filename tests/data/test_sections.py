@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scripts.data import check_sections, find_sections, load_sections, pending_sections, write_section
+
+ITEM = {"image": "image.png", "label": "label.png"}
+
+
+def write_list(folder: Path, *items: dict) -> Path:
+    path = folder / "datalist.json"
+    path.write_text(json.dumps({"training": list(items), "test": []}))
+    return path
+
+
+def test_items_get_absolute_paths(labelled: Path) -> None:
+    item = {**ITEM, "region": [0, 5, 20, 30]}
+    loaded = load_sections(write_list(labelled, item), "training")
+    expected = {"image": str(labelled / "image.png"), "label": str(labelled / "label.png"), "region": [0, 5, 20, 30]}
+    assert loaded == [expected]
+    check_sections(loaded)
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ({"image": "image.png"}, r"training\[0\]: needs an 'image' and a 'label'"),
+        ({**ITEM, "regoin": [0, 0, 1, 1]}, r"training\[0\]: has unknown keys \['regoin'\]"),
+        ({**ITEM, "region": [0, 0, 21, 30]}, r"region \[0, 0, 21, 30\] is no .* 20x30 pixels"),
+        ({**ITEM, "region": [0, 0, 20]}, "region .* is no"),
+        ({**ITEM, "label": "small.png"}, r"image.png is 20x30 .*small.png is 20x29"),
+        ({**ITEM, "image": "stack.tif", "label": "stack.tif"}, "has 2 pages, 'page' has to be one"),
+    ],
+)
+def test_faulty_items(labelled: Path, section: np.ndarray, item: dict, message: str) -> None:
+    write_section(labelled / "small.png", section[:, 1:])
+    write_section(labelled / "stack.tif", np.stack([section, section], axis=-1))
+    with pytest.raises(ValueError, match=message):
+        load_sections(write_list(labelled, item), "training")
+
+
+def test_faulty_lists(labelled: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no such list of sections"):
+        load_sections(labelled / "none.json", "training")
+    with pytest.raises(ValueError, match="list 'test' is missing or empty"):
+        load_sections(write_list(labelled, ITEM), "test")
+    with pytest.raises(FileNotFoundError, match=r"gone.png: no such file"):
+        load_sections(write_list(labelled, {**ITEM, "label": "gone.png"}), "training")
+    (labelled / "datalist.json").write_text("{")
+    with pytest.raises(ValueError, match=r"datalist.json: is not JSON"):
+        load_sections(labelled / "datalist.json", "training")
+
+
+def test_suspicious_sections_are_warned_of(
+    labelled: Path, section: np.ndarray, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_section(labelled / "flat.png", np.full_like(section, 7))
+    write_section(labelled / "full.png", np.full_like(section, 255))
+    items = [{"image": "flat.png", "label": "label.png"}, {"image": "image.png", "label": "full.png"}]
+    with caplog.at_level(logging.WARNING):
+        check_sections(load_sections(write_list(labelled, *items), "training"))
+    assert "flat.png: is a constant image, all pixels are 7" in caplog.text
+    assert "full.png: all labelled pixels are mitochondrion" in caplog.text
+
+
+def test_damaged_section_is_found_before_the_training(labelled: Path) -> None:
+    os.truncate(labelled / "image.png", (labelled / "image.png").stat().st_size - 20)
+    sections = load_sections(write_list(labelled, ITEM), "training")
+    with pytest.raises(ValueError, match=r"image.png: cannot be read"):
+        check_sections(sections)
+
+
+def test_every_way_to_name_sections(tmp_path: Path, section: np.ndarray) -> None:
+    for name in ("s10.png", "s9.png", "t.tif", ".hidden.png"):
+        write_section(tmp_path / name, section)
+    write_section(tmp_path / "stack.tif", np.stack([section] * 3, axis=-1))
+    (tmp_path / "notes.txt").write_text("")
+    (tmp_path / "list.json").write_text(json.dumps({"training": [{"image": "t.tif"}], "test": [{"image": "t.tif"}]}))
+
+    def names(source: object) -> list[str]:
+        return [os.path.basename(item["image"]) for item in find_sections(source)]
+
+    assert names(str(tmp_path)) == ["s9.png", "s10.png", "stack.tif", "stack.tif", "stack.tif", "t.tif"]
+    assert names(f"{tmp_path}/s*.png") == ["s9.png", "s10.png"]
+    assert names(tmp_path / "t.tif") == ["t.tif"]
+    assert names([tmp_path / "t.tif", tmp_path / "s9.png"]) == ["t.tif", "s9.png"]
+    assert names(tmp_path / "list.json") == ["t.tif"]
+    assert [item["page"] for item in find_sections(tmp_path / "stack.tif")] == [0, 1, 2]
+
+
+def test_nothing_to_segment(tmp_path: Path) -> None:
+    for source in (tmp_path, f"{tmp_path}/*.png"):
+        with pytest.raises(FileNotFoundError, match="no sections found"):
+            find_sections(source)
+    with pytest.raises(FileNotFoundError, match="nowhere: no such file or folder"):
+        find_sections(tmp_path / "nowhere")
+
+
+def test_finished_sections_are_left_out(tmp_path: Path, section: np.ndarray) -> None:
+    output = tmp_path / "output"
+    for name in ("a.png", "b.png"):
+        write_section(tmp_path / name, section)
+    sections = find_sections(tmp_path)
+    assert pending_sections(sections, output, "mask", overwrite=False) == sections
+    write_section(output / "a_mask.png", section)
+    assert pending_sections(sections, output, "mask", overwrite=False) == sections[1:]
+    assert pending_sections(sections, output, "mask", overwrite=True) == sections
+
+
+def test_results_that_would_overwrite_each_other(tmp_path: Path, section: np.ndarray) -> None:
+    for folder in ("x", "y"):
+        write_section(tmp_path / folder / "a.png", section)
+    sections = find_sections([tmp_path / "x/a.png", tmp_path / "y/a.png"])
+    with pytest.raises(ValueError, match="would both be written to"):
+        pending_sections(sections, tmp_path / "output", "mask", overwrite=False)
+
+
+def test_output_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        pending_sections([], tmp_path / "file" / "output", "mask", overwrite=False)

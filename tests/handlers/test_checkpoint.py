@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from ignite.engine import Engine, Events
+from torch import nn
+
+from scripts.handlers import EarlyStop, LoadWeights, TrainingCheckpoint, load_weights
+
+
+def make_trainer(folder: Path, scores: list[float], resume: bool = False, patience: int = 99) -> Engine:
+    """A trainer whose validations give the scores of a list."""
+    torch.manual_seed(0)
+    network = nn.Linear(1, 1)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.1)
+
+    def step(engine: Engine, batch: torch.Tensor) -> None:
+        optimizer.zero_grad()
+        network(batch).sum().backward()
+        optimizer.step()
+
+    trainer = Engine(step)
+    trainer.scaler = None
+    trainer.network = network
+    trainer.state.max_epochs = len(scores)
+    evaluator = SimpleNamespace(state=SimpleNamespace(best_metric=-1, best_metric_epoch=-1))
+
+    @trainer.on(Events.EPOCH_COMPLETED)
+    def validate(engine: Engine) -> None:
+        score = scores[engine.state.epoch - 1]
+        if score > evaluator.state.best_metric:
+            evaluator.state.best_metric, evaluator.state.best_metric_epoch = score, engine.state.epoch
+
+    EarlyStop(evaluator, patience).attach(trainer)
+    TrainingCheckpoint(folder, network, {"optimizer": optimizer}, evaluator, resume).attach(trainer)
+    return trainer
+
+
+def run(trainer: Engine) -> Engine:
+    trainer.run([torch.ones(1, 1)], max_epochs=trainer.state.max_epochs)
+    return trainer
+
+
+def test_best_and_last(tmp_path: Path) -> None:
+    run(make_trainer(tmp_path, [0.1, 0.5]))
+    best = torch.load(tmp_path / "model.pt")
+    trainer = run(make_trainer(tmp_path / "longer", [0.1, 0.5, 0.3]))
+    torch.testing.assert_close(torch.load(tmp_path / "longer" / "model.pt"), best)
+    last = torch.load(tmp_path / "longer" / "checkpoint.pt")
+    torch.testing.assert_close(last["network"], trainer.network.state_dict())
+    assert (last["epoch"], last["best_metric"], last["best_metric_epoch"]) == (3, 0.5, 2)
+
+
+def test_a_resumed_training_ends_in_the_same_state(tmp_path: Path) -> None:
+    scores = [0.1, 0.5, 0.3, 0.4]
+    run(make_trainer(tmp_path / "whole", scores))
+    run(make_trainer(tmp_path / "parts", scores[:2]))
+    run(make_trainer(tmp_path / "parts", scores, resume=True))
+    for file in ("model.pt", "checkpoint.pt"):
+        whole, parts = torch.load(tmp_path / "whole" / file), torch.load(tmp_path / "parts" / file)
+        torch.testing.assert_close(parts, whole, rtol=0, atol=0)
+
+
+def test_a_worse_network_does_not_replace_the_best_after_resuming(tmp_path: Path) -> None:
+    run(make_trainer(tmp_path, [0.5]))
+    before = (tmp_path / "model.pt").read_bytes()
+    run(make_trainer(tmp_path, [0.5, 0.4], resume=True))
+    assert (tmp_path / "model.pt").read_bytes() == before
+
+
+def test_early_stop_counts_across_a_resumption(tmp_path: Path) -> None:
+    scores = [0.5, 0.4, 0.4, 0.4, 0.4, 0.4]
+    run(make_trainer(tmp_path, scores[:2], patience=3))
+    assert run(make_trainer(tmp_path, scores, resume=True, patience=3)).state.epoch == 4
+    with pytest.raises(ValueError, match="patience has to be at least 1 epoch, got 0"):
+        EarlyStop(None, 0)
+
+
+def test_a_training_is_not_overwritten(tmp_path: Path) -> None:
+    run(make_trainer(tmp_path, [0.5]))
+    with pytest.raises(FileExistsError, match=r"model.pt.*`--resume True`"):
+        run(make_trainer(tmp_path, [0.5]))
+    with pytest.raises(ValueError, match=r"checkpoint.pt: has all its 1 epochs"):
+        run(make_trainer(tmp_path, [0.5], resume=True))
+    with pytest.raises(FileNotFoundError, match="no training to resume"):
+        run(make_trainer(tmp_path / "empty", [0.5], resume=True))
+
+
+def test_weights_of_a_state_dict_and_of_a_checkpoint(tmp_path: Path) -> None:
+    trained = nn.Linear(3, 2)
+    torch.save(trained.state_dict(), tmp_path / "bare.pt")
+    torch.save({"network": trained.state_dict(), "epoch": 3}, tmp_path / "checkpoint.pt")
+    for file in ("bare.pt", "checkpoint.pt"):
+        network = nn.Linear(3, 2)
+        engine = Engine(lambda engine, batch: None)
+        LoadWeights(network, tmp_path / file).attach(engine)
+        engine.run([0])
+        torch.testing.assert_close(network.weight, trained.weight)
+
+
+def test_weights_that_do_not_fit(tmp_path: Path) -> None:
+    torch.save(nn.Linear(3, 2).state_dict(), tmp_path / "a.pt")
+    with pytest.raises(ValueError, match=r"a.pt: these weights do not fit Linear: 1 of another shape: weight \(2, 3\)"):
+        load_weights(nn.Linear(4, 2), tmp_path / "a.pt")
+    with pytest.raises(ValueError, match="1 unexpected: bias"):
+        load_weights(nn.Linear(3, 2, bias=False), tmp_path / "a.pt")
+    with pytest.raises(ValueError, match=r"2 missing: 0.bias, 0.weight; 2 unexpected: bias, weight"):
+        load_weights(nn.Sequential(nn.Linear(3, 2)), tmp_path / "a.pt")
+
+
+def test_files_without_weights(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"none.pt: no such file of weights"):
+        load_weights(nn.Linear(1, 1), tmp_path / "none.pt")
+    (tmp_path / "text.pt").write_text("text")
+    with pytest.raises(ValueError, match=r"text.pt: is no checkpoint"):
+        load_weights(nn.Linear(1, 1), tmp_path / "text.pt")
+    torch.save([1, 2], tmp_path / "list.pt")
+    with pytest.raises(ValueError, match=r"list.pt: holds no weights"):
+        load_weights(nn.Linear(1, 1), tmp_path / "list.pt")

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from scripts.settings import compare_settings
+
+DEFAULTS = {"learning_rate": [0.001, 0.003], "epochs": [100], "use_crf": [True], "patch_size": [[512, 512]], "seed": [0]}
+DEFAULTS |= {"pretrained": [None], "device": ["$torch.device('cpu')"], "ckpt_dir": ["$'runs'"], "crf": [{"iterations": 5}]}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"learning_rate": 1, "epochs": 3, "use_crf": False},
+        {"patch_size": [64, 96], "pretrained": "imagenet", "device": "cuda:1", "crf": {}},
+        {"epochs": "$2 * 5", "_my_note": 1},
+    ],
+)
+def test_what_is_known_passes(config: dict) -> None:
+    compare_settings(config, DEFAULTS)
+
+
+@pytest.mark.parametrize(
+    ("config", "error", "message"),
+    [
+        ({"lerning_rate": 0.1}, ValueError, "unknown setting 'lerning_rate' = 0.1; did you mean 'learning_rate'"),
+        ({"zzz": 1}, ValueError, "unknown setting 'zzz' = 1$"),
+        ({"epochs": 1.5}, TypeError, "'epochs' = 1.5 is of type float, expected int, such as 100"),
+        ({"epochs": True}, TypeError, "'epochs' = True is of type bool"),
+        ({"learning_rate": "high"}, TypeError, "'learning_rate' = 'high' is of type str, expected float"),
+        ({"use_crf": 1}, TypeError, "'use_crf' = 1 is of type int"),
+        ({"use_crf": "no"}, TypeError, "'use_crf' = 'no' is of type str"),
+        ({"patch_size": [64, "x"]}, TypeError, "'patch_size'"),
+        ({"crf": 3}, TypeError, "'crf' = 3 is of type int, expected dict"),
+    ],
+)
+def test_what_is_not_known_is_named(config: dict, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        compare_settings(config, DEFAULTS)
+
+
+def test_the_first_cause_stands_last() -> None:
+    code = """
+from scripts.settings import explain_errors
+explain_errors()
+try:
+    raise ValueError("section 7 is torn")
+except ValueError as error:
+    raise RuntimeError("entry failed") from error
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 1
+    assert run.stderr.strip().splitlines()[-1] == "Cause: ValueError: section 7 is torn"

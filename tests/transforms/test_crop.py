@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from scripts.transforms import CropRegiond, RandGridCropd
+
+
+@pytest.fixture
+def item() -> dict:
+    x, y = torch.meshgrid(torch.arange(50), torch.arange(70), indexing="ij")
+    return {"image": torch.stack([x, y]), "label": torch.stack([x, y])}
+
+
+def test_region_is_left_top_right_bottom(item: dict) -> None:
+    cropped = CropRegiond(["image", "label"])({**item, "region": [10, 20, 13, 25]})
+    assert cropped["image"].shape == (2, 3, 5)
+    assert cropped["image"][:, 0, 0].tolist() == [10, 20]
+    torch.testing.assert_close(cropped["image"], cropped["label"])
+    assert CropRegiond("image")(item)["image"].shape == (2, 50, 70)
+
+
+def test_grid_covers_the_section_and_nothing_twice(item: dict) -> None:
+    crop = RandGridCropd(["image", "label"], spatial_size=32, num_samples=6).set_random_state(0)
+    patches = crop(item)
+    corners = {tuple(patch["image"][:, 0, 0].tolist()) for patch in patches}
+    assert corners == {(x, y) for x in (0, 18) for y in (0, 19, 38)}
+    seen = np.zeros((50, 70), bool)
+    for patch in patches:
+        assert patch["image"].shape == (2, 32, 32)
+        torch.testing.assert_close(patch["image"], patch["label"])
+        seen[patch["image"][0].numpy(), patch["image"][1].numpy()] = True
+    assert seen.all()
+
+
+def test_grid_of_one_patch(item: dict) -> None:
+    patches = RandGridCropd("image", spatial_size=(50, 70), num_samples=2)(item)
+    assert [patch["image"].shape for patch in patches] == [(2, 50, 70)] * 2
+
+
+def test_bad_grids(item: dict) -> None:
+    with pytest.raises(ValueError, match=r"section of \(50, 70\) pixels is smaller than the patch \(64, 64\)"):
+        RandGridCropd("image", spatial_size=64)(item)
+    with pytest.raises(ValueError, match="num_samples has to be at least 1, got 0"):
+        RandGridCropd("image", spatial_size=64, num_samples=0)

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from scripts.data import write_section
+from scripts.transforms import BinarizeLabeld, LoadSectiond
+
+
+def test_section_and_label(labelled: Path, section: np.ndarray) -> None:
+    item = LoadSectiond(["image", "label"])({"image": labelled / "image.png", "label": labelled / "label.png"})
+    assert isinstance(item["image"], MetaTensor)
+    assert item["image"].dtype == torch.float32
+    assert item["image"].meta["filename_or_obj"] == str(labelled / "image.png")
+    np.testing.assert_array_equal(item["image"].numpy(), section[None])
+    label = BinarizeLabeld("label")(item)["label"]
+    assert label.dtype == torch.uint8
+    np.testing.assert_array_equal(label.numpy(), section[None] > 60)
+
+
+def test_page_of_a_stack(tmp_path: Path, section: np.ndarray) -> None:
+    write_section(tmp_path / "stack.tif", np.stack([section, 2 * section], axis=-1))
+    item = LoadSectiond("image")({"image": tmp_path / "stack.tif", "page": 1})
+    np.testing.assert_array_equal(item["image"].numpy()[0], 2 * section)
+    assert item["image"].meta["page"] == 1
+
+
+def test_label_error_names_the_file(tmp_path: Path, section: np.ndarray) -> None:
+    write_section(tmp_path / "instances.png", section // 40)
+    item = LoadSectiond("label")({"label": tmp_path / "instances.png"})
+    with pytest.raises(ValueError, match=r"instances.png: label values run from 0"):
+        BinarizeLabeld("label")(item)
