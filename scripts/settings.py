@@ -55,14 +55,16 @@ def check_settings(bundle_root: str | Path) -> None:
     compare_settings(_running_config(), defaults)
 
 
-def compare_settings(config: dict[str, Any], defaults: dict[str, list]) -> None:
-    """Compare the top-level entries of a config with those that are known.
+def compare_settings(config: dict[str, Any], defaults: dict[str, list], group: str = "") -> None:
+    """Compare the entries of a config, and of groups in it, with those that are known.
 
-    Entries that begin with an underscore are the user's own and not compared.
+    Entries that begin with an underscore are the user's own and not compared. What stands inside a component (an entry
+    with a ``_target_``) is left to the component, which refuses arguments that it does not know.
 
     Args:
         config: raw config, expressions not evaluated.
         defaults: known keys and the values that the configs of the bundle give them.
+        group: what precedes the keys in messages, such as ``"crf#"``.
 
     Raises:
         ValueError: a key is not known; the message names the closest one.
@@ -74,14 +76,21 @@ def compare_settings(config: dict[str, Any], defaults: dict[str, list]) -> None:
             continue
         if key not in defaults:
             close = difflib.get_close_matches(key, defaults, n=1)
-            hint = f"; did you mean '{close[0]}'?" if close else ""
-            raise ValueError(f"unknown setting '{key}' = {value!r}{hint}")
+            hint = f"; did you mean '{group}{close[0]}'?" if close else ""
+            raise ValueError(f"unknown setting '{group}{key}' = {value!r}{hint}")
         if not any(_compatible(value, default) for default in defaults[key]):
             expected = " or ".join(sorted({type(default).__name__ for default in defaults[key]}))
             raise TypeError(
-                f"setting '{key}' = {value!r} is of type {type(value).__name__}, expected {expected}, "
+                f"setting '{group}{key}' = {value!r} is of type {type(value).__name__}, expected {expected}, "
                 f"such as {defaults[key][0]!r}"
             )
+        known = [default for default in defaults[key] if isinstance(default, dict)]
+        if isinstance(value, dict) and known and not any("_target_" in entry for entry in (value, *known)):
+            merged: dict[str, list] = {}
+            for entry in known:
+                for name, default in entry.items():
+                    merged.setdefault(name, []).append(default)
+            compare_settings(value, merged, f"{group}{key}#")
 
 
 def _compatible(value: Any, default: Any) -> bool:

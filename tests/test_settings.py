@@ -7,8 +7,20 @@ import pytest
 
 from scripts.settings import compare_settings
 
-DEFAULTS = {"learning_rate": [0.001, 0.003], "epochs": [100], "use_crf": [True], "patch_size": [[512, 512]], "seed": [0]}
-DEFAULTS |= {"pretrained": [None], "device": ["$torch.device('cpu')"], "ckpt_dir": ["$'runs'"], "crf": [{"iterations": 5}]}
+DEFAULTS = {
+    "learning_rate": [0.001, 0.003],
+    "epochs": [100],
+    "use_crf": [True],
+    "patch_size": [[512, 512]],
+    "seed": [0],
+}
+DEFAULTS |= {"train": [{"trainer": {"_target_": "Trainer"}}]}
+DEFAULTS |= {
+    "pretrained": [None],
+    "device": ["$torch.device('cpu')"],
+    "ckpt_dir": ["$'runs'"],
+    "crf": [{"iterations": 5}],
+}
 
 
 @pytest.mark.parametrize(
@@ -18,6 +30,7 @@ DEFAULTS |= {"pretrained": [None], "device": ["$torch.device('cpu')"], "ckpt_dir
         {"learning_rate": 1, "epochs": 3, "use_crf": False},
         {"patch_size": [64, 96], "pretrained": "imagenet", "device": "cuda:1", "crf": {}},
         {"epochs": "$2 * 5", "_my_note": 1},
+        {"crf": {"iterations": 7}, "train": {"trainer": {"_target_": "Trainer", "left_to": "the component"}}},
     ],
 )
 def test_what_is_known_passes(config: dict) -> None:
@@ -36,6 +49,9 @@ def test_what_is_known_passes(config: dict) -> None:
         ({"use_crf": "no"}, TypeError, "'use_crf' = 'no' is of type str"),
         ({"patch_size": [64, "x"]}, TypeError, "'patch_size'"),
         ({"crf": 3}, TypeError, "'crf' = 3 is of type int, expected dict"),
+        ({"crf": {"iteration": 3}}, ValueError, "'crf#iteration' = 3; did you mean 'crf#iterations'"),
+        ({"crf": {"iterations": 2.5}}, TypeError, "'crf#iterations' = 2.5 is of type float"),
+        ({"train": {"traner": {}}}, ValueError, "'train#traner' = {}; did you mean 'train#trainer'"),
     ],
 )
 def test_what_is_not_known_is_named(config: dict, error: type[Exception], message: str) -> None:

@@ -58,27 +58,29 @@ def load_sections(datalist: str | Path, part: str) -> list[dict]:
 
 
 def check_sections(sections: Sequence[dict]) -> None:
-    """Read every pixel of labelled sections once, so that a damaged one stops a training before it starts.
+    """Read every pixel once, so that a damaged section stops a run before it starts.
 
-    Warns of images and labels that are allowed but hardly meant: constant images, labels that are all background or
-    all mitochondrion.
+    Labels that are all background or all mitochondrion are warned of.
 
     Args:
-        sections: items of `load_sections`.
+        sections: items of `load_sections` or `find_sections`.
 
     Raises:
-        ValueError: a file is damaged, has NaN or infinite pixels, colours, or label values other than 0/1 and 0/255.
+        ValueError: a file is damaged, an image is constant, has colours, NaN or infinite pixels, or a label has other
+            values than 0/1 and 0/255.
     """
     for section in tqdm(sections, desc="checking sections", unit="section", leave=False):
         page = section.get("page")
-        left, top, right, bottom = section.get("region", (None,) * 4)
         image = read_section(section["image"], page)
         if image.min() == image.max():
-            logger.warning("%s: is a constant image, all pixels are %s", section["image"], image.flat[0])
-        label = binarize_label(read_section(section["label"], page), section["label"])[left:right, top:bottom]
-        if label.min() == label.max():
-            kind = "mitochondrion" if label.flat[0] else "background"
-            logger.warning("%s: all labelled pixels are %s", section["label"], kind)
+            where = section["image"] if page is None else f"{section['image']}, page {page}"
+            raise ValueError(f"{where}: is a constant image, all its pixels are {image.flat[0]}; leave it out")
+        if "label" in section:
+            left, top, right, bottom = section.get("region", (None,) * 4)
+            label = binarize_label(read_section(section["label"], page), section["label"])[left:right, top:bottom]
+            if label.min() == label.max():
+                kind = "mitochondrion" if label.flat[0] else "background"
+                logger.warning("%s: all labelled pixels are %s", section["label"], kind)
 
 
 def find_sections(source: str | Path | Sequence[str | Path]) -> list[dict]:
@@ -134,7 +136,8 @@ def pending_sections(sections: Sequence[dict], output_dir: str | Path, postfix: 
         The sections that remain to be done, perhaps none.
 
     Raises:
-        ValueError: two sections would be written to the same result.
+        ValueError: two sections would be written to the same result, or the results among the sections, where the
+            next run would take them for sections.
         OSError: the output folder cannot be made or written.
     """
     Path(output_dir).mkdir(parents=True, exist_ok=True)
@@ -142,6 +145,10 @@ def pending_sections(sections: Sequence[dict], output_dir: str | Path, postfix: 
         raise PermissionError(f"{output_dir}: the output folder is not writable")
     sources: dict[Path, str] = {}
     for section in sections:
+        if os.path.samefile(os.path.dirname(section["image"]), output_dir):
+            raise ValueError(
+                f"{output_dir}: the output folder holds the section {section['image']}; choose another one"
+            )
         result = result_path(section["image"], output_dir, postfix)
         if sources.setdefault(result, section["image"]) != section["image"]:
             raise ValueError(f"{section['image']} and {sources[result]} would both be written to {result}")

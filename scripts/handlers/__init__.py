@@ -1,6 +1,7 @@
 """Ignite handlers that MONAI lacks."""
 
 from .checkpoint import EarlyStop, LoadWeights, TrainingCheckpoint, load_weights
+from .folding import FoldBatchNorm
 from .pictures import SectionPanels, overlay, save_picture
 from .progress import DataWait, LossProgressBar
 from .report import JaccardReport, jaccard
@@ -10,6 +11,7 @@ __all__ = [
     "DataWait",
     "EarlyStop",
     "EpochSeed",
+    "FoldBatchNorm",
     "JaccardReport",
     "LoadWeights",
     "LossProgressBar",

@@ -166,7 +166,7 @@ class TrainingCheckpoint:
         if engine.scaler is not None and state["scaler"] is not None:
             engine.scaler.load_state_dict(state["scaler"])
         if state["epoch"] >= engine.state.max_epochs:
-            raise ValueError(f"{self.last}: has all its {state['epoch']} epochs; `--epochs` asks for more")
+            raise ValueError(f"{self.last}: has all its {state['epoch']} epochs; `--epochs` allows more")
         engine.state.epoch, engine.state.iteration = state["epoch"], state["iteration"]
         self.evaluator.state.best_metric = state["best_metric"]
         self.evaluator.state.best_metric_epoch = state["best_metric_epoch"]

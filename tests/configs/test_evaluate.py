@@ -23,7 +23,9 @@ def test_evaluation_with_and_without_crf(
         true, missed, false = (sum(int(row[f"{name}_{k}"]) for row in rows) for k in ("true", "missed", "false"))
         assert summary[name]["jaccard"] == pytest.approx(true / (true + missed + false))
     # both results are measured against the same truth
-    totals = [[int(row[f"{name}_true"]) + int(row[f"{name}_missed"]) for row in rows] for name in ("without_crf", "with_crf")]
+    totals = [
+        [int(row[f"{name}_true"]) + int(row[f"{name}_missed"]) for row in rows] for name in ("without_crf", "with_crf")
+    ]
     assert totals[0] == totals[1]
     with Image.open(tmp_path / "out" / "overlays" / "0000_test_000.png") as picture:
         assert np.asarray(picture).shape == (96, 96, 3)

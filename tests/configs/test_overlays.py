@@ -40,7 +40,9 @@ def test_quickstart(run_config: Callable, tiny_phantom: Path, tmp_path: Path) ->
 
 
 def test_quickstart_only_makes_the_training_smaller() -> None:
-    quickstart, train = (json.loads((ROOT / "configs" / f"{name}.json").read_text()) for name in ("quickstart", "train"))
+    quickstart, train = (
+        json.loads((ROOT / "configs" / f"{name}.json").read_text()) for name in ("quickstart", "train")
+    )
     for key in ("width", "epochs"):
         assert quickstart[key] < train[key]
     assert quickstart["patch_size"] < train["patch_size"]

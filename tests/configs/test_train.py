@@ -40,9 +40,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(
 
 
 def test_raw_sections_on_the_regular_grid(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
-    run_config(
-        "train", dataset_dir=str(tiny_phantom), ckpt_dir=str(tmp_path), patch_sampling="grid", equalize=False
-    )
+    run_config("train", dataset_dir=str(tiny_phantom), ckpt_dir=str(tmp_path), patch_sampling="grid", equalize=False)
     assert (tmp_path / "model.pt").is_file()
 
 

@@ -78,7 +78,7 @@ def test_grey_in_colours_is_read_and_colour_is_refused(tmp_path: Path, section: 
     colours[0, 0, 1] ^= 1
     for suffix in (".png", ".tif"):
         Image.fromarray(colours).save(tmp_path / f"colour{suffix}")
-        with pytest.raises(ValueError, match="colour.*is a colour image"):
+        with pytest.raises(ValueError, match=r"colour.*is a colour image"):
             read_section(tmp_path / f"colour{suffix}")
 
 
@@ -88,7 +88,7 @@ def test_truncated_file(tmp_path: Path, suffix: str, dtype: str) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (200, 300))
     write_section(path, noise.astype(dtype))
     os.truncate(path, path.stat().st_size // 2)
-    with pytest.raises(ValueError, match="broken.*cannot be read"):
+    with pytest.raises(ValueError, match=r"broken.*cannot be read"):
         read_section(path)
 
 
@@ -96,7 +96,7 @@ def test_truncated_file(tmp_path: Path, suffix: str, dtype: str) -> None:
 def test_file_that_is_no_image(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"text{suffix}"
     path.write_text("not an image")
-    with pytest.raises(ValueError, match="text.*cannot be read"):
+    with pytest.raises(ValueError, match=r"text.*cannot be read"):
         read_info(path)
 
 

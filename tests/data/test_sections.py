@@ -57,16 +57,21 @@ def test_faulty_lists(labelled: Path) -> None:
         load_sections(labelled / "datalist.json", "training")
 
 
-def test_suspicious_sections_are_warned_of(
-    labelled: Path, section: np.ndarray, caplog: pytest.LogCaptureFixture
-) -> None:
-    write_section(labelled / "flat.png", np.full_like(section, 7))
-    write_section(labelled / "full.png", np.full_like(section, 255))
-    items = [{"image": "flat.png", "label": "label.png"}, {"image": "image.png", "label": "full.png"}]
+def test_label_of_one_class_is_warned_of(labelled: Path, section: np.ndarray, caplog: pytest.LogCaptureFixture) -> None:
+    for name, value in (("full.png", 255), ("none.png", 0)):
+        write_section(labelled / name, np.full_like(section, value))
+    items = [{**ITEM, "label": "full.png"}, {**ITEM, "label": "none.png"}]
     with caplog.at_level(logging.WARNING):
         check_sections(load_sections(write_list(labelled, *items), "training"))
-    assert "flat.png: is a constant image, all pixels are 7" in caplog.text
     assert "full.png: all labelled pixels are mitochondrion" in caplog.text
+    assert "none.png: all labelled pixels are background" in caplog.text
+
+
+def test_constant_image(labelled: Path, section: np.ndarray) -> None:
+    write_section(labelled / "flat.png", np.full_like(section, 7))
+    sections = load_sections(write_list(labelled, {**ITEM, "image": "flat.png"}), "training")
+    with pytest.raises(ValueError, match=r"flat.png: is a constant image, all its pixels are 7"):
+        check_sections(sections)
 
 
 def test_damaged_section_is_found_before_the_training(labelled: Path) -> None:
@@ -125,3 +130,9 @@ def test_output_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         pending_sections([], tmp_path / "file" / "output", "mask", overwrite=False)
+
+
+def test_results_among_the_sections(tmp_path: Path, section: np.ndarray) -> None:
+    write_section(tmp_path / "a.png", section)
+    with pytest.raises(ValueError, match="the output folder holds the section"):
+        pending_sections(find_sections(tmp_path), tmp_path, "mask", overwrite=False)

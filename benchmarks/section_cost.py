@@ -1,0 +1,70 @@
+"""What it costs to segment a whole section, from file to file, on this machine.
+
+Run from the root of the bundle: `python -m benchmarks.section_cost [--sizes 1024,2048] [--width 1.0]`. Each size is
+segmented once by `configs/inference.json`, with untrained weights, which cost what trained ones cost, in a process of
+its own, with and without the CRF. Printed are seconds per megapixel and the peak memory of the process.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import fire
+
+ROOT = Path(__file__).parents[1]
+CHILD = """
+import json, resource, sys, time
+from monai.bundle import ConfigWorkflow
+overrides = json.loads(sys.argv[1])
+workflow = ConfigWorkflow("configs/inference.json", workflow_type="infer", logging_file=False, **overrides)
+workflow.initialize()
+start = time.perf_counter()
+workflow.run()
+seconds = time.perf_counter() - start
+print(json.dumps({"seconds": seconds, "kilobytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
+"""
+
+
+def section_cost(sizes: tuple[int, ...] = (1024, 2048), width: float = 1.0) -> None:
+    """Print a Markdown table.
+
+    Args:
+        sizes: widths and heights of the square sections in pixels.
+        width: width of the Fusion FCN.
+    """
+    import numpy as np
+    import torch
+
+    from scripts.data import write_section
+    from scripts.networks import FusionFCN
+
+    print("| section | CRF | s | s/MP | peak GB |\n| --- | --- | --- | --- | --- |")
+    with tempfile.TemporaryDirectory() as folder:
+        torch.save(FusionFCN(width=width).state_dict(), f"{folder}/model.pt")
+        for size in (sizes,) if isinstance(sizes, int) else sizes:
+            noise = np.random.default_rng(0).integers(0, 255, (size, size)).astype("uint8")
+            write_section(f"{folder}/{size}.png", noise)
+            for use_crf in (False, True):
+                overrides = {
+                    "dataset_dir": f"{folder}/{size}.png",
+                    "output_dir": f"{folder}/out",
+                    "checkpoint": f"{folder}/model.pt",
+                    "width": width,
+                    "use_crf": use_crf,
+                    "overwrite": True,
+                    "num_workers": 0,
+                }
+                command = [sys.executable, "-c", CHILD, json.dumps(overrides)]
+                run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+                cost = json.loads(run.stdout.splitlines()[-1])
+                per_megapixel = cost["seconds"] / size**2 * 1e6
+                row = f"| {size}² | {'yes' if use_crf else 'no'} | {cost['seconds']:.1f} | {per_megapixel:.2f}"
+                print(f"{row} | {cost['kilobytes'] / 1e6:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    fire.Fire(section_cost)
