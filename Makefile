@@ -1,20 +1,26 @@
 # What each target runs stands in README.md, to be typed by hand where make is not at hand.
 PYTHON ?= python3.11
-BIN = .venv/bin
+VENV ?= .venv
+BIN = $(VENV)/bin
+RUN = runs/quickstart
 
 .PHONY: train test
 
-train: .venv/installed
+train: $(VENV)/installed
 	$(BIN)/python -m bundle phantom --output data/phantom
-	$(BIN)/python -m monai.bundle run training --config_file "['configs/train.json','configs/quickstart.json']"
+	@# a training that was interrupted goes on, one that is complete is only evaluated again
+	test -e $(RUN)/complete || $(BIN)/python -m monai.bundle run training \
+		--config_file "['configs/train.json','configs/quickstart.json']" \
+		--resume $$(test -e $(RUN)/checkpoint.pt && echo True || echo False)
+	touch $(RUN)/complete
 	$(BIN)/python -m monai.bundle run evaluating \
-		--config_file "['configs/train.json','configs/evaluate.json','configs/quickstart.json']"
+		--config_file "['configs/train.json','configs/quickstart.json','configs/evaluate.json']"
 
-test: .venv/installed
+test: $(VENV)/installed
 	$(BIN)/pip install --quiet -r requirements-dev.txt
 	$(BIN)/python -m pytest
 
-.venv/installed: requirements.txt
-	$(PYTHON) -m venv .venv
+$(VENV)/installed: requirements.txt
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet -r requirements.txt
 	touch $@

@@ -6,10 +6,11 @@ import sys
 
 import fire
 
+from bundle.curves import curves
 from bundle.data import vnc
 from bundle.phantom import phantom
 
-COMMANDS = {"data": {"vnc": vnc}, "phantom": phantom}
+COMMANDS = {"curves": curves, "data": {"vnc": vnc}, "phantom": phantom}
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
+import re
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +13,10 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-__all__ = ["check_settings", "compare_settings", "explain_errors"]
+__all__ = ["check_settings", "compare_settings", "explain_errors", "require"]
+
+# what MONAI's `--tracking` adds to a config
+TRACKING = ("experiment_name", "is_not_rank0", "run_name", "save_execute_config", "tracking_uri")
 
 
 def explain_errors() -> None:
@@ -34,6 +38,20 @@ def explain_errors() -> None:
     sys.excepthook = explain
 
 
+def require(condition: bool, message: str) -> None:
+    """Refuse a combination of settings; to be called as an expression of a config.
+
+    Args:
+        condition: what has to hold.
+        message: what is said if it does not.
+
+    Raises:
+        ValueError: it does not hold.
+    """
+    if not condition:
+        raise ValueError(message)
+
+
 def check_settings(bundle_root: str | Path) -> None:
     """Refuse settings that no config of the bundle knows, or whose type differs from theirs.
 
@@ -44,7 +62,7 @@ def check_settings(bundle_root: str | Path) -> None:
         bundle_root: folder that holds ``configs``.
 
     Raises:
-        ValueError: a key is not known; the message names the closest one.
+        ValueError: a key is not known, or nothing in the running config uses it; the message names the closest one.
         TypeError: a value has another type than the configs give it.
     """
     defaults: dict[str, list] = {}
@@ -52,7 +70,13 @@ def check_settings(bundle_root: str | Path) -> None:
         if file.name != "metadata.json":
             for key, value in json.loads(file.read_text()).items():
                 defaults.setdefault(key, []).append(value)
-    compare_settings(_running_config(), defaults)
+    config = _running_config()
+    compare_settings(config, defaults)
+    used = json.dumps(config)
+    for key, value in config.items():
+        plain = isinstance(value, str | int | float) and not _is_expression(value)
+        if plain and key in defaults and value not in defaults[key] and not re.search(rf"@{key}\b", used):
+            raise ValueError(f"setting '{key}' = {value!r} is not used by this workflow")
 
 
 def compare_settings(config: dict[str, Any], defaults: dict[str, list], group: str = "") -> None:
@@ -72,7 +96,7 @@ def compare_settings(config: dict[str, Any], defaults: dict[str, list], group: s
             expression or a reference can be anything, and so can what is null by default.
     """
     for key, value in config.items():
-        if key.startswith("_"):
+        if key.startswith("_") or (not group and key in TRACKING):
             continue
         if key not in defaults:
             close = difflib.get_close_matches(key, defaults, n=1)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from scripts.settings import compare_settings
+from scripts.settings import compare_settings, require
 
 DEFAULTS = {
     "learning_rate": [0.001, 0.003],
@@ -30,6 +30,7 @@ DEFAULTS |= {
         {"learning_rate": 1, "epochs": 3, "use_crf": False},
         {"patch_size": [64, 96], "pretrained": "imagenet", "device": "cuda:1", "crf": {}},
         {"epochs": "$2 * 5", "_my_note": 1},
+        {"tracking_uri": "$'mlruns'", "run_name": None},
         {"crf": {"iterations": 7}, "train": {"trainer": {"_target_": "Trainer", "left_to": "the component"}}},
     ],
 )
@@ -57,6 +58,12 @@ def test_what_is_known_passes(config: dict) -> None:
 def test_what_is_not_known_is_named(config: dict, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         compare_settings(config, DEFAULTS)
+
+
+def test_requirement() -> None:
+    require(True, "never said")
+    with pytest.raises(ValueError, match="one or the other"):
+        require(False, "one or the other")
 
 
 def test_the_first_cause_stands_last() -> None:

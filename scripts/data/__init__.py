@@ -2,7 +2,7 @@
 
 from .image_io import FORMATS, SectionInfo, read_info, read_section, split_suffix, write_atomically, write_section
 from .labels import binarize_label
-from .sections import check_sections, find_sections, load_sections, pending_sections, result_path
+from .sections import check_sections, find_sections, load_sections, pending_sections, require_writable, result_path
 
 __all__ = [
     "FORMATS",
@@ -14,6 +14,7 @@ __all__ = [
     "pending_sections",
     "read_info",
     "read_section",
+    "require_writable",
     "result_path",
     "split_suffix",
     "write_atomically",

@@ -6,8 +6,10 @@ import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
+import imagecodecs
 import itk
 import nibabel as nib
 import numpy as np
@@ -74,10 +76,7 @@ def read_info(path: str | Path) -> SectionInfo:
     try:
         if suffix in TIFF:
             with tifffile.TiffFile(path) as tiff:
-                series = tiff.series[0]
-                sizes = dict(zip(series.axes, series.shape, strict=True))
-                pages = int(np.prod([n for axis, n in sizes.items() if axis not in "XYS"]))
-                return SectionInfo(sizes["X"], sizes["Y"], pages)
+                return _tiff_info(tiff)
         if suffix in NIFTI:
             shape = nib.load(path).shape
             _require_planar(shape)
@@ -120,15 +119,16 @@ def read_section(path: str | Path, page: int | None = None) -> np.ndarray:
     try:
         if suffix in TIFF:
             pixels = _read_tiff_page(path, page)
-        elif suffix in NIFTI:
+        elif suffix == ".png":
+            # ITK takes no PNG of 16 bit with colours or transparency
+            pixels = imagecodecs.imread(path).swapaxes(0, 1)
+        elif suffix == ".nii":
+            # the slicing reads no more of the file than the page
             volume = nib.load(path).dataobj
-            # the slicing reads no more of an uncompressed file than the page
             pixels = np.asarray(volume if volume.ndim == 2 else volume[:, :, page])
         else:
-            pixels = itk.array_from_image(itk.imread(str(path)))
-            if info.pages > 1:
-                pixels = pixels[page]
-            pixels = np.swapaxes(pixels.reshape(info.height, info.width, -1), 0, 1)
+            pixels = _read_volume(str(path), Path(path).stat().st_mtime_ns)
+            pixels = pixels.reshape(info.width, info.height, info.pages, -1)[:, :, page]
     except Exception as error:
         raise ValueError(f"{path}: cannot be read: {_reason(error)}") from None
     pixels = _as_grey(path, pixels.reshape(info.width, info.height, -1))
@@ -151,6 +151,8 @@ def write_section(path: str | Path, pixels: np.ndarray, like: str | Path | None 
     """
     _, suffix = split_suffix(path)
     same_format = like is not None and split_suffix(like)[1] == suffix
+    if same_format and pixels.ndim == 2 and _dimensions(like) == 3:
+        pixels = pixels[..., None]  # a volume of one page stays a volume
     # pages, rows, columns: the order of libraries that think of pictures
     rows_first = np.ascontiguousarray(pixels.T)
 
@@ -170,12 +172,11 @@ def write_section(path: str | Path, pixels: np.ndarray, like: str | Path | None 
             nib.save(nib.Nifti1Image(pixels, None if header is None else header.affine), target)
         else:
             image = itk.image_from_array(rows_first)
-            if same_format:
+            if same_format and suffix == ".nrrd":
                 original = itk.imread(str(like))
-                if original.GetImageDimension() == image.GetImageDimension():
-                    image.SetSpacing(original.GetSpacing())
-                    image.SetOrigin(original.GetOrigin())
-                    image.SetDirection(original.GetDirection())
+                image.SetSpacing(original.GetSpacing())
+                image.SetOrigin(original.GetOrigin())
+                image.SetDirection(original.GetDirection())
             itk.imwrite(image, str(target), compression=True)
 
     write_atomically(path, write)
@@ -206,16 +207,54 @@ def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
         raise OSError(f"{path}: cannot be written: {_reason(error)}") from None
 
 
+@lru_cache(maxsize=1)
+def _read_volume(path: str, changed: int) -> np.ndarray:
+    """Read a compressed volume, (width, height, pages[, channels]), once for all its pages."""
+    if path.lower().endswith(NIFTI):
+        return np.asarray(nib.load(path).dataobj)
+    image = itk.imread(path)
+    pixels = itk.array_from_image(image)
+    axes = image.GetImageDimension()
+    return pixels.transpose(*reversed(range(axes)), *range(axes, pixels.ndim))
+
+
+def _dimensions(path: str | Path) -> int:
+    """Tell a picture from a volume, where the format makes a difference of one page or none."""
+    _, suffix = split_suffix(path)
+    if suffix in NIFTI:
+        return nib.load(path).ndim
+    return itk.imread(str(path)).GetImageDimension() if suffix == ".nrrd" else 2
+
+
+def _tiff_info(tiff: tifffile.TiffFile) -> SectionInfo:
+    first = tiff.pages[0]
+    if first.photometric == tifffile.PHOTOMETRIC.PALETTE:
+        raise ValueError("its pixels are indices of a colour table; save it as grey levels")
+    if first.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+        raise ValueError("its grey levels are inverted (white is 0); save it with black as 0")
+    series = tiff.series[0]
+    sizes = dict(zip(series.axes, series.shape, strict=True))
+    if len(tiff.series) > 1:
+        # programs that append page by page leave every page a series of its own
+        if any(page.shape != first.shape or page.dtype != first.dtype for page in tiff.pages):
+            raise ValueError(f"its {len(tiff.pages)} pages differ in size or pixel type")
+        return SectionInfo(sizes["X"], sizes["Y"], len(tiff.pages))
+    if sizes.get("C", 1) > 1 and "Z" in sizes:
+        raise ValueError(f"it has {sizes['C']} channels, expected sections of one")
+    return SectionInfo(sizes["X"], sizes["Y"], int(np.prod([n for axis, n in sizes.items() if axis not in "XYS"])))
+
+
 def _read_tiff_page(path: str | Path, page: int) -> np.ndarray:
     with tifffile.TiffFile(path) as tiff:
-        series = tiff.series[0]
-        page_shape = tiff.pages[0].shape
-        if series.dataoffset is not None:
+        series, first = tiff.series[0], tiff.pages[0]
+        if len(tiff.series) > 1:
+            pixels = tiff.pages[page].asarray()
+        elif series.dataoffset is not None:
             # mapped, only the pages that are used are read; ImageJ keeps a large stack behind a single page
-            pixels = tiff.asarray(out="memmap").reshape(-1, *page_shape)[page]
+            pixels = tiff.asarray(out="memmap").reshape(-1, *first.shape)[page]
         else:
             pixels = series.pages[page].asarray()
-        channels_first = tiff.pages[0].axes.startswith("S")
+        channels_first = first.axes.startswith("S")
     if channels_first:
         pixels = np.moveaxis(pixels, 0, -1)
     return np.swapaxes(pixels, 0, 1)

@@ -13,15 +13,24 @@ import json
 import logging
 import os
 import re
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from .image_io import FORMATS, read_info, read_section, split_suffix
 from .labels import binarize_label
 
-__all__ = ["check_sections", "find_sections", "load_sections", "pending_sections", "result_path"]
+__all__ = [
+    "check_sections",
+    "find_sections",
+    "load_sections",
+    "pending_sections",
+    "require_writable",
+    "result_path",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -42,16 +51,7 @@ def load_sections(datalist: str | Path, part: str) -> list[dict]:
             or its region or page lies outside.
     """
     datalist = Path(datalist)
-    if not datalist.is_file():
-        raise FileNotFoundError(
-            f"{datalist}: no such list of sections; `python -m bundle phantom` makes the default one, "
-            "`--datalist` names another"
-        )
-    try:
-        content = json.loads(datalist.read_text())
-    except ValueError as error:
-        raise ValueError(f"{datalist}: is not JSON: {error}") from None
-    items = content.get(part) if isinstance(content, dict) else None
+    items = _read_list(datalist).get(part)
     if not isinstance(items, list) or not items:
         raise ValueError(f"{datalist}: its list '{part}' is missing or empty")
     return [_checked_item(item, datalist.resolve().parent, f"{datalist}: {part}[{i}]") for i, item in enumerate(items)]
@@ -73,7 +73,7 @@ def check_sections(sections: Sequence[dict]) -> None:
         page = section.get("page")
         image = read_section(section["image"], page)
         if image.min() == image.max():
-            where = section["image"] if page is None else f"{section['image']}, page {page}"
+            where = f"{section['image']}, page {page}" if page else section["image"]
             raise ValueError(f"{where}: is a constant image, all its pixels are {image.flat[0]}; leave it out")
         if "label" in section:
             left, top, right, bottom = section.get("region", (None,) * 4)
@@ -107,29 +107,57 @@ def find_sections(source: str | Path | Sequence[str | Path]) -> list[dict]:
     return sections
 
 
-def result_path(image: str | Path, output_dir: str | Path, postfix: str, suffix: str | None = None) -> Path:
+def result_path(image: str | Path, output_dir: str | Path, postfix: str, dtype: str = "uint8") -> Path:
     """Name the result file of a section.
 
     Args:
         image: the section's own file.
         output_dir: folder of the results.
         postfix: what is appended to the name.
-        suffix: format of the result; None keeps that of the section.
+        dtype: pixel type of the result.
 
     Returns:
-        For instance ``output_dir/name_postfix.png``.
+        For instance ``output_dir/name_postfix.png``. The format is that of the section, but for floating-point results
+        of a PNG, which become TIFF.
+
+    Raises:
+        ValueError: the section's format is not supported.
     """
-    stem, own_suffix = split_suffix(image)
-    return Path(output_dir) / f"{stem}_{postfix}{suffix or own_suffix}"
+    stem, suffix = split_suffix(image)
+    if suffix == ".png" and np.dtype(dtype).kind == "f":
+        suffix = ".tif"
+    return Path(output_dir) / f"{stem}_{postfix}{suffix}"
 
 
-def pending_sections(sections: Sequence[dict], output_dir: str | Path, postfix: str, overwrite: bool) -> list[dict]:
-    """Leave out the sections whose result exists.
+def require_writable(*folders: str | Path) -> None:
+    """Make folders, and refuse those that cannot be written, before hours are spent.
+
+    Args:
+        *folders: folders of results; missing ones are made.
+
+    Raises:
+        OSError: a folder cannot be made or written.
+    """
+    for folder in folders:
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            # permissions do not tell everything, such as read-only disks
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise OSError(f"{folder}: the output folder cannot be written: {error.strerror}") from None
+
+
+def pending_sections(
+    sections: Sequence[dict], output_dir: str | Path, results: Mapping[str, str], overwrite: bool
+) -> list[dict]:
+    """Leave out the sections whose results exist.
 
     Args:
         sections: items of `find_sections`.
         output_dir: folder of the results.
-        postfix: what is appended to the name of a result.
+        results: what is written for each section: pixel type by what is appended to the name, for instance
+            ``{"mitochondria": "uint8"}``.
         overwrite: whether to do them again.
 
     Returns:
@@ -138,25 +166,37 @@ def pending_sections(sections: Sequence[dict], output_dir: str | Path, postfix: 
     Raises:
         ValueError: two sections would be written to the same result, or the results among the sections, where the
             next run would take them for sections.
-        OSError: the output folder cannot be made or written.
     """
-    Path(output_dir).mkdir(parents=True, exist_ok=True)
-    if not os.access(output_dir, os.W_OK):
-        raise PermissionError(f"{output_dir}: the output folder is not writable")
     sources: dict[Path, str] = {}
-    for section in sections:
-        if os.path.samefile(os.path.dirname(section["image"]), output_dir):
-            raise ValueError(
-                f"{output_dir}: the output folder holds the section {section['image']}; choose another one"
-            )
-        result = result_path(section["image"], output_dir, postfix)
-        if sources.setdefault(result, section["image"]) != section["image"]:
-            raise ValueError(f"{section['image']} and {sources[result]} would both be written to {result}")
+    for image in dict.fromkeys(section["image"] for section in sections):
+        if Path(output_dir).resolve() == Path(image).resolve().parent:
+            raise ValueError(f"{output_dir}: the output folder holds the section {image}; choose another one")
+        for postfix, dtype in results.items():
+            result = result_path(image, output_dir, postfix, dtype)
+            if sources.setdefault(result, image) != image:
+                raise ValueError(f"{image} and {sources[result]} would both be written to {result}")
     pending = {image for result, image in sources.items() if overwrite or not result.exists()}
-    if len(pending) < len(sources):
-        done = len(sources) - len(pending)
-        logger.info("%d of %d files have a result in %s and are left as they are", done, len(sources), output_dir)
+    done = len(set(sources.values())) - len(pending)
+    if done:
+        logger.info(
+            "%d of %d files have their results in %s and are left as they are", done, len(pending) + done, output_dir
+        )
     return [section for section in sections if section["image"] in pending]
+
+
+def _read_list(datalist: Path) -> dict:
+    if not datalist.is_file():
+        raise FileNotFoundError(
+            f"{datalist}: no such list of sections; `python -m bundle phantom` makes the default one, "
+            "`--datalist` names another"
+        )
+    try:
+        content = json.loads(datalist.read_text())
+    except ValueError as error:
+        raise ValueError(f"{datalist}: is not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{datalist}: is no list of sections, but a JSON {type(content).__name__}")
+    return content
 
 
 def _checked_item(item: dict, root: Path, where: str) -> dict:
@@ -174,6 +214,7 @@ def _checked_item(item: dict, root: Path, where: str) -> dict:
         )
     if image.pages > 1 and not _is_index(item.get("page"), image.pages):
         raise ValueError(f"{where}: {checked['image']} has {image.pages} pages, 'page' has to be one, from 0")
+    checked["page"] = item.get("page") or 0  # always there, or items would not fit into one batch
     if "region" in item:
         _check_region(item["region"], image.width, image.height, where)
     return checked
@@ -198,15 +239,14 @@ def _image_files(source: str | Path | Sequence[str | Path]) -> list[str]:
         return [str(file) for file in source]
     source = str(source)
     if source.endswith(".json"):
-        content = json.loads(Path(source).read_text())
-        parts = [part for part in content.values() if isinstance(part, list)]
+        parts = [part for part in _read_list(Path(source)).values() if isinstance(part, list)]
         images = [item["image"] for part in parts for item in part if isinstance(item, dict) and "image" in item]
         return [str(Path(source).parent / image) for image in dict.fromkeys(images)]
     if os.path.isdir(source):
         # hidden files are what a file system or a viewer leaves behind
         files = [path for path in Path(source).iterdir() if path.is_file() and not path.name.startswith(".")]
         return sorted((str(path) for path in files if path.name.lower().endswith(FORMATS)), key=_natural)
-    if glob.has_magic(source):
+    if not os.path.exists(source) and glob.has_magic(source):
         return sorted(glob.glob(source, recursive=True), key=_natural)
     if not os.path.exists(source):
         raise FileNotFoundError(f"{source}: no such file or folder")

@@ -11,6 +11,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 from torch import nn
+from torch.optim.lr_scheduler import LRScheduler
 
 from scripts.data import write_atomically
 
@@ -57,6 +58,10 @@ class LoadWeights:
     Args:
         network: the network.
         path: file of `TrainingCheckpoint` or ``torch.save``.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: see `load_weights`.
     """
 
     def __init__(self, network: nn.Module, path: str | Path) -> None:
@@ -125,6 +130,7 @@ class TrainingCheckpoint:
     Raises:
         FileNotFoundError: nothing to resume.
         FileExistsError: the folder holds a training that would be overwritten.
+        ValueError: the training to resume has all its epochs, or its weights do not fit the network.
     """
 
     def __init__(
@@ -163,11 +169,16 @@ class TrainingCheckpoint:
         load_weights(_bare(self.network), self.last)
         for name, part in self.objects.items():
             part.load_state_dict(state[name])
+            if isinstance(part, LRScheduler):
+                # a schedule for more epochs than were planned has another rate here than the one saved
+                part.last_epoch -= 1
+                part.step()
         if engine.scaler is not None and state["scaler"] is not None:
             engine.scaler.load_state_dict(state["scaler"])
         if state["epoch"] >= engine.state.max_epochs:
             raise ValueError(f"{self.last}: has all its {state['epoch']} epochs; `--epochs` allows more")
-        engine.state.epoch, engine.state.iteration = state["epoch"], state["iteration"]
+        # not the saved iteration: with other data, batches or processes an epoch has another length
+        engine.state.epoch, engine.state.iteration = state["epoch"], state["epoch"] * engine.state.epoch_length
         self.evaluator.state.best_metric = state["best_metric"]
         self.evaluator.state.best_metric_epoch = state["best_metric_epoch"]
         logger.info("Resumed after epoch %d from %s", state["epoch"], self.last)

@@ -105,13 +105,15 @@ class JaccardReport:
         for name in self.results:
             pooled = jaccard(*(sum(row[f"{name}_{kind}"] for row in rows) for kind in ("true", "missed", "false")))
             each = [row[f"{name}_jaccard"] for row in rows if not np.isnan(row[f"{name}_jaccard"])]
-            summary[name] = {"jaccard": pooled, "mean_over_sections": float(np.mean(each)) if each else float("nan")}
+            mean = float(np.mean(each)) if each else float("nan")
+            # JSON knows no NaN
+            summary[name] = {"jaccard": pooled if each else None, "mean_over_sections": mean if each else None}
             logger.info(
                 "Jaccard %s: %.4f over all pixels of %d sections, %.4f on average",
                 name.replace("_", " "),
                 pooled,
                 len(rows),
-                summary[name]["mean_over_sections"],
+                mean,
             )
         write_atomically(self.output_dir / "jaccard.json", lambda path: path.write_text(json.dumps(summary, indent=2)))
         write_atomically(self.output_dir / "jaccard.csv", lambda path: _write_csv(path, rows))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ignite.distributed as idist
+import numpy as np
 from ignite.engine import Engine, Events
 from ignite.utils import manual_seed
 from monai.data.utils import set_rnd
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, DistributedSampler
 
 __all__ = ["EpochSeed"]
 
@@ -37,6 +38,13 @@ class EpochSeed:
     def __call__(self, engine: Engine) -> None:
         """Seed torch, NumPy, Python and the random transforms."""
         # processes of a distributed training must not draw the same patches
-        seed = self.seed + engine.state.epoch * idist.get_world_size() + idist.get_rank()
+        seed = self._derive(engine.state.epoch, idist.get_rank())
         manual_seed(seed)
         set_rnd(self.data_loader.dataset, seed)
+        if isinstance(self.data_loader.sampler, DistributedSampler):
+            # but all have to agree on the order of sections; MONAI sets the epoch alone, whatever the seed
+            self.data_loader.sampler.set_epoch(self._derive(engine.state.epoch))
+
+    def _derive(self, *numbers: int) -> int:
+        """Mix the seed with other numbers, so that trainings of neighbouring seeds have nothing in common."""
+        return int(np.random.SeedSequence([self.seed, *numbers]).generate_state(1)[0])

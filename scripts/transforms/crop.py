@@ -6,6 +6,7 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, Randomizable, SpatialCrop
 from monai.utils import ensure_tuple_rep
@@ -16,25 +17,39 @@ __all__ = ["CropRegiond", "RandGridCropd"]
 class CropRegiond(MapTransform):
     """Keep the region of a section that its list names, or all of it where none is named.
 
+    With a margin, the surroundings stay as context for the network, and the item's region then says where it lies in
+    what was kept: a second ``CropRegiond``, after the network, cuts it out. Without its surroundings the border of a
+    narrow region would be judged by what it was padded with.
+
     Args:
         keys: items (channel, width, height).
+        margin: pixels to keep around the region, as far as the section reaches.
         region_key: item [left, top, right, bottom] in pixels, the last two exclusive.
         allow_missing_keys: whether a key may be missing.
     """
 
-    def __init__(self, keys: KeysCollection, region_key: str = "region", allow_missing_keys: bool = False) -> None:
+    def __init__(
+        self, keys: KeysCollection, margin: int = 0, region_key: str = "region", allow_missing_keys: bool = False
+    ) -> None:
         super().__init__(keys, allow_missing_keys)
+        self.margin = margin
         self.region_key = region_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Crop the items of one section."""
         d = dict(data)
         region = d.pop(self.region_key, None)
-        if region is not None:
-            left, top, right, bottom = region
-            crop = SpatialCrop(roi_start=(left, top), roi_end=(right, bottom))
-            for key in self.key_iterator(d):
-                d[key] = crop(d[key])
+        if region is None:
+            return d
+        # a region comes as a list of numbers, or as the tensor that a data loader made of it
+        start, end = torch.as_tensor(region).reshape(2, 2).cpu()
+        size = torch.tensor(d[self.first_key(d)].shape[1:])
+        kept = (start - self.margin).clamp(min=0), (end + self.margin).minimum(size)
+        crop = SpatialCrop(roi_start=kept[0], roi_end=kept[1])
+        for key in self.key_iterator(d):
+            d[key] = crop(d[key])
+        if self.margin:
+            d[self.region_key] = torch.cat([start, end]) - kept[0].repeat(2)
         return d
 
 

@@ -19,7 +19,7 @@ __all__ = ["SaveSectiond"]
 class SaveSectiond(SaveImaged):
     """Write a result in the format, size and orientation of its section, complete or not at all.
 
-    The sections of a stack are gathered and written as one stack when the last of them has come. Being a
+    The sections of a stack are gathered in memory, and written as one stack when the last of them has come. Being a
     ``SaveImaged``, it is left out by servers that write results themselves.
 
     Args:
@@ -28,6 +28,7 @@ class SaveSectiond(SaveImaged):
         output_postfix: appended to the name of the section's file.
         output_dtype: pixel type, for instance ``"uint8"``.
         scale: factor applied before the conversion, for instance 255 to make a mask of 0/1 viewable.
+        overwrite: whether to replace a result that exists, which may have been corrected by hand.
         image_key: the section itself; its meta data name the file.
         allow_missing_keys: whether a key may be missing.
 
@@ -42,6 +43,7 @@ class SaveSectiond(SaveImaged):
         output_postfix: str,
         output_dtype: str = "uint8",
         scale: float = 1,
+        overwrite: bool = False,
         image_key: str = "image",
         allow_missing_keys: bool = False,
     ) -> None:
@@ -51,6 +53,7 @@ class SaveSectiond(SaveImaged):
         self.output_postfix = output_postfix
         self.output_dtype = np.dtype(output_dtype)
         self.scale = scale
+        self.overwrite = overwrite
         self.image_key = image_key
         self._stacks: dict[str, dict[int, np.ndarray]] = {}
 
@@ -67,6 +70,9 @@ class SaveSectiond(SaveImaged):
         return d
 
     def _write(self, image: str, page: int, pixels: np.ndarray) -> None:
+        path = result_path(image, self.output_dir, self.output_postfix, self.output_dtype.name)
+        if path.exists() and not self.overwrite:
+            return
         pages = read_info(image).pages
         if pages > 1:
             stack = self._stacks.setdefault(image, {})
@@ -75,6 +81,4 @@ class SaveSectiond(SaveImaged):
                 return
             pixels = np.stack([stack[i] for i in range(pages)], axis=-1)
             del self._stacks[image]
-        # a probability does not fit the 8 or 16 bit of a PNG
-        suffix = ".tif" if self.output_dtype.kind == "f" and image.lower().endswith(".png") else None
-        write_section(result_path(image, self.output_dir, self.output_postfix, suffix), pixels, like=image)
+        write_section(path, pixels, like=image)

@@ -25,9 +25,12 @@ def run_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[...,
     monkeypatch.setattr("sys.excepthook", lambda *_: None)
 
     def run(*names: str, workflow_type: str = "train", **overrides: Any) -> ConfigWorkflow:
+        run_id = "inference" if workflow_type == "infer" else "evaluating" if "evaluate" in names else "training"
         files = [str(ROOT / "configs" / f"{name}.json") for name in names]
         small = {**SMALL, **(BRIEF if workflow_type == "train" else {})}
-        workflow = ConfigWorkflow(files, workflow_type=workflow_type, logging_file=False, **{**small, **overrides})
+        workflow = ConfigWorkflow(
+            files, workflow_type=workflow_type, logging_file=False, run_id=run_id, **{**small, **overrides}
+        )
         workflow.initialize()
         assert not workflow.check_properties()
         workflow.run()

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -24,7 +25,7 @@ def torchrun(*configs: str, **overrides: object) -> str:
     return run.stdout + run.stderr
 
 
-def test_two_processes(tiny_phantom: Path, tmp_path: Path) -> None:
+def test_two_processes(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
     small = {"dataset_dir": tiny_phantom, "ckpt_dir": tmp_path, "width": 0.125, "patch_size": 64, "num_workers": 0}
     brief = {"epochs": 2, "val_interval": 1, "patches_per_section": 2, "batch_size": 2, "use_crf": False}
     torchrun("train", "multi_gpu_train", **small, **brief)
@@ -34,5 +35,10 @@ def test_two_processes(tiny_phantom: Path, tmp_path: Path) -> None:
     assert not any(key.startswith("module.") for key in state["network"])
 
     torchrun("train", "evaluate", "multi_gpu_evaluate", **small, use_crf=False)
-    summary = json.loads((tmp_path / "evaluation" / "jaccard.json").read_text())
-    assert summary["sections"] == 2
+    single = {**small, "bundle_root": str(ROOT), "output_dir": str(tmp_path / "single"), "use_crf": False}
+    run_config(
+        "train", "evaluate", **{key: str(value) if isinstance(value, Path) else value for key, value in single.items()}
+    )
+    both = [json.loads((tmp_path / name / "jaccard.json").read_text()) for name in ("evaluation", "single")]
+    assert both[0]["sections"] == 2
+    assert both[0]["without_crf"] == both[1]["without_crf"]

@@ -9,6 +9,9 @@ import torch
 from monai.bundle import ConfigParser
 from monai.networks.nets import BasicUNet
 
+from scripts.handlers import load_weights
+from scripts.networks import FusionFCN
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -46,7 +49,8 @@ def test_quickstart_only_makes_the_training_smaller() -> None:
     for key in ("width", "epochs"):
         assert quickstart[key] < train[key]
     assert quickstart["patch_size"] < train["patch_size"]
-    assert quickstart.keys() - train.keys() == {"checkpoint"}
+    # where things lie, and what makes it smaller; nothing else
+    assert quickstart.keys() == {"ckpt_dir", "checkpoint", "width", "epochs", "patch_size"}
 
 
 @pytest.fixture
@@ -59,6 +63,23 @@ def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     monkeypatch.setenv("MASTER_PORT", str(port))
+
+
+def test_unet_refuses_pretrained_weights_of_the_fusion_fcn(
+    run_config: Callable, tiny_phantom: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(RuntimeError) as caught:
+        run_config("train", "unet", dataset_dir=str(tiny_phantom), ckpt_dir=str(tmp_path), pretrained="imagenet")
+    cause: BaseException = caught.value
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    assert str(cause) == "pretrained weights are for the Fusion FCN only"
+
+
+@pytest.mark.usefixtures("one_process")
+def test_multi_gpu_train(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
+    run_config("train", "multi_gpu_train", dataset_dir=str(tiny_phantom), ckpt_dir=str(tmp_path), use_crf=False)
+    load_weights(FusionFCN(width=0.125), tmp_path / "model.pt")
 
 
 @pytest.mark.usefixtures("one_process")

@@ -9,12 +9,14 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from scripts.data import read_section, write_section
+from scripts.handlers import load_weights
+from scripts.networks import FusionFCN
 
 
 def test_training_leaves_weights_checkpoint_log_and_pictures(
     run_config: Callable, tiny_phantom: Path, tmp_path: Path
 ) -> None:
-    run_config("train", dataset_dir=str(tiny_phantom), ckpt_dir=str(tmp_path), epochs=2)
+    run_config("train", dataset_dir=str(tiny_phantom), ckpt_dir=str(tmp_path), epochs=2, device="cpu")
     assert set(torch.load(tmp_path / "checkpoint.pt")) >= {"network", "optimizer", "lr_scheduler", "epoch"}
     assert (tmp_path / "model.pt").is_file()
     assert (tmp_path / "log" / "panel_0.png").is_file()
@@ -27,16 +29,37 @@ def test_training_leaves_weights_checkpoint_log_and_pictures(
     assert tags["images"] == {"section_0", "section_1"}
 
 
+@pytest.mark.parametrize("num_workers", [0, 1])
 def test_a_resumed_training_equals_an_uninterrupted_one(
-    run_config: Callable, tiny_phantom: Path, tmp_path: Path
+    run_config: Callable, tiny_phantom: Path, tmp_path: Path, num_workers: int
 ) -> None:
-    # the schedule must not know the number of epochs, which differs
-    common = {"dataset_dir": str(tiny_phantom), "use_crf": False, "lr_scheduler#total_iters": 2}
+    # a schedule that does not depend on the number of epochs, which differs here
+    schedule = {"lr_scheduler#lr_lambda": "$lambda epoch: 0.5 ** epoch"}
+    common = {"dataset_dir": str(tiny_phantom), "use_crf": False, "num_workers": num_workers, **schedule}
     run_config("train", ckpt_dir=str(tmp_path / "whole"), epochs=2, **common)
     run_config("train", ckpt_dir=str(tmp_path / "parts"), epochs=1, **common)
     run_config("train", ckpt_dir=str(tmp_path / "parts"), epochs=2, resume=True, **common)
     whole, parts = (torch.load(tmp_path / name / "checkpoint.pt") for name in ("whole", "parts"))
     torch.testing.assert_close(parts, whole, rtol=0, atol=0)
+
+
+def test_more_epochs_than_planned_are_trained_at_the_rate_of_the_new_plan(
+    run_config: Callable, tiny_phantom: Path, tmp_path: Path
+) -> None:
+    common = {"dataset_dir": str(tiny_phantom), "ckpt_dir": str(tmp_path), "use_crf": False, "learning_rate": 0.01}
+    run_config("train", epochs=1, **common)
+    assert torch.load(tmp_path / "checkpoint.pt")["optimizer"]["param_groups"][0]["lr"] == 0
+    run_config("train", epochs=3, resume=True, **common)
+    workflow = run_config("train", epochs=4, resume=True, **common)
+    assert workflow.parser.get_parsed_content("lr_scheduler").get_last_lr() == [0]
+    assert torch.load(tmp_path / "checkpoint.pt")["epoch"] == 4
+
+
+def test_compiled_network_leaves_the_same_keys(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
+    # the keys are the matter here: the eager backend does without a compiler
+    settings = {"compile": True, "train#trainer#compile_kwargs": {"backend": "eager"}, "use_crf": False}
+    run_config("train", dataset_dir=str(tiny_phantom), ckpt_dir=str(tmp_path), **settings)
+    load_weights(FusionFCN(width=0.125), tmp_path / "model.pt")
 
 
 def test_raw_sections_on_the_regular_grid(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
@@ -66,6 +89,7 @@ def test_whole_sections_are_equalised_before_they_are_cut(
     ("overrides", "error", "message"),
     [
         ({"lerning_rate": 0.1}, ValueError, "unknown setting 'lerning_rate' = 0.1; did you mean 'learning_rate'"),
+        ({"threshold": 0.7}, ValueError, "setting 'threshold' = 0.7 is not used by this workflow"),
         ({"epochs": "many"}, TypeError, "setting 'epochs' = 'many' is of type str, expected int"),
         ({"dataset_dir": "nowhere"}, FileNotFoundError, r"nowhere.datalist.json: no such list"),
         ({"pretrained": "nowhere.pth"}, FileNotFoundError, "nowhere.pth"),

@@ -4,6 +4,7 @@ import os
 import resource
 from pathlib import Path
 
+import imagecodecs
 import itk
 import nibabel as nib
 import numpy as np
@@ -61,6 +62,44 @@ def test_tiff_of_other_programs(tmp_path: Path, section: np.ndarray, options: di
     stack = np.stack([section.T, 2 * section.T])
     tifffile.imwrite(tmp_path / "stack.tif", stack, photometric="minisblack", **options)
     np.testing.assert_array_equal(read_section(tmp_path / "stack.tif", 1), 2 * section)
+
+
+def append_pages(path: Path, pages: list[np.ndarray], **options: object) -> None:
+    for page in pages:
+        tifffile.imwrite(path, page, append=True, photometric="minisblack", metadata=None, **options)
+
+
+def test_tiff_whose_pages_were_appended_one_by_one(tmp_path: Path, section: np.ndarray) -> None:
+    append_pages(tmp_path / "a.tif", [section.T, 2 * section.T, 3 * section.T])
+    tifffile.imwrite(tmp_path / "a.tif", 4 * section.T, append=True, photometric="minisblack", compression="zlib")
+    assert read_info(tmp_path / "a.tif").pages == 4
+    for page in range(4):
+        np.testing.assert_array_equal(read_section(tmp_path / "a.tif", page), (page + 1) * section)
+    append_pages(tmp_path / "b.tif", [section.T, section.T[1:]])
+    with pytest.raises(ValueError, match=r"b.tif: cannot be read: its 2 pages differ in size"):
+        read_info(tmp_path / "b.tif")
+
+
+def test_tiff_whose_values_are_no_grey_levels(tmp_path: Path, section: np.ndarray) -> None:
+    tifffile.imwrite(tmp_path / "inverted.tif", section.T, photometric="miniswhite")
+    with pytest.raises(ValueError, match=r"inverted.tif: .*grey levels are inverted"):
+        read_section(tmp_path / "inverted.tif")
+    table = np.repeat(np.arange(256, dtype="uint16")[None, ::-1] * 257, 3, axis=0)
+    tifffile.imwrite(tmp_path / "table.tif", section.T, photometric="palette", colormap=table)
+    with pytest.raises(ValueError, match=r"table.tif: .*indices of a colour table"):
+        read_section(tmp_path / "table.tif")
+    channels = np.zeros((2, 3, 30, 20), "uint8")
+    tifffile.imwrite(tmp_path / "a.ome.tif", channels, metadata={"axes": "CZYX"}, photometric="minisblack")
+    with pytest.raises(ValueError, match=r"a.ome.tif: .*it has 2 channels"):
+        read_section(tmp_path / "a.ome.tif", 0)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_png_with_colours_or_transparency(tmp_path: Path, section: np.ndarray, dtype: str, channels: int) -> None:
+    pixels = np.repeat(section.T[..., None], channels, axis=-1).astype(dtype)
+    imagecodecs.imwrite(tmp_path / "a.png", pixels)
+    np.testing.assert_array_equal(read_section(tmp_path / "a.png"), section)
 
 
 def test_one_bit_png(tmp_path: Path) -> None:
@@ -135,6 +174,25 @@ def test_geometry_is_kept(tmp_path: Path, section: np.ndarray) -> None:
     write_section(tmp_path / "b.tif", section, like=tmp_path / "a.tif")
     with tifffile.TiffFile(tmp_path / "b.tif") as tiff:
         assert tiff.pages[0].tags["XResolution"].value == (2000, 1)
+
+
+def test_volume_of_one_page_stays_a_volume(tmp_path: Path, section: np.ndarray) -> None:
+    nib.save(nib.Nifti1Image(section[..., None], np.eye(4)), tmp_path / "a.nii.gz")
+    write_section(tmp_path / "b.nii.gz", read_section(tmp_path / "a.nii.gz"), like=tmp_path / "a.nii.gz")
+    assert nib.load(tmp_path / "b.nii.gz").shape == (20, 30, 1)
+    volume = itk.image_from_array(np.ascontiguousarray(section.T[None]))
+    volume.SetSpacing([4.6, 4.6, 50])
+    itk.imwrite(volume, str(tmp_path / "a.nrrd"))
+    write_section(tmp_path / "b.nrrd", read_section(tmp_path / "a.nrrd"), like=tmp_path / "a.nrrd")
+    assert list(itk.imread(str(tmp_path / "b.nrrd")).GetSpacing()) == [4.6, 4.6, 50]
+
+
+def test_a_file_that_changed_is_read_again(tmp_path: Path, section: np.ndarray) -> None:
+    path = tmp_path / "a.nrrd"
+    write_section(path, section)
+    assert read_section(path).max() == section.max()
+    write_section(path, np.zeros_like(section))
+    assert read_section(path).max() == 0
 
 
 def test_a_failed_writing_leaves_what_was_there(tmp_path: Path) -> None:

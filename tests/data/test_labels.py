@@ -10,8 +10,8 @@ from scripts.data import binarize_label
     ("values", "expected"),
     [
         ([0, 1, 1], [0, 1, 1]),
-        ([0, 127, 128, 255], [0, 0, 1, 1]),
-        ([0, 32767, 32768, 65535], [0, 0, 1, 1]),
+        ([0, 127, 128, 255, 255, 255, 255, 255, 255], [0, 0, 1, 1, 1, 1, 1, 1, 1]),
+        ([0, 32767, 65535, 65535, 65535, 65535], [0, 0, 1, 1, 1, 1]),
         ([0, 0], [0, 0]),
     ],
 )
@@ -23,7 +23,13 @@ def test_masks(values: list[int], expected: list[int], dtype: str) -> None:
 
 
 def test_eight_bit_mask_does_not_overflow() -> None:
-    assert binarize_label(np.array([0, 1, 127, 128, 255], np.uint8)).tolist() == [0, 0, 0, 1, 1]
+    assert binarize_label(np.array([0, 127, 255, 255, 255, 255], np.uint8)).tolist() == [0, 0, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("values", [range(256), [0, 1, 1, 255]])
+def test_instances_and_several_classes_are_refused(values: list[int]) -> None:
+    with pytest.raises(ValueError, match=r"cells.png: \d+% of its labelled pixels lie between"):
+        binarize_label(np.array(values), "cells.png")
 
 
 @pytest.mark.parametrize("values", [[0, 1, 2, 37], [-1, 0, 1], [0, 0.5]])

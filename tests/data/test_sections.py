@@ -8,8 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.data import check_sections, find_sections, load_sections, pending_sections, write_section
+from scripts.data import (
+    check_sections,
+    find_sections,
+    load_sections,
+    pending_sections,
+    require_writable,
+    result_path,
+    write_section,
+)
 
+MASK = {"mask": "uint8"}
 ITEM = {"image": "image.png", "label": "label.png"}
 
 
@@ -23,6 +32,7 @@ def test_items_get_absolute_paths(labelled: Path) -> None:
     item = {**ITEM, "region": [0, 5, 20, 30]}
     loaded = load_sections(write_list(labelled, item), "training")
     expected = {"image": str(labelled / "image.png"), "label": str(labelled / "label.png"), "region": [0, 5, 20, 30]}
+    expected["page"] = 0
     assert loaded == [expected]
     check_sections(loaded)
 
@@ -52,9 +62,12 @@ def test_faulty_lists(labelled: Path) -> None:
         load_sections(write_list(labelled, ITEM), "test")
     with pytest.raises(FileNotFoundError, match=r"gone.png: no such file"):
         load_sections(write_list(labelled, {**ITEM, "label": "gone.png"}), "training")
-    (labelled / "datalist.json").write_text("{")
-    with pytest.raises(ValueError, match=r"datalist.json: is not JSON"):
-        load_sections(labelled / "datalist.json", "training")
+    for text, message in (("{", "is not JSON"), ("[]", "is no list of sections, but a JSON list")):
+        (labelled / "datalist.json").write_text(text)
+        with pytest.raises(ValueError, match=f"datalist.json: {message}"):
+            load_sections(labelled / "datalist.json", "training")
+        with pytest.raises(ValueError, match=f"datalist.json: {message}"):
+            find_sections(labelled / "datalist.json")
 
 
 def test_label_of_one_class_is_warned_of(labelled: Path, section: np.ndarray, caplog: pytest.LogCaptureFixture) -> None:
@@ -82,7 +95,7 @@ def test_damaged_section_is_found_before_the_training(labelled: Path) -> None:
 
 
 def test_every_way_to_name_sections(tmp_path: Path, section: np.ndarray) -> None:
-    for name in ("s10.png", "s9.png", "t.tif", ".hidden.png"):
+    for name in ("s10.png", "s9.png", "t.tif", ".hidden.png", "x[1].png"):
         write_section(tmp_path / name, section)
     write_section(tmp_path / "stack.tif", np.stack([section] * 3, axis=-1))
     (tmp_path / "notes.txt").write_text("")
@@ -91,7 +104,8 @@ def test_every_way_to_name_sections(tmp_path: Path, section: np.ndarray) -> None
     def names(source: object) -> list[str]:
         return [os.path.basename(item["image"]) for item in find_sections(source)]
 
-    assert names(str(tmp_path)) == ["s9.png", "s10.png", "stack.tif", "stack.tif", "stack.tif", "t.tif"]
+    assert names(str(tmp_path)) == ["s9.png", "s10.png", "stack.tif", "stack.tif", "stack.tif", "t.tif", "x[1].png"]
+    assert names(tmp_path / "x[1].png") == ["x[1].png"]
     assert names(f"{tmp_path}/s*.png") == ["s9.png", "s10.png"]
     assert names(tmp_path / "t.tif") == ["t.tif"]
     assert names([tmp_path / "t.tif", tmp_path / "s9.png"]) == ["t.tif", "s9.png"]
@@ -112,10 +126,10 @@ def test_finished_sections_are_left_out(tmp_path: Path, section: np.ndarray) -> 
     for name in ("a.png", "b.png"):
         write_section(tmp_path / name, section)
     sections = find_sections(tmp_path)
-    assert pending_sections(sections, output, "mask", overwrite=False) == sections
+    assert pending_sections(sections, output, MASK, overwrite=False) == sections
     write_section(output / "a_mask.png", section)
-    assert pending_sections(sections, output, "mask", overwrite=False) == sections[1:]
-    assert pending_sections(sections, output, "mask", overwrite=True) == sections
+    assert pending_sections(sections, output, MASK, overwrite=False) == sections[1:]
+    assert pending_sections(sections, output, MASK, overwrite=True) == sections
 
 
 def test_results_that_would_overwrite_each_other(tmp_path: Path, section: np.ndarray) -> None:
@@ -123,16 +137,41 @@ def test_results_that_would_overwrite_each_other(tmp_path: Path, section: np.nda
         write_section(tmp_path / folder / "a.png", section)
     sections = find_sections([tmp_path / "x/a.png", tmp_path / "y/a.png"])
     with pytest.raises(ValueError, match="would both be written to"):
-        pending_sections(sections, tmp_path / "output", "mask", overwrite=False)
+        pending_sections(sections, tmp_path / "output", MASK, overwrite=False)
 
 
-def test_output_folder_that_cannot_be_made(tmp_path: Path) -> None:
+def test_a_result_that_is_missing_is_made(tmp_path: Path, section: np.ndarray) -> None:
+    write_section(tmp_path / "a.png", section)
+    write_section(tmp_path / "output" / "a_mask.png", section)
+    sections, both = find_sections(tmp_path), {**MASK, "score": "float32"}
+    assert pending_sections(sections, tmp_path / "output", both, overwrite=False) == sections
+    write_section(tmp_path / "output" / "a_score.tif", section)
+    assert pending_sections(sections, tmp_path / "output", both, overwrite=False) == []
+
+
+def test_scores_of_two_formats_that_would_overwrite_each_other(tmp_path: Path, section: np.ndarray) -> None:
+    for name in ("a.png", "a.tif"):
+        write_section(tmp_path / name, section)
+    sections = find_sections(tmp_path)
+    assert pending_sections(sections, tmp_path / "output", MASK, overwrite=False) == sections
+    with pytest.raises(ValueError, match=r"would both be written to .*a_score.tif"):
+        pending_sections(sections, tmp_path / "output", {"score": "float32"}, overwrite=False)
+
+
+def test_names_of_results() -> None:
+    assert result_path("x/a.b.nii.gz", "out", "mask") == Path("out/a.b_mask.nii.gz")
+    assert result_path("x/a.PNG", "out", "score", "float32") == Path("out/a_score.tif")
+
+
+def test_output_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="file"):
-        pending_sections([], tmp_path / "file" / "output", "mask", overwrite=False)
+    with pytest.raises(OSError, match=r"file/output: the output folder cannot be written: Not a directory"):
+        require_writable(tmp_path / "new", tmp_path / "file" / "output")
+    assert (tmp_path / "new").is_dir()
+    assert not list((tmp_path / "new").iterdir())
 
 
 def test_results_among_the_sections(tmp_path: Path, section: np.ndarray) -> None:
     write_section(tmp_path / "a.png", section)
     with pytest.raises(ValueError, match="the output folder holds the section"):
-        pending_sections(find_sections(tmp_path), tmp_path, "mask", overwrite=False)
+        pending_sections(find_sections(tmp_path), tmp_path, MASK, overwrite=False)

@@ -25,7 +25,7 @@ def make_trainer(folder: Path, scores: list[float], resume: bool = False, patien
     trainer = Engine(step)
     trainer.scaler = None
     trainer.network = network
-    trainer.state.max_epochs = len(scores)
+    trainer.state.max_epochs, trainer.state.epoch_length = len(scores), 1
     evaluator = SimpleNamespace(state=SimpleNamespace(best_metric=-1, best_metric_epoch=-1))
 
     @trainer.on(Events.EPOCH_COMPLETED)

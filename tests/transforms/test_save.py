@@ -38,5 +38,14 @@ def test_stack_appears_when_its_last_section_has_come(tmp_path: Path, section: n
     assert [read_section(tmp_path / "stack_mask.tif", page).max() for page in (0, 1)] == [0, 255]
 
 
+def test_what_exists_is_kept_unless_asked(tmp_path: Path, section: np.ndarray) -> None:
+    write_section(tmp_path / "a.png", section)
+    item = LoadSectiond("image")({"image": tmp_path / "a.png"})
+    for value, overwrite, expected in ((0, False, 0), (1, False, 0), (1, True, 255)):
+        item["pred"] = torch.full((1, 20, 30), value)
+        SaveSectiond("pred", tmp_path / "out", "mask", scale=255, overwrite=overwrite)(item)
+        assert (read_section(tmp_path / "out" / "a_mask.png") == expected).all()
+
+
 def test_servers_know_it_as_a_writer() -> None:
     assert isinstance(SaveSectiond("pred", ".", "mask"), SaveImaged)
