@@ -1,8 +1,9 @@
 """What the networks cost: parameters, operations and time of a 512x512 tile on this machine.
 
 Run from the root of the bundle: `python -m benchmarks.network_cost`. Times are medians of `REPEATS` forward passes of a
-single grey tile. A multiply-add counts as two operations. On the CPU, two threads are used; the share of convolutions
-is that of the profiler's own times of all operators, in a separate pass.
+single grey tile; "folded" is the form that inference uses, eager with the batch normalisations folded. A multiply-add
+counts as two operations. On the CPU, two threads are used; the share of convolutions is that of the profiler's own
+times of all operators, in a separate pass.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from scripts.data import write_atomically
 
 __all__ = ["curves"]
 
-LOSS, JACCARD = "train_loss", "val_jaccard"
+LOSS, JACCARD, WAIT = "train_loss", "val_jaccard", "data_wait"
 
 
 def curves(*runs: str, output: str) -> None:
@@ -24,13 +24,18 @@ def curves(*runs: str, output: str) -> None:
 
     Args:
         *runs: folders of trainings (the `ckpt_dir` of each).
-        output: where to write, without suffix: `output.png` is the picture, `output.json` its numbers.
+        output: where to write, without suffix: `output.png` is the picture, `output.json` its numbers, with the share of each
+            epoch that was spent waiting for data.
 
     Raises:
-        ValueError: no folder is given, or one has no log of a training.
+        ValueError: no folder is given, two have the same name, or one has no log of a training.
+        OSError: the files cannot be written.
     """
     if not runs:
         raise ValueError("curves needs the folder of at least one training")
+    names = [Path(run).name for run in runs]
+    if len(set(names)) < len(names):
+        raise ValueError(f"curves names trainings by their folders, which have to differ: {', '.join(names)}")
     series = {Path(run).name: _read(Path(run)) for run in runs}
     figure, (loss, jaccard) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     for name, values in series.items():
@@ -54,7 +59,7 @@ def curves(*runs: str, output: str) -> None:
 
 def _read(run: Path) -> dict[str, list[tuple[int, float]]]:
     """Read the scalars of a log, which a resumed training spreads over several files."""
-    values: dict[str, dict[int, float]] = {LOSS: {}, JACCARD: {}}
+    values: dict[str, dict[int, float]] = {LOSS: {}, JACCARD: {}, WAIT: {}}
     for file in sorted((run / "log").glob("events.out.tfevents.*")):
         events = EventAccumulator(str(file), size_guidance={"scalars": 0}).Reload()
         for tag in values.keys() & set(events.Tags()["scalars"]):

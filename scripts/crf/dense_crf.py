@@ -51,17 +51,16 @@ def dense_crf(
     .. math::
         Q_i(l) \propto P_i(l) \exp \sum_m w_m \sum_j \tilde k_m(i, j)\, Q_j(l),
 
-    where the sum includes :math:`j = i`. A permutohedral lattice computes it in linear time; it approximates the
-    kernels.
+    where the sum includes :math:`j = i`. A permutohedral lattice computes it in linear time and approximates the
+    kernels. Against the exact sums on small tissue-like images, at least 99 % of the labels are equal and the
+    probabilities differ by 0.005 on average and 0.15 at most (`tests/crf/test_dense_crf.py`).
 
     The whole section is one graph. With the default widths and two classes that takes about 180 bytes of memory per
     pixel beside the inputs, 13 GB for 8624 x 8416 pixels, and somewhat over a microsecond on one core; widths of a few
     pixels and grey levels take up to twice the memory.
 
-    The default parameters are modest. On equalised sections they raised the Jaccard index of perturbed labels by up to
-    0.02 in tape-section and block-face data (Drosophila nerve cord, brain) and lowered it by up to 0.007 in FIB-SEM of
-    the hippocampus; the wide appearance kernels of photographs (``bilateral_sxy`` 40) lowered it by up to 0.37. They
-    are to be chosen on validation data.
+    The default parameters are modest, and to be chosen anew on validation data. The wide appearance kernels that are
+    common for photographs (``bilateral_sxy`` 40 and more) cost sections of electron microscopy much of their accuracy.
 
     Args:
         probabilities: (C, W, H), floating point, C >= 2 classes that sum to 1 in each pixel (softmax, not logits).

@@ -9,12 +9,16 @@ import ignite.distributed as idist
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
+from monai.transforms import CenterSpatialCrop
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
 from scripts.data import write_atomically
 
 __all__ = ["COLOURS", "SectionPanels", "overlay", "save_picture"]
+
+PANEL_SIZE = 512
+"""Most pixels a side that a panel shows of a section."""
 
 COLOURS = {"true": (0, 158, 115), "missed": (0, 114, 178), "false": (213, 94, 0)}
 """Green, blue and vermilion of Okabe and Ito, which colour-blind people tell apart."""
@@ -53,7 +57,8 @@ def save_picture(picture: np.ndarray, path: str | Path) -> None:
 class SectionPanels:
     """Show sections of a validation side by side: section, truth, score, result without and with the CRF.
 
-    The panels go to TensorBoard, and the last ones to ``panel_<number>.png`` beside its log.
+    Of a large section its middle is shown. The panels go to TensorBoard, and the last ones to ``panel_<number>.png``
+    beside its log.
 
     Args:
         log_dir: folder of the TensorBoard log.
@@ -98,6 +103,9 @@ class SectionPanels:
             self._shown += 1
 
     def _panel(self, item: dict) -> np.ndarray:
+        # of a large section its middle: more would not be seen in a panel, and the CRF would take minutes
+        middle = CenterSpatialCrop(PANEL_SIZE)
+        item = {key: middle(item[key]) for key in ("image", "label", "score")}
         image = _array(item["image"])[0]
         label = _array(item["label"])[1] > 0
         score = _array(item["score"])[1]
@@ -107,10 +115,8 @@ class SectionPanels:
         nothing = np.zeros_like(label)
         columns = [overlay(image, nothing, nothing), overlay(image, label, label), overlay(score, nothing, nothing)]
         columns += [overlay(image, label, result) for result in results]
-        # a panel is looked at, not measured: 512 pixels a side keep the log small
-        step = max(1, -(-max(label.shape) // 512))
-        gap = np.full((4, columns[0][::step, ::step].shape[1], 3), 255, np.uint8)
-        return np.concatenate([part for column in columns for part in (column[::step, ::step], gap)][:-1])
+        gap = np.full((4, label.shape[1], 3), 255, np.uint8)
+        return np.concatenate([part for column in columns for part in (column, gap)][:-1])
 
 
 def _array(values: torch.Tensor) -> np.ndarray:

@@ -26,9 +26,12 @@ class FusionFCN(nn.Module):
     network returns logits; the softmax of Figure 1 belongs to postprocessing.
 
     The paper leaves open, and is chosen here:
+        - Residual block 1 downsamples by the max pooling of 3x3 and stride 2 that opens it, where the paper's text
+          speaks of a convolution: so the weights of a published ResNet-50 fit, and the output has 1/8 of the size.
         - The 2048 channels of the encoder are reduced to 512 before the pyramid: pooling, concatenating and upsampling
           2048 channels would cost more time than they are worth.
-        - The sizes of the pooling windows: 64, 128, 256 and 512 pixels of the image.
+        - The sizes of the pooling windows: 64, 128, 256 and 512 pixels of the image. Their deconvolutions are
+          depthwise.
         - The skip connections: residual block 1 at 1/4, reduced to 64 channels, and the stem at 1/2 of the input's
           size, concatenated with the upsampled features.
         - The widths of the three upsampling steps, 128, 64 and 32, the deconvolutions in each, and a last 3x3
@@ -39,8 +42,10 @@ class FusionFCN(nn.Module):
           dropping single ones to have an effect.
 
     The input is any grey or RGB image in [0, 1] of at least 64 pixels a side. It is standardised inside the network by
-    the mean and standard deviation of ImageNet, which pretrained weights expect. All weights are kept in channels-last
-    order, in which convolutions are faster. `for_inference` makes a copy without batch normalisation, faster again.
+    the mean and standard deviation of ImageNet, which torchvision's weights expect; those of CEM500K were trained with
+    others (about 0.58 and 0.10), to which the batch normalisations have to adapt in training. All weights are kept in
+    channels-last order, in which convolutions are faster. Inference runs eagerly, with the batch normalisations folded
+    into the convolutions (`for_inference`), faster again.
 
     Args:
         in_channels: 1 for grey, 3 for RGB images.
@@ -95,7 +100,7 @@ class FusionFCN(nn.Module):
         self.upsampling2 = InceptionUpsampling(up4 + skip, up2)
         self.dropout = nn.Dropout2d(dropout)
         self.upsampling1 = InceptionUpsampling(up2 + stem, up1)
-        self.scores = nn.Conv2d(up1, out_channels, kernel_size=3, padding=1)
+        self.classifier = nn.Conv2d(up1, out_channels, kernel_size=3, padding=1)
 
         if pretrained is not None:
             load_pretrained(self.encoder, pretrained)
@@ -126,7 +131,7 @@ class FusionFCN(nn.Module):
         y = torch.cat([y, stem], dim=1)
 
         y = _crop(self.upsampling1(self.dropout(y)), x)
-        return self.scores(y)
+        return self.classifier(y)
 
     def standardise(self, x: torch.Tensor) -> torch.Tensor:
         """Bring images in [0, 1], (batch, in_channels, W, H), to the scale of the pretrained weights."""

@@ -14,6 +14,7 @@ def write_log(run: Path, steps: range) -> None:
     with SummaryWriter(str(run / "log")) as writer:
         for step in steps:
             writer.add_scalar("train_loss", 1 / step, step)
+            writer.add_scalar("data_wait", 0.01, step)
         writer.add_scalar("val_jaccard", 0.5, steps[-1])
 
 
@@ -24,6 +25,7 @@ def test_picture_and_numbers_of_a_resumed_training(tmp_path: Path) -> None:
     numbers = json.loads((tmp_path / "curves.json").read_text())["a"]
     assert numbers["train_loss"] == [[step, round(1 / step, 4)] for step in range(1, 9)]
     assert numbers["val_jaccard"] == [[4, 0.5], [8, 0.5]]
+    assert numbers["data_wait"][-1] == [8, 0.01]
     with Image.open(tmp_path / "curves.png") as picture:
         assert picture.size == (1000, 400)
 
@@ -31,5 +33,7 @@ def test_picture_and_numbers_of_a_resumed_training(tmp_path: Path) -> None:
 def test_folder_without_a_log(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no log of a training"):
         curves(str(tmp_path), output=str(tmp_path / "curves"))
+    with pytest.raises(ValueError, match="have to differ: a, a"):
+        curves("x/a", "y/a", output=str(tmp_path / "curves"))
     with pytest.raises(ValueError, match="at least one training"):
         curves(output=str(tmp_path / "curves"))
