@@ -24,8 +24,8 @@ def curves(*runs: str, output: str) -> None:
 
     Args:
         *runs: folders of trainings (the `ckpt_dir` of each).
-        output: where to write, without suffix: `output.png` is the picture, `output.json` its numbers, with the share of each
-            epoch that was spent waiting for data.
+        output: where to write, without suffix: `output.png` is the picture, `output.json` its numbers, with the share
+            of each epoch that was spent waiting for data.
 
     Raises:
         ValueError: no folder is given, two have the same name, or one has no log of a training.
