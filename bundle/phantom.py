@@ -28,8 +28,8 @@ VERSION = 1  # of what a seed means: raised when the tissue changes, so that old
 def phantom(
     output: str = "data/phantom",
     seed: int = 0,
-    size: int = 512,
-    sections: tuple[int, int, int] = (12, 4, 4),
+    size: int = 768,
+    sections: tuple[int, int, int] = (8, 3, 3),
     misalign: bool = False,
     folds: bool = False,
     overwrite: bool = False,
@@ -51,7 +51,7 @@ def phantom(
         output: folder to make. One that already holds this very data set is left as it is.
         seed: whole number from 0 on; another seed is another tissue.
         size: width and height of a section in pixels, at least 64.
-        sections: how many sections for training, validation and test, each at least 1, such as 12,4,4.
+        sections: how many sections for training, validation and test, each at least 1, such as 8,3,3.
         misalign: turn, shift and bend each section at random.
         folds: let a fold run through every third section, from the second on.
         overwrite: replace images, labels, preview and list in an output folder that holds something else.
@@ -97,7 +97,7 @@ def _check(output: Any, seed: Any, size: Any, sections: Any, **switches: Any) ->
         or len(sections) != len(SPLITS)
         or any(type(count) is not int or count < 1 for count in sections)
     ):
-        raise ValueError(f"sections must be three whole numbers from 1 on, such as 12,4,4, got {sections!r}")
+        raise ValueError(f"sections must be three whole numbers from 1 on, such as 8,3,3, got {sections!r}")
     for name, value in switches.items():
         if type(value) is not bool:
             raise ValueError(f"{name} is a switch without value, got {value!r}")

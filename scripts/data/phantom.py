@@ -161,8 +161,8 @@ class PhantomTissue:
         self.cell_of = cell_of
         cells = len(centres) + int(thin.sum())
         self.cell_grey = np.clip(rng.normal(0.66, 0.05, cells), 0.5, 0.78)
-        dark = rng.random(cells) < 0.08  # glia-like
-        self.cell_grey[dark] = rng.uniform(0.36, 0.48, int(dark.sum()))
+        dark = rng.random(cells) < 0.05  # glia-like, paler than most mitochondria
+        self.cell_grey[dark] = rng.uniform(0.45, 0.54, int(dark.sum()))
         self.cell_grain = rng.uniform(0.5, 1.5, cells)
 
     def _cells_at(
