@@ -162,7 +162,7 @@ class PhantomTissue:
         cells = len(centres) + int(thin.sum())
         self.cell_grey = np.clip(rng.normal(0.66, 0.05, cells), 0.5, 0.78)
         dark = rng.random(cells) < 0.05  # glia-like, paler than most mitochondria
-        self.cell_grey[dark] = rng.uniform(0.45, 0.54, int(dark.sum()))
+        self.cell_grey[dark] = rng.uniform(0.5, 0.58, int(dark.sum()))
         self.cell_grain = rng.uniform(0.5, 1.5, cells)
 
     def _cells_at(
@@ -250,7 +250,7 @@ class PhantomTissue:
         normal = _unit(normal * [1, 1, 0.15])  # steep enough to be followed at 50 nm
         side = _unit(np.cross(normal, rng.normal(size=3)))
         reach = rng.uniform(0.0, 1.4, 64) * rng.choice([-1, 1], 64)
-        matrix = rng.uniform(0.28, 0.42) if rng.random() < 0.75 else rng.uniform(0.42, 0.56)
+        matrix = rng.uniform(0.28, 0.42) if rng.random() < 0.85 else rng.uniform(0.42, 0.52)
         return _Mitochondrion(cell, axis, radii, normal, side, rng.uniform(38, 62), reach, matrix)
 
     def _make_bodies(self, rng: np.random.Generator) -> None:
@@ -265,9 +265,9 @@ class PhantomTissue:
                 keep &= (near[0] - self._occupied[index, 3]).min(axis=1) > radii + gap
             return keep
 
-        count = int(self.volume / 400**3)
+        count = int(self.volume / 600**3)
         centres = rng.uniform(self.low, self.high, (count, 3))
-        radii = rng.uniform(40, 150, count)
+        radii = rng.uniform(40, 100, count)
         keep = free(centres, radii * 0.8)
         self.bodies = np.column_stack([centres, radii, rng.random(count)])[keep]
         self._occupied = np.vstack([self._occupied, self.bodies[:, :4]])
@@ -491,7 +491,7 @@ def acquire(section: FloatArray, rng: np.random.Generator) -> NDArray[np.uint8]:
     image = np.clip(image, 0.01, 1) ** rng.uniform(0.75, 1.35)
     image = 0.5 + rng.uniform(-0.12, 0.12) + rng.uniform(0.65, 1.15) * (image - 0.5) + gradient
     noise = gaussian_filter(rng.normal(size=image.shape), 0.5)
-    image += rng.uniform(0.05, 0.10) * np.sqrt(np.clip(image, 0.05, 1)) * noise / 0.55
+    image += rng.uniform(0.04, 0.08) * np.sqrt(np.clip(image, 0.05, 1)) * noise / 0.55
     return np.clip(np.rint(255 * image), 0, 255).astype(np.uint8)
 
 
