@@ -171,8 +171,9 @@ class TrainingCheckpoint:
             part.load_state_dict(state[name])
             if isinstance(part, LRScheduler):
                 # a schedule for more epochs than were planned has another rate here than the one saved
-                part.last_epoch -= 1
+                steps, part.last_epoch = part._step_count, part.last_epoch - 1
                 part.step()
+                part._step_count = steps
         if engine.scaler is not None and state["scaler"] is not None:
             engine.scaler.load_state_dict(state["scaler"])
         if state["epoch"] >= engine.state.max_epochs:

@@ -27,6 +27,7 @@ def test_evaluation_with_and_without_crf(run_config: Callable, tiny_phantom: Pat
         dataset_dir=str(tiny_phantom),
         checkpoint=str(tmp_path / "model.pt"),
         output_dir=str(tmp_path / "out"),
+        width=1.0,
         network_def={"_target_": "torch.nn.Conv2d", "in_channels": 1, "out_channels": 2, "kernel_size": 1},
     )
     network.load_state_dict(torch.load(tmp_path / "model.pt"))
