@@ -65,7 +65,8 @@ def test_mitochondria_are_dark_and_bounded_by_a_darker_membrane(sections):
         rings.append(section[truth.astype(bool) & ~binary_erosion(truth, iterations=2, border_value=1)])
         matrices.append(section[binary_erosion(truth, iterations=8, border_value=1)])
         cytoplasm.append(section[~binary_dilation(truth, iterations=3)])
-    ring, matrix, outside = (np.concatenate(parts).mean() for parts in (rings, matrices, cytoplasm))
+    # medians: the cristae in the matrix are as dark as the membrane
+    ring, matrix, outside = (np.median(np.concatenate(parts)) for parts in (rings, matrices, cytoplasm))
     assert ring < matrix < outside - 0.1
 
 
