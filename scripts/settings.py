@@ -13,10 +13,24 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-__all__ = ["check_settings", "compare_settings", "explain_errors", "require"]
+__all__ = ["check_settings", "compare_settings", "explain_errors", "first_cause", "require"]
 
 # what MONAI's `--tracking` adds to a config
 TRACKING = ("experiment_name", "is_not_rank0", "run_name", "save_execute_config", "tracking_uri")
+
+
+def first_cause(error: BaseException) -> BaseException:
+    """Follow an error to the one that it was raised from, and so on to the first.
+
+    Args:
+        error: any error.
+
+    Returns:
+        The first cause, `error` itself if it has none.
+    """
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def explain_errors() -> None:
@@ -29,9 +43,7 @@ def explain_errors() -> None:
 
     def explain(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         previous(kind, error, traceback)
-        cause = error
-        while cause.__cause__ is not None:
-            cause = cause.__cause__
+        cause = first_cause(error)
         if cause is not error:
             print(f"\nCause: {type(cause).__name__}: {cause}", file=sys.stderr)
 

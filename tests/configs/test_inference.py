@@ -11,6 +11,7 @@ from monai.transforms import HistogramNormalize
 from PIL import Image
 
 from scripts.data import find_sections, read_info, read_section, write_section
+from scripts.settings import first_cause
 
 
 @pytest.fixture
@@ -112,9 +113,7 @@ def test_bad_input_leaves_no_result(infer: Callable, tmp_path: Path, case: str) 
         Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 90, 3)).astype("uint8")).save(source / "a.png")
     with pytest.raises(RuntimeError) as caught:
         infer(source)
-    cause: BaseException = caught.value
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
+    cause = first_cause(caught.value)
     expected = {
         "missing": "in: no such file or folder",
         "empty": "in: no sections found",

@@ -11,6 +11,7 @@ from monai.networks.nets import BasicUNet
 
 from scripts.handlers import load_weights
 from scripts.networks import FusionFCN
+from scripts.settings import first_cause
 
 ROOT = Path(__file__).parents[2]
 
@@ -70,9 +71,7 @@ def test_unet_refuses_pretrained_weights_of_the_fusion_fcn(
 ) -> None:
     with pytest.raises(RuntimeError) as caught:
         run_config("train", "unet", dataset_dir=str(tiny_phantom), ckpt_dir=str(tmp_path), pretrained="imagenet")
-    cause: BaseException = caught.value
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
+    cause = first_cause(caught.value)
     assert str(cause) == "pretrained weights are for the Fusion FCN only"
 
 

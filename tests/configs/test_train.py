@@ -11,6 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from scripts.data import read_section, write_section
 from scripts.handlers import load_weights
 from scripts.networks import FusionFCN
+from scripts.settings import first_cause
 
 
 def test_training_leaves_weights_checkpoint_log_and_pictures(
@@ -101,9 +102,7 @@ def test_mistakes_are_named_before_the_training(
     settings = {"dataset_dir": str(tiny_phantom), "ckpt_dir": str(tmp_path / "run"), "width": 1.0, **overrides}
     with pytest.raises(RuntimeError) as caught:
         run_config("train", **settings)
-    cause: BaseException = caught.value
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
+    cause = first_cause(caught.value)
     assert isinstance(cause, error)
     assert message.replace(".datalist", "/datalist") in str(cause).replace("\\", "/")
     assert not (tmp_path / "run" / "model.pt").exists()
