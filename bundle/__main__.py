@@ -7,10 +7,10 @@ import sys
 import fire
 
 from bundle.curves import curves
-from bundle.data import vnc
+from bundle.data import combine, epfl, sbem, vnc
 from bundle.phantom import phantom
 
-COMMANDS = {"curves": curves, "data": {"vnc": vnc}, "phantom": phantom}
+COMMANDS = {"curves": curves, "data": {"combine": combine, "epfl": epfl, "sbem": sbem, "vnc": vnc}, "phantom": phantom}
 
 
 def main() -> None:

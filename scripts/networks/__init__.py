@@ -8,12 +8,14 @@ from .inference import for_inference
 from .pretrained import load_pretrained
 from .pyramid_pooling import PyramidPooling
 from .resnet import DilatedResNet50
+from .unet import UNet
 
 __all__ = [
     "DilatedResNet50",
     "FusionFCN",
     "InceptionUpsampling",
     "PyramidPooling",
+    "UNet",
     "for_inference",
     "load_pretrained",
 ]

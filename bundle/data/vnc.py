@@ -1,119 +1,15 @@
-"""The commands ``python -m bundle data ...``: published sets of labelled sections, from their own homes."""
+"""The Drosophila ventral nerve cord stack."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
-from http.client import HTTPException
-from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
-from tqdm import tqdm
+from .fetch import PublicSet, get_set, parse_digests
 
-from scripts.data import write_atomically
-
-__all__ = ["VNC", "PublicSet", "fetch", "vnc"]
-
-logger = logging.getLogger(__name__)
-
-TIMEOUT_S = 30  # without an answer for so long, a connection counts as lost
+__all__ = ["VNC", "vnc"]
 
 
-@dataclass(frozen=True)
-class PublicSet:
-    """A published set of labelled sections, pinned to one commit of its home.
-
-    Attributes:
-        repository: address of the git repository that publishes the set, as `git clone` takes it.
-        commit: full hash of the commit.
-        url: address under which each single file of that commit is served.
-        sha256: SHA-256 of each file in hexadecimal, by its path in the repository.
-        datalist: list of sections in the JSON format of the Medical Segmentation Decathlon, as `datalist.json` holds
-            it: paths relative to that file; each item may name the `region` of the section that it covers.
-    """
-
-    repository: str
-    commit: str
-    url: str
-    sha256: Mapping[str, str]
-    datalist: Mapping[str, Any]
-
-
-def fetch(public_set: PublicSet, output: Path, source: Path | None = None) -> Path:
-    """Fetch and check a published set and, last of all, write its list of sections.
-
-    A file has its final name only once it is complete and verified, so an interrupted run resumes where it stopped.
-    A file that has a name of the set and another content is replaced; no other file is touched.
-
-    Args:
-        public_set: what to fetch.
-        output: folder to fill; made if it is missing.
-        source: root of a local copy of the set to take the files from, instead of the network.
-
-    Returns:
-        Path of the list, `output/datalist.json`.
-
-    Raises:
-        FileExistsError: if `output` holds a `datalist.json` that differs from the one to be written.
-        FileNotFoundError: if a file is missing in `source`.
-        ConnectionError: if a file cannot be fetched from its home.
-        ValueError: if a fetched file, or one in `source`, is not the published one.
-        OSError: if a file cannot be written.
-    """
-    datalist = output / "datalist.json"
-    content = (json.dumps(public_set.datalist, indent=2) + "\n").encode()
-    if datalist.exists() and datalist.read_bytes() != content:
-        raise FileExistsError(
-            f"{datalist} is another list than the one to be written and stays as it is: move it or name another folder"
-        )
-    with tqdm(public_set.sha256.items(), desc=public_set.datalist["name"], unit="file") as files:
-        for name, sha256 in files:
-            target = output / name
-            if target.is_file() and _sha256(target.read_bytes()) == sha256:
-                continue
-            data = _download(public_set, name) if source is None else _read(source, name)
-            if (found := _sha256(data)) != sha256:
-                origin = f"{public_set.url}/{name}" if source is None else source / name
-                raise ValueError(f"{origin} is not the published file: its SHA-256 is {found}, expected {sha256}")
-            if target.exists():
-                logger.warning("%s is not the published file and is replaced", target)
-            write_atomically(target, partial(Path.write_bytes, data=data))
-    write_atomically(datalist, partial(Path.write_bytes, data=content))
-    return datalist
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _read(source: Path, name: str) -> bytes:
-    path = source / name
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: the source must be the folder that holds {name}")
-    return path.read_bytes()
-
-
-def _download(public_set: PublicSet, name: str) -> bytes:
-    # monai.apps.download_url would do, but it has no timeout, swallows a PermissionError and may leave half a file
-    # under the final name when the temporary folder lies on another file system.
-    url = f"{public_set.url}/{name}"
-    try:
-        with urlopen(url, timeout=TIMEOUT_S) as response:
-            return response.read()
-    except (OSError, HTTPException) as error:
-        raise ConnectionError(
-            f"cannot fetch {url}: {error}. Run the command again to resume. Without a network, get the files on another"
-            f" machine with `git clone {public_set.repository} FOLDER && git -C FOLDER checkout {public_set.commit}`,"
-            " bring FOLDER here and add `--source FOLDER`"
-        ) from error
-
-
-def _vnc_items(left: int, right: int) -> list[dict[str, Any]]:
+def _items(left: int, right: int) -> list[dict[str, Any]]:
     return [
         {
             "image": f"stack1/raw/{section:02d}.tif",
@@ -125,7 +21,7 @@ def _vnc_items(left: int, right: int) -> list[dict[str, Any]]:
 
 
 # as sha256sum prints it and `sha256sum --check` reads it
-_VNC_SHA256 = """
+_SHA256 = """
 b76df299a184d9a8616aa7867a1b0f577313e97cc9fef826a0f76f65f9676383  stack1/raw/00.tif
 718808c0149d6e24ee7b12085695c1ff8e3afb8e5dd13e18ca291fc9b60fcd09  stack1/raw/01.tif
 0e2480e0164bcbc2704d76232919f5fcc0540988c6f91a8a78b8f514718717a4  stack1/raw/02.tif
@@ -168,13 +64,13 @@ d0eddd9355e95cb3aa0c438f831fcd8e884627e96beac4ae723d2e9c68f41176  stack1/mitocho
 92d28e2c28b9068c3efae4e26dd9a31b64efb8082813097d097a4b3f9ad2001f  stack1/mitochondria/19.png
 """
 
-_VNC_COMMIT = "4a5f051466d24d8dc1e855ab55658bb1b1dcd6bf"
+_COMMIT = "4a5f051466d24d8dc1e855ab55658bb1b1dcd6bf"
 
 VNC = PublicSet(
     repository="https://github.com/unidesigner/groundtruth-drosophila-vnc.git",
-    commit=_VNC_COMMIT,
-    url=f"https://raw.githubusercontent.com/unidesigner/groundtruth-drosophila-vnc/{_VNC_COMMIT}",
-    sha256={name: sha256 for sha256, name in (line.split() for line in _VNC_SHA256.split("\n") if line)},
+    commit=_COMMIT,
+    url=f"https://raw.githubusercontent.com/unidesigner/groundtruth-drosophila-vnc/{_COMMIT}",
+    sha256=parse_digests(_SHA256),
     datalist={
         "name": "drosophila_vnc",
         "description": (
@@ -193,14 +89,14 @@ VNC = PublicSet(
             "S. Gerhard, J. Funke, J. Martel, A. Cardona, R. Fetter: Segmented anisotropic ssTEM dataset of neural"
             " tissue. figshare, 2013. https://doi.org/10.6084/m9.figshare.856713"
         ),
-        "release": _VNC_COMMIT,
+        "release": _COMMIT,
         "modality": {"0": "EM"},
         "labels": {"0": "background", "1": "mitochondrion"},
         "pixel_size_nm": 4.6,
         "section_thickness_nm": [45, 50],
-        "training": _vnc_items(0, 384),
-        "validation": _vnc_items(384, 512),
-        "test": _vnc_items(544, 1024),
+        "training": _items(0, 384),
+        "validation": _items(384, 512),
+        "test": _items(544, 1024),
     },
 )
 
@@ -221,9 +117,4 @@ def vnc(output: str = "data/drosophila_vnc", source: str | None = None) -> str:
         ValueError: if an argument is not a path, or a file is not the published one.
         OSError: if a file cannot be fetched, read or written.
     """
-    for name, value in {"output": output, "source": "." if source is None else source}.items():
-        if not isinstance(value, str | Path) or not str(value):
-            raise ValueError(f"{name} must be the path of a folder, got {value!r}")
-    datalist = fetch(VNC, Path(output), None if source is None else Path(source))
-    parts = ", ".join(f"{len(VNC.datalist[part])} {part}" for part in ("training", "validation", "test"))
-    return f"{datalist}: {parts} regions\nLicence: {VNC.datalist['licence']}\nCite: {VNC.datalist['reference']}"
+    return get_set(VNC, output, source)

@@ -1,0 +1,11 @@
+"""The commands ``python -m bundle data ...``: published sets of labelled sections and lists made of them."""
+
+from __future__ import annotations
+
+from .combine import combine
+from .epfl import epfl
+from .fetch import PublicSet, fetch
+from .sbem import SBEM, sbem
+from .vnc import VNC, vnc
+
+__all__ = ["SBEM", "VNC", "PublicSet", "combine", "epfl", "fetch", "sbem", "vnc"]

@@ -1,0 +1,230 @@
+"""Fetching published sets of labelled sections from their own homes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+from tqdm import tqdm
+
+from scripts.data import read_section, write_atomically
+
+__all__ = ["PublicSet", "describe", "fetch", "file_digest", "get_set", "parse_digests", "pixel_digest", "write_list"]
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_S = 30  # without an answer for so long, a connection counts as lost
+
+def file_digest(data: bytes, name: str) -> str:
+    """SHA-256 of a file, in hexadecimal.
+
+    Args:
+        data: content of the file.
+        name: its name.
+    """
+    return hashlib.sha256(data).hexdigest()
+
+
+def pixel_digest(data: bytes, name: str) -> str:
+    """SHA-256 of the pixels of a picture, in hexadecimal, whatever the compression of its file.
+
+    Args:
+        data: content of the file.
+        name: its name, whose suffix says the format.
+
+    Returns:
+        The digest; that of the bytes where they are no picture.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / Path(name).name
+        path.write_bytes(data)
+        try:
+            return hashlib.sha256(read_section(path).tobytes()).hexdigest()
+        except ValueError:
+            return file_digest(data, name)
+
+
+def parse_digests(text: str) -> dict[str, str]:
+    """Read digests in the form of ``sha256sum``.
+
+    Args:
+        text: lines of digest and path.
+
+    Returns:
+        Digest of each path.
+    """
+    return {name: sha256 for sha256, name in (line.split() for line in text.strip().split("\n"))}
+
+
+
+
+@dataclass(frozen=True)
+class PublicSet:
+    """A published set of labelled sections, pinned to one commit of its home.
+
+    Attributes:
+        repository: address of the git repository that publishes the set, as `git clone` takes it.
+        commit: full hash of the commit.
+        url: address under which each single file of that commit is served.
+        sha256: SHA-256 of each file in hexadecimal, by its path in the folder that is filled.
+        datalist: list of sections in the JSON format of the Medical Segmentation Decathlon, as `datalist.json` holds
+            it: paths relative to that file; each item may name the `region` of the section that it covers.
+        home: path of a file in the repository, where it differs from that in the folder.
+        digest: what `sha256` is computed of, the file or its pixels.
+    """
+
+    repository: str
+    commit: str
+    url: str
+    sha256: Mapping[str, str]
+    datalist: Mapping[str, Any]
+    home: Mapping[str, str] = field(default_factory=dict)
+    digest: Callable[[bytes, str], str] = file_digest
+
+
+def fetch(public_set: PublicSet, output: Path, source: Path | None = None) -> Path:
+    """Fetch and check a published set and, last of all, write its list of sections.
+
+    A file has its final name only once it is complete and verified, so an interrupted run resumes where it stopped.
+    A file that has a name of the set and another content is replaced; no other file is touched.
+
+    Args:
+        public_set: what to fetch.
+        output: folder to fill; made if it is missing.
+        source: root of a local copy of the set to take the files from, instead of the network.
+
+    Returns:
+        Path of the list, `output/datalist.json`.
+
+    Raises:
+        FileExistsError: if `output` holds a `datalist.json` that differs from the one to be written.
+        FileNotFoundError: if a file is missing in `source`.
+        ConnectionError: if a file cannot be fetched from its home.
+        ValueError: if a fetched file, or one in `source`, is not the published one.
+        OSError: if a file cannot be written.
+    """
+    require_same_list(public_set.datalist, output)
+    with tqdm(public_set.sha256.items(), desc=public_set.datalist["name"], unit="file") as files:
+        for name, sha256 in files:
+            target = output / name
+            if target.is_file() and public_set.digest(target.read_bytes(), name) == sha256:
+                continue
+            data = _download(public_set, name) if source is None else _read(source, name, public_set)
+            if (found := public_set.digest(data, name)) != sha256:
+                origin = f"{public_set.url}/{_at_home(public_set, name)}" if source is None else source / name
+                raise ValueError(f"{origin} is not the published file: its SHA-256 is {found}, expected {sha256}")
+            if target.exists():
+                logger.warning("%s is not the published file and is replaced", target)
+            write_atomically(target, partial(Path.write_bytes, data=data))
+    return write_list(public_set.datalist, output)
+
+
+def write_list(datalist: Mapping[str, Any], output: Path) -> Path:
+    """Write a list of sections, unless another one is there.
+
+    Args:
+        datalist: the list.
+        output: folder; made if it is missing.
+
+    Returns:
+        Path of `datalist.json` in it.
+
+    Raises:
+        FileExistsError: it holds another list.
+        OSError: the list cannot be written.
+    """
+    path, content = require_same_list(datalist, output)
+    write_atomically(path, lambda partial: partial.write_text(content))
+    return path
+
+
+def require_same_list(datalist: Mapping[str, Any], output: Path) -> tuple[Path, str]:
+    """Refuse a folder with another list of sections.
+
+    Args:
+        datalist: the list to be written.
+        output: folder.
+
+    Returns:
+        Path and content of the list.
+
+    Raises:
+        FileExistsError: `output` holds another list.
+    """
+    path = output / "datalist.json"
+    content = json.dumps(datalist, indent=2) + "\n"
+    if path.exists() and path.read_text() != content:
+        raise FileExistsError(
+            f"{path} is another list than the one to be written and stays as it is: move it or name another folder"
+        )
+    return path, content
+
+
+def get_set(public_set: PublicSet, output: str, source: str | None) -> str:
+    """Fetch a set for a command.
+
+    Args:
+        public_set: what to fetch.
+        output: folder to fill.
+        source: root of a local copy, or None.
+
+    Returns:
+        What was written, its licence and how to cite it.
+
+    Raises:
+        ValueError: if an argument is not a path; see `fetch`.
+    """
+    for name, value in {"output": output, "source": "." if source is None else source}.items():
+        if not isinstance(value, str | Path) or not str(value):
+            raise ValueError(f"{name} must be the path of a folder, got {value!r}")
+    datalist = fetch(public_set, Path(output), None if source is None else Path(source))
+    return describe(datalist, public_set.datalist)
+
+
+def describe(path: Path, datalist: Mapping[str, Any]) -> str:
+    """Say what a list of sections holds.
+
+    Args:
+        path: where it was written.
+        datalist: its content.
+
+    Returns:
+        Number of regions of each part, licence and reference.
+    """
+    parts = ", ".join(f"{len(datalist[part])} {part}" for part in ("training", "validation", "test"))
+    return f"{path}: {parts} regions\nLicence: {datalist['licence']}\nCite: {datalist['reference']}"
+
+
+def _at_home(public_set: PublicSet, name: str) -> str:
+    return public_set.home.get(name, name)
+
+
+def _read(source: Path, name: str, public_set: PublicSet) -> bytes:
+    for path in (source / name, source / _at_home(public_set, name)):
+        if path.is_file():
+            return path.read_bytes()
+    raise FileNotFoundError(f"{source / name} is missing: the source must be the folder that holds {name}")
+
+
+def _download(public_set: PublicSet, name: str) -> bytes:
+    # monai.apps.download_url would do, but it has no timeout, swallows a PermissionError and may leave half a file
+    # under the final name when the temporary folder lies on another file system.
+    url = f"{public_set.url}/{_at_home(public_set, name)}"
+    try:
+        with urlopen(url, timeout=TIMEOUT_S) as response:
+            return response.read()
+    except (OSError, HTTPException) as error:
+        raise ConnectionError(
+            f"cannot fetch {url}: {error}. Run the command again to resume. Without a network, get the files on another"
+            f" machine with `git clone {public_set.repository} FOLDER && git -C FOLDER checkout {public_set.commit}`,"
+            " bring FOLDER here and add `--source FOLDER`"
+        ) from error

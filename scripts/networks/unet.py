@@ -1,0 +1,63 @@
+"""The U-Net, baseline of the paper."""
+
+from __future__ import annotations
+
+import torch
+from monai.networks.nets import BasicUNet
+from torch import nn
+
+from .rescaling import enlarge, shrink
+
+
+class UNet(nn.Module):
+    """U-Net after Ronneberger et al. 2015: MONAI's BasicUNet, with batch normalisation as in the Fusion FCN.
+
+    Args:
+        in_channels: channels of the images.
+        out_channels: number of classes.
+        width: factor on the numbers of channels, which are 64, 128, 256, 512 and 1024 at width 1.
+        dropout: probability in [0, 1) of dropping a value after each convolution, in training and for epistemic
+            uncertainty.
+        downsampling: factor by which images are shrunk before the first layer and logits enlarged after the last.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        out_channels: int = 2,
+        width: float = 1.0,
+        dropout: float = 0.0,
+        downsampling: int = 1,
+    ) -> None:
+        if not width > 0:
+            raise ValueError(f"width must be a positive number, but got {width}.")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1), but got {dropout}.")
+        if not isinstance(downsampling, int) or downsampling < 1:
+            raise ValueError(f"downsampling must be a whole number from 1, but got {downsampling}.")
+        super().__init__()
+        self.unet = BasicUNet(
+            spatial_dims=2,
+            in_channels=in_channels,
+            out_channels=out_channels,
+            features=[max(1, round(width * channels)) for channels in (64, 128, 256, 512, 1024, 64)],
+            act="relu",
+            norm="batch",
+            dropout=dropout,
+        )
+        self.downsampling = downsampling
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Score each pixel.
+
+        Args:
+            x: images, (batch, in_channels, W, H), values in [0, 1], W and H at least 16 times `downsampling`.
+
+        Returns:
+            Logits, (batch, out_channels, W, H).
+        """
+        return enlarge(self.unet(shrink(x, self.downsampling)), self.downsampling, like=x)
