@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT_S = 30  # without an answer for so long, a connection counts as lost
 
+
 def file_digest(data: bytes, name: str) -> str:
     """SHA-256 of a file, in hexadecimal.
 
@@ -63,8 +64,6 @@ def parse_digests(text: str) -> dict[str, str]:
         Digest of each path.
     """
     return {name: sha256 for sha256, name in (line.split() for line in text.strip().split("\n"))}
-
-
 
 
 @dataclass(frozen=True)

@@ -42,11 +42,11 @@ class FusionFCN(nn.Module):
         - Dropout takes out whole channels before the last upsampling step, since neighbouring pixels are too alike for
           dropping single ones to have an effect.
 
-    The input is any grey or RGB image in [0, 1] of at least 64 pixels a side (times `downsampling`). It is standardised inside the network by
-    the mean and standard deviation of ImageNet, which torchvision's weights expect; those of CEM500K were trained with
-    others (about 0.58 and 0.10), to which the batch normalisations have to adapt in training. All weights are kept in
-    channels-last order, in which convolutions are faster. Inference runs eagerly, with the batch normalisations folded
-    into the convolutions (`for_inference`), faster again.
+    The input is any grey or RGB image in [0, 1] of at least 64 pixels a side (times `downsampling`). It is standardised
+    inside the network by the mean and standard deviation of ImageNet, which torchvision's weights expect; those of
+    CEM500K were trained with others (about 0.58 and 0.10), to which the batch normalisations have to adapt in training.
+    All weights are kept in channels-last order, in which convolutions are faster. Inference runs eagerly, with the
+    batch normalisations folded into the convolutions (`for_inference`), faster again.
 
     Args:
         in_channels: 1 for grey, 3 for RGB images.
@@ -56,8 +56,8 @@ class FusionFCN(nn.Module):
             Pretrained weights need 1.
         dropout: probability in [0, 1) of dropping a channel before the last layers, in training and for epistemic
             uncertainty.
-        downsampling: factor by which images are shrunk before the first layer and logits enlarged after the last: 2 sees
-            four times the tissue at the same cost and memory, with borders interpolated between every second pixel.
+        downsampling: factor by which images are shrunk before the first layer and logits enlarged after the last: with
+            2, four times the tissue is seen at the same cost and memory, and borders lie between every second pixel.
         pretrained: weights of the encoder: "imagenet", the path of a checkpoint, or None for random weights. See
             `load_pretrained`.
 

@@ -1,0 +1,101 @@
+"""Making weights of a training those that the bundle ships."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bundle.evaluate import evaluate_sets, sha256_of
+from bundle.workflow import ROOT, machine
+from scripts.data import write_atomically
+
+__all__ = ["TOLERANCE", "halve", "ship"]
+
+TOLERANCE = 5e-4
+"""Most that the Jaccard index may change by rounding to half precision."""
+
+FOLDERS = {"fusion_fcn": "models", "unet": "models/unet"}
+
+
+def ship(
+    *data: str, run: str, commit: str, seed: int = 0, network: str = "fusion_fcn", note: str = "", **settings: Any
+) -> str:
+    """Write the best weights of a training to `models`, in half precision, with a record of where they come from.
+
+    The weights are scored on the test part of each set before and after rounding; if the figures differ by more than
+    `TOLERANCE`, nothing is written.
+
+    Args:
+        *data: folders of the sets that the weights were trained on.
+        run: folder of the training.
+        commit: what the training was run from.
+        seed: that of the training.
+        network: "fusion_fcn" or "unet".
+        note: what else is to be remembered, such as the command and the time it took.
+        **settings: further settings of the evaluation's config.
+
+    Returns:
+        The record.
+
+    Raises:
+        ValueError: a weight does not fit into half precision, or the figures differ too much.
+        RuntimeError: from the configs, with the cause chained.
+        OSError: a file cannot be read or written.
+    """
+    best = Path(run) / "model.pt"
+    state = torch.load(Path(run) / "checkpoint.pt", map_location="cpu", weights_only=True)
+    half = halve(torch.load(best, map_location="cpu", weights_only=True))
+    rounded = Path(run) / "model_float16.pt"
+    write_atomically(rounded, lambda path: torch.save(half, path))
+    settings["network"] = network
+    before = evaluate_sets(*data, checkpoint=str(best), **settings)
+    after = evaluate_sets(*data, checkpoint=str(rounded), **settings)
+    for name, results in after.items():
+        for kind, result in results.items():
+            change = result["jaccard"] - before[name][kind]["jaccard"]
+            if abs(change) > TOLERANCE:
+                raise ValueError(f"{best}: half precision changes the Jaccard of {name}, {kind}, by {change:+.5f}")
+    lists = [json.loads((Path(folder) / "datalist.json").read_text()) for folder in data]
+    target = ROOT / FOLDERS[network] / "model.pt"
+    write_atomically(target, lambda path: path.write_bytes(rounded.read_bytes()))
+    record = {
+        "sha256": sha256_of(target),
+        "precision": "float16",
+        "date": str(date.today()),
+        "training_data": {entry["name"]: entry["licence"] for entry in lists},
+        "seed": seed,
+        "epochs": state["epoch"],
+        "best_epoch": state["best_metric_epoch"],
+        "steps": state["iteration"],
+        "validation_jaccard": round(state["best_metric"], 4),
+        "commit": commit,
+        "machine": machine(),
+        "note": note,
+        "test": after,
+    }
+    content = json.dumps(record, indent=2) + "\n"
+    write_atomically(target.with_suffix(".json"), lambda path: path.write_text(content))
+    return content
+
+
+def halve(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Round floating-point weights to half precision.
+
+    Args:
+        weights: state dict.
+
+    Returns:
+        The same with float16 in place of float32; counters stay as they are.
+
+    Raises:
+        ValueError: a weight is too large for half precision.
+    """
+    half = {key: value.half() if value.is_floating_point() else value for key, value in weights.items()}
+    for key, value in half.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise ValueError(f"{key} holds values that half precision cannot")
+    return half

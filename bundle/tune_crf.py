@@ -1,0 +1,156 @@
+"""Choosing the parameters of the CRF on validation data."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import re
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from bundle.evaluate import configs_of
+from bundle.workflow import ROOT, ScoredSection, score
+from scripts.crf import dense_crf
+from scripts.data import write_atomically
+
+__all__ = ["best_threshold", "search", "tune_crf"]
+
+RANGES = {
+    "gaussian_sxy": (1.0, 8.0),
+    "gaussian_compat": (0.1, 5.0),
+    "bilateral_sxy": (3.0, 60.0),
+    "bilateral_srgb": (5.0, 60.0),
+    "bilateral_compat": (0.1, 5.0),
+}
+"""What is searched, evenly on a logarithmic scale: widths from a pixel or grey level to the size of a mitochondrion."""
+
+BINS = 100
+"""Thresholds are hundredths."""
+
+
+def tune_crf(
+    checkpoint: str,
+    data: str,
+    network: str = "fusion_fcn",
+    trials: int = 40,
+    seed: int = 0,
+    output: str | None = None,
+    write: bool = False,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Search the parameters of the CRF that give the best Jaccard on the validation part of a set.
+
+    A random search (Bergstra and Bengio, JMLR 2012) over `RANGES`, with the config's present values as its first
+    trial. Each trial is judged at its best threshold, and so are the probabilities without a CRF. The test part is not
+    looked at.
+
+    Args:
+        checkpoint: weights of the network.
+        data: folder with a `datalist.json` that has a `validation` part.
+        network: "fusion_fcn" or "unet".
+        trials: how many sets of parameters are tried.
+        seed: of the search.
+        output: file for all trials, as JSON.
+        write: whether to write the best parameters and threshold into the configs. Nothing is written if no trial
+            gains anything.
+        **settings: further settings of the evaluation's config, such as `width` or `equalize`.
+
+    Returns:
+        "without_crf" and "with_crf", each with `jaccard` and `threshold`, the latter with `parameters` too.
+
+    Raises:
+        ValueError: an argument is out of its range.
+        RuntimeError: from the configs, with the cause chained.
+        OSError: a file cannot be written.
+    """
+    if not isinstance(trials, int) or trials < 1:
+        raise ValueError(f"trials has to be a whole number from 1, got {trials!r}")
+    sections = score(
+        *configs_of(network), part="validation", checkpoint=checkpoint, dataset_dir=data, output_dir=data, **settings
+    )
+    first = json.loads((ROOT / "configs" / "train.json").read_text())["crf"]
+    found = search(sections, trials, seed, first)
+    summary = {key: found[key] for key in ("without_crf", "with_crf")}
+    if output is not None:
+        content = json.dumps({"checkpoint": checkpoint, "data": data, "seed": seed, **found}, indent=2) + "\n"
+        write_atomically(output, lambda path: path.write_text(content))
+    if write and found["with_crf"]["jaccard"] > found["without_crf"]["jaccard"]:
+        values = {**found["with_crf"]["parameters"], "threshold": found["with_crf"]["threshold"]}
+        for name in ("train", "evaluate", "inference"):
+            _write_values(ROOT / "configs" / f"{name}.json", values)
+    return summary
+
+
+def search(sections: Sequence[ScoredSection], trials: int, seed: int, first: dict[str, Any]) -> dict[str, Any]:
+    """Try sets of parameters.
+
+    Args:
+        sections: labelled sections with their probabilities.
+        trials: number of sets, at least 1.
+        seed: of the search.
+        first: the set tried first; its number of iterations serves all.
+
+    Returns:
+        "without_crf", "with_crf" (the best trial) and "trials", all trials in their order.
+    """
+    generator = np.random.default_rng(seed)
+    candidates = [dict(first)]
+    for _ in range(trials - 1):
+        drawn = {n: float(f"{np.exp(generator.uniform(*np.log(edges))):.2g}") for n, edges in RANGES.items()}
+        candidates.append({**first, **drawn})
+    # pydensecrf holds Python's lock, so that only processes run side by side; forked ones could deadlock in torch
+    workers = min(len(candidates), os.cpu_count() or 1)
+    with ProcessPoolExecutor(
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start, initargs=(list(sections),)
+    ) as pool:
+        counts = list(tqdm(pool.map(_counts_with_crf, candidates), total=len(candidates), desc="CRF", unit="trial"))
+    without = best_threshold(sum(_counts(s.probabilities[1], s.label) for s in sections))
+    results = [{**best_threshold(count), "parameters": p} for count, p in zip(counts, candidates, strict=True)]
+    return {"without_crf": without, "with_crf": max(results, key=lambda r: r["jaccard"]), "trials": results}
+
+
+def best_threshold(counts: np.ndarray) -> dict[str, float]:
+    """Choose the threshold with the highest Jaccard index.
+
+    Args:
+        counts: (2, `BINS`) pixels of background and of mitochondria whose probability lies in each bin of [0, 1].
+
+    Returns:
+        `jaccard` and `threshold`; of equally good ones the one closest to one half.
+    """
+    # pixels above the lower edge of each bin
+    false, true = counts[:, ::-1].cumsum(axis=1)[:, ::-1]
+    jaccard = true / np.maximum(1, counts[1].sum() + false)
+    thresholds = np.arange(BINS) / BINS
+    best = np.lexsort((abs(thresholds - 0.5), -jaccard))[0]
+    return {"jaccard": round(float(jaccard[best]), 4), "threshold": float(thresholds[best])}
+
+
+def _counts(score: np.ndarray, label: np.ndarray) -> np.ndarray:
+    bins = np.minimum((score * BINS).astype(int), BINS - 1)
+    return np.stack([np.bincount(bins[label == kind], minlength=BINS) for kind in (False, True)])
+
+
+_sections: list[ScoredSection] = []
+
+
+def _start(sections: list[ScoredSection]) -> None:
+    _sections[:] = sections
+
+
+def _counts_with_crf(parameters: dict[str, Any]) -> np.ndarray:
+    return sum(_counts(dense_crf(s.probabilities, s.image, **parameters)[1], s.label) for s in _sections)
+
+
+def _write_values(path: Path, values: dict[str, Any]) -> None:
+    """Replace numbers in the text of a config, whose layout stays."""
+    text = path.read_text()
+    for name, value in values.items():
+        text = re.sub(rf'("{name}": )[-+.\deE]+(?=,?\n)', rf"\g<1>{json.dumps(value)}", text)
+    write_atomically(path, lambda partial: partial.write_text(text))
