@@ -10,20 +10,24 @@ from bundle.curves import curves
 from bundle.data import combine, epfl, sbem, vnc
 from bundle.evaluate import evaluate
 from bundle.finetune import finetune
+from bundle.pack import pack
 from bundle.phantom import phantom
 from bundle.ship import ship
 from bundle.table1 import table1
 from bundle.tune_crf import tune_crf
+from bundle.verify import verify
 
 COMMANDS = {
     "curves": curves,
     "data": {"combine": combine, "epfl": epfl, "sbem": sbem, "vnc": vnc},
     "evaluate": evaluate,
     "finetune": finetune,
+    "pack": pack,
     "phantom": phantom,
     "ship": ship,
     "table1": table1,
     "tune_crf": tune_crf,
+    "verify": verify,
 }
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -9,12 +10,14 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import numpy as np
 import pytest
 from monai.data import load_decathlon_datalist
 
-from bundle import data
 from bundle.__main__ import main
-from bundle.data import VNC, PublicSet, fetch, vnc
+from bundle.data import SBEM, VNC, PublicSet, combine, epfl, fetch, sbem, vnc
+from bundle.data.fetch import pixel_digest
+from scripts.data import load_sections, write_section
 
 FILES = {"raw/00.tif": b"section 0", "raw/01.tif": b"section 1", "masks/00.png": b"mask 0", "masks/01.png": b"mask 1"}
 COMMIT = "0123456789abcdef"
@@ -223,7 +226,9 @@ def test_vnc_lists_every_section_in_disjoint_regions() -> None:
 def test_vnc_says_what_it_wrote_and_the_licence(
     tmp_path: Path, unreachable: PublicSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data, "VNC", replace(VNC, url=unreachable.url, sha256=unreachable.sha256))
+    monkeypatch.setattr(
+        sys.modules["bundle.data.vnc"], "VNC", replace(VNC, url=unreachable.url, sha256=unreachable.sha256)
+    )
     said = vnc(output=str(tmp_path / "output"), source=str(write_files(tmp_path / "source")))
     assert str(tmp_path / "output" / "datalist.json") in said
     assert "20 training, 20 validation, 20 test" in said
@@ -231,11 +236,84 @@ def test_vnc_says_what_it_wrote_and_the_licence(
     assert "10.6084/m9.figshare.856713" in said
 
 
+def test_sbem_lists_every_section_once() -> None:
+    names = [item["image"] for part in ("training", "validation", "test") for item in SBEM.datalist[part]]
+    assert names == [f"images/{i:03d}.png" for i in range(10, 30)]
+    assert len(SBEM.datalist["test"]) == 5
+    assert set(SBEM.sha256) == set(SBEM.home) == {*names, *(name.replace("images", "labels") for name in names)}
+
+
+def test_pixels_count_not_their_compression(tmp_path: Path, section: np.ndarray, home: Home) -> None:
+    """A set that is known by its pixels takes any file with these pixels, under its name here or at home."""
+    write_section(tmp_path / "a.tif", section)
+    write_section(tmp_path / "a.png", section)
+    write_section(tmp_path / "b.png", section + 1)
+    digest = pixel_digest((tmp_path / "a.tif").read_bytes(), "a.tif")
+    assert pixel_digest((tmp_path / "a.png").read_bytes(), "a.png") == digest
+    public_set = replace(
+        make_set("http://127.0.0.1:1"),
+        sha256={"images/0.png": digest},
+        home={"images/0.png": "a.png"},
+        digest=pixel_digest,
+    )
+    fetch(public_set, tmp_path / "output", tmp_path)
+    assert (tmp_path / "output/images/0.png").read_bytes() == (tmp_path / "a.png").read_bytes()
+    (tmp_path / "b.png").rename(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="is not the published file"):
+        fetch(public_set, tmp_path / "other", tmp_path)
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    with pytest.raises(ValueError, match="is not the published file"):
+        fetch(public_set, tmp_path / "other", tmp_path)
+
+
+def make_epfl(folder: Path, stack: bool) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 255, (20, 30, 155), dtype=np.uint8)
+    if stack:
+        write_section(folder / "training.tif", pixels)
+        write_section(folder / "training_groundtruth.tif", (pixels > 128).astype(np.uint8))
+    else:
+        for number in range(0, 155, 11):
+            write_section(folder / f"images/{number:03d}.png", pixels[..., number])
+            write_section(folder / f"labels/{number:03d}.png", (pixels[..., number] > 128).astype(np.uint8))
+    return folder
+
+
+@pytest.mark.parametrize("stack", [True, False])
+def test_epfl_lists_every_eleventh_slice(tmp_path: Path, stack: bool) -> None:
+    said = epfl(source=str(make_epfl(tmp_path / "source", stack)), output=str(tmp_path / "output"))
+    assert "10 training, 2 validation, 3 test" in said
+    parts = [load_sections(tmp_path / "output/datalist.json", part) for part in ("training", "validation", "test")]
+    items = [item for part in parts for item in part]
+    assert [item["page"] if stack else int(Path(item["image"]).stem) for item in items] == list(range(0, 155, 11))
+
+
+def test_epfl_says_where_the_volume_is_to_be_had(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"neither training\.tif nor images/; .* https://www\.epfl\.ch"):
+        epfl(source=str(tmp_path), output=str(tmp_path / "output"))
+
+
+def test_combine_balances_the_sets(tmp_path: Path, tiny_phantom: Path) -> None:
+    epfl(source=str(make_epfl(tmp_path / "source", stack=False)), output=str(tmp_path / "epfl"))
+    lists = [str(tmp_path / "epfl/datalist.json"), str(tiny_phantom / "datalist.json")]
+    combine(*lists, output=str(tmp_path / "joint"))
+    training, test = (load_sections(tmp_path / "joint/datalist.json", part) for part in ("training", "test"))
+    images = [Path(item["image"]).resolve() for item in training]
+    assert [image.is_relative_to(tmp_path) for image in images] == [True] * 10 + [False] * 10
+    assert len(set(images)) == 10 + 2
+    assert len(test) == 3 + 2
+    combine(*lists, output=str(tmp_path / "joint"))  # the same again is no error
+    with pytest.raises(FileExistsError, match=r"joint.datalist\.json is another list"):
+        combine(*lists[::-1], output=str(tmp_path / "joint"))
+    with pytest.raises(ValueError, match="at least two"):
+        combine(lists[0], output=str(tmp_path / "one"))
+
+
+@pytest.mark.parametrize("command", [vnc, sbem, epfl])
 @pytest.mark.parametrize("arguments", [{"output": True}, {"output": ""}, {"output": "x", "source": 5}])
-def test_vnc_takes_paths_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: dict) -> None:
+def test_paths_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable, arguments: dict) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="must be the path of a folder, got"):
-        vnc(**arguments)
+        command(**{"source": ".", **arguments})
 
 
 def test_the_command_line_ends_an_error_as_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,14 @@ from monai.bundle import ConfigWorkflow
 from scripts.networks import FusionFCN
 
 ROOT = Path(__file__).parents[2]
-SMALL = {"bundle_root": str(ROOT), "width": 0.125, "patch_size": 64, "num_workers": 0, "device": "$torch.device('cpu')"}
+SMALL = {
+    "bundle_root": str(ROOT),
+    "width": 0.125,
+    "downsampling": 1,
+    "patch_size": 64,
+    "num_workers": 0,
+    "device": "$torch.device('cpu')",
+}
 BRIEF = {"epochs": 1, "val_interval": 1, "patches_per_section": 2, "batch_size": 2, "learning_rate": 0.01}
 
 

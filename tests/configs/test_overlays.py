@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 from monai.bundle import ConfigParser
-from monai.networks.nets import BasicUNet
 
 from scripts.handlers import load_weights
-from scripts.networks import FusionFCN
+from scripts.networks import FusionFCN, UNet
 from scripts.settings import first_cause
 
 ROOT = Path(__file__).parents[2]
@@ -32,8 +31,9 @@ def test_unet_trains_and_segments(run_config: Callable, tiny_phantom: Path, tmp_
 def test_unet_has_ronnebergers_size() -> None:
     parser = ConfigParser()
     parser.read_config([str(ROOT / "configs" / f"{name}.json") for name in ("train", "unet")])
+    parser["width"] = 1.0
     network = parser.get_parsed_content("network_def")
-    assert isinstance(network, BasicUNet)
+    assert isinstance(network, UNet)
     # 31.0 million in the paper's layout
     assert sum(p.numel() for p in network.parameters()) == pytest.approx(31.0e6, rel=0.02)
 
@@ -51,7 +51,12 @@ def test_quickstart_only_makes_the_training_smaller() -> None:
         assert quickstart[key] < train[key]
     assert quickstart["patch_size"] < train["patch_size"]
     # where things lie, and what makes it smaller; nothing else
-    assert quickstart.keys() == {"ckpt_dir", "checkpoint", "width", "epochs", "patch_size"}
+    assert quickstart.keys() == {"ckpt_dir", "checkpoint", "width", "downsampling", "epochs", "patch_size"}
+
+
+def test_joint_training(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
+    run_config("train", "joint", dataset_dir=str(tiny_phantom), ckpt_dir=str(tmp_path))
+    assert (tmp_path / "model.pt").is_file()
 
 
 @pytest.fixture

@@ -56,6 +56,35 @@ def test_more_epochs_than_planned_are_trained_at_the_rate_of_the_new_plan(
     assert torch.load(tmp_path / "checkpoint.pt")["epoch"] == 4
 
 
+def test_training_starts_from_given_weights(
+    run_config: Callable, tiny_phantom: Path, weights: Path, tmp_path: Path
+) -> None:
+    """With a learning rate of 0, what comes out is what went in."""
+    settings = {"dataset_dir": str(tiny_phantom), "use_crf": False, "learning_rate": 0.0, "seed": 1}
+    run_config("train", ckpt_dir=str(tmp_path / "given"), initial_weights=str(weights), **settings)
+    run_config("train", ckpt_dir=str(tmp_path / "random"), **settings)
+    name = "encoder.conv1.weight"
+    given, random, start = (
+        torch.load(path)[name] for path in (tmp_path / "given/model.pt", tmp_path / "random/model.pt", weights)
+    )
+    torch.testing.assert_close(given, start)
+    assert not torch.allclose(random, start)
+
+
+def test_resuming_goes_on_from_the_checkpoint_not_from_the_given_weights(
+    run_config: Callable, tiny_phantom: Path, weights: Path, tmp_path: Path
+) -> None:
+    settings = {"dataset_dir": str(tiny_phantom), "ckpt_dir": str(tmp_path), "use_crf": False}
+    settings["initial_weights"] = str(weights)
+    run_config("train", **settings)
+    before = torch.load(tmp_path / "checkpoint.pt")["network"]["encoder.conv1.weight"]
+    run_config("train", **settings, epochs=2, resume=True, learning_rate=0.0)
+    after = torch.load(tmp_path / "checkpoint.pt")["network"]["encoder.conv1.weight"]
+    assert not torch.allclose(before, torch.load(weights)["encoder.conv1.weight"])
+    # the optimizer's own rate was restored too: near, not equal
+    torch.testing.assert_close(after, before, atol=0.05, rtol=0)
+
+
 def test_compiled_network_leaves_the_same_keys(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
     # the keys are the matter here: the eager backend does without a compiler
     settings = {"compile": True, "train#trainer#compile_kwargs": {"backend": "eager"}, "use_crf": False}
@@ -93,6 +122,7 @@ def test_whole_sections_are_equalised_before_they_are_cut(
         ({"threshold": 0.7}, ValueError, "setting 'threshold' = 0.7 is not used by this workflow"),
         ({"epochs": "many"}, TypeError, "setting 'epochs' = 'many' is of type str, expected int"),
         ({"dataset_dir": "nowhere"}, FileNotFoundError, r"nowhere.datalist.json: no such list"),
+        ({"initial_weights": "nowhere.pt"}, FileNotFoundError, "nowhere.pt: no such file of weights"),
         ({"pretrained": "nowhere.pth"}, FileNotFoundError, "nowhere.pth"),
     ],
 )

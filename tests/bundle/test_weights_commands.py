@@ -1,0 +1,90 @@
+"""The commands that score, fine-tune and ship weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from bundle import ship as module
+from bundle.evaluate import evaluate, sha256_of
+from bundle.finetune import finetune
+from bundle.ship import halve, ship
+from bundle.workflow import train
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_phantom: Path, tmp_path_factory: pytest.TempPathFactory, tiny: dict) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    train(
+        "train", folder=folder, epochs=1, val_interval=1, patches_per_section=1, dataset_dir=str(tiny_phantom), **tiny
+    )
+    return folder
+
+
+def test_a_complete_training_is_left_alone(trained: Path, tiny_phantom: Path, tiny: dict) -> None:
+    before = (trained / "checkpoint.pt").stat().st_mtime_ns
+    train("train", folder=trained, epochs=1, val_interval=1, dataset_dir=str(tiny_phantom), **tiny)
+    assert (trained / "checkpoint.pt").stat().st_mtime_ns == before
+
+
+def test_evaluate_scores_each_set(trained: Path, tiny_phantom: Path, tmp_path: Path, tiny: dict) -> None:
+    table = evaluate(
+        str(tiny_phantom), checkpoint=str(trained / "model.pt"), output=str(tmp_path / "figures.json"), **tiny
+    )
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["sha256"] == sha256_of(trained / "model.pt")
+    assert f"{figures['sets']['phantom']['with_crf']['jaccard']:.3f}" in table
+    with pytest.raises(ValueError, match="at least one set"):
+        evaluate(checkpoint=str(trained / "model.pt"))
+
+
+def test_finetune_from_given_and_from_random_weights(
+    trained: Path, tiny_phantom: Path, tmp_path: Path, tiny: dict
+) -> None:
+    settings = {**tiny, "weights": str(trained / "model.pt"), "output": str(tmp_path / "curve"), "runs": str(tmp_path)}
+    del settings["batch_size"]
+    table = finetune(str(tiny_phantom), labelled=(0, 1, 4), steps=5, **settings)
+    figures = json.loads((tmp_path / "curve.json").read_text())
+    assert set(figures["finetuned"]) == {"0", "1", "4"}
+    assert set(figures["scratch"]) == {"1", "4"}
+    assert (tmp_path / "curve.png").is_file()
+    assert table.splitlines()[3].split(" | ")[1] == "-"
+    lists = {count: json.loads((tmp_path / f"phantom/scratch_{count}/datalist.json").read_text()) for count in (1, 4)}
+    assert [len(lists[count]["training"]) for count in (1, 4)] == [1, 4]
+    test = {item["image"] for item in lists[4]["test"]}
+    assert not test & {item["image"] for item in lists[4]["training"]}
+    with pytest.raises(ValueError, match="from 0 to 4, got"):
+        finetune(str(tiny_phantom), labelled=(5,), **settings)
+
+
+def test_ship_halves_the_weights_and_records_their_origin(
+    trained: Path, tiny_phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: dict
+) -> None:
+    monkeypatch.setattr(module, "TARGET", tmp_path)
+    ship(str(tiny_phantom), run=str(trained), commit="0123abc", note="a test", **tiny)
+    record = json.loads((tmp_path / "models" / "model.json").read_text())
+    assert record["sha256"] == sha256_of(tmp_path / "models" / "model.pt")
+    assert record["steps"] == 1
+    assert record["training_data"].keys() == {"phantom"}
+    weights, original = torch.load(tmp_path / "models" / "model.pt"), torch.load(trained / "model.pt")
+    assert {value.dtype for value in weights.values()} == {torch.float16, torch.int64}
+    for key, value in weights.items():
+        torch.testing.assert_close(value.to(original[key].dtype), original[key], rtol=1e-3, atol=1e-7)
+
+
+def test_weights_too_large_for_half_precision() -> None:
+    with pytest.raises(ValueError, match="bias holds values that half precision cannot"):
+        halve({"bias": torch.tensor([1e6])})
+
+
+def test_ship_refuses_weights_that_rounding_changes(
+    trained: Path, tiny_phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: dict
+) -> None:
+    monkeypatch.setattr(module, "TARGET", tmp_path)
+    monkeypatch.setattr(module, "halve", lambda weights: {key: torch.zeros_like(v) for key, v in weights.items()})
+    with pytest.raises(ValueError, match="half precision changes the Jaccard of phantom"):
+        ship(str(tiny_phantom), run=str(trained), commit="0123abc", **tiny)
+    assert not (tmp_path / "models").exists()
