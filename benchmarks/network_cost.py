@@ -12,12 +12,11 @@ import statistics
 import time
 
 import torch
-from monai.networks.nets import BasicUNet
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from scripts.networks import FusionFCN, for_inference
+from scripts.networks import FusionFCN, UNet, for_inference
 
 TILE = 512
 REPEATS = 7
@@ -31,16 +30,10 @@ def make_networks() -> dict[str, nn.Module]:
         "Fusion FCN": fusion_fcn,
         "Fusion FCN, folded": for_inference(fusion_fcn),
         "Fusion FCN, width 0.25, folded": for_inference(FusionFCN(width=0.25)),
+        "as shipped, folded": for_inference(FusionFCN(width=0.5, downsampling=2)),
         # the layers and, but for batch normalisation and padding, the size of Ronneberger et al. 2015
-        "U-Net": BasicUNet(
-            spatial_dims=2,
-            in_channels=1,
-            out_channels=2,
-            features=(64, 128, 256, 512, 1024, 64),
-            act="relu",
-            norm="batch",
-            upsample="deconv",
-        ),
+        "U-Net": UNet(),
+        "U-Net as shipped": UNet(width=0.25, downsampling=2),
     }
 
 

@@ -23,6 +23,7 @@ NETWORKS = {"unet": "U-Net", "fusion_fcn": "Fusion FCN"}
 INPUTS = {"raw": "raw", "equalised": "equalised"}
 RESULTS = {"without_crf": "without CRF", "with_crf": "with CRF"}
 EPOCHS = 20
+TRAINING_ONLY = ("patches_per_section", "learning_rate", "weight_decay", "patch_sampling", "scale_range", "pretrained")
 PANEL_SIZE, GAP = 512, 8  # pixels of the longer side of a picture's parts, and between them
 
 
@@ -34,6 +35,7 @@ def table1(
     width: float = 0.25,
     seeds: tuple[int, ...] = (0,),
     trials: int = 24,
+    pretrained: str | None = None,
     **settings: Any,
 ) -> str:
     """Train and score U-Net and Fusion FCN with raw and equalised sections, without and with the CRF: Table 1.
@@ -52,6 +54,8 @@ def table1(
         width: factor on the channels of both networks.
         seeds: one training of each kind for each of them.
         trials: sets of parameters tried for the CRF.
+        pretrained: initial weights of the Fusion FCN's encoder, as in the paper: "imagenet" or a path. It needs a width
+            of 1.
         **settings: further settings of `train.json`, for all trainings.
 
     Returns:
@@ -85,6 +89,7 @@ def table1(
         "patches": settings["patches_per_section"] * EPOCHS * len(items),
         "settings": {key: value for key, value in settings.items() if key != "dataset_dir"},
         "crf_trials": trials,
+        "pretrained": pretrained,
         "cells": [
             {"network": network, "input": inputs, "seed": seed, **cell}
             for (network, inputs, seed), cell in cells.items()
@@ -136,7 +141,7 @@ def _cell(network: str, folder: Path, trials: int, **settings: Any) -> dict[str,
         return json.loads(result.read_text())
     configs = ("train", "unet") if network == "unet" else ("train",)
     train(*configs, folder=folder, epochs=EPOCHS, **{"val_interval": 4, "patience": EPOCHS, **settings})
-    evaluation = {key: value for key, value in settings.items() if key != "patches_per_section"}
+    evaluation = {key: value for key, value in settings.items() if key not in TRAINING_ONLY}
     evaluation["checkpoint"] = str(folder / "model.pt")
     configs = (*configs, "evaluate")
     sections = score(*configs, part="validation", output_dir=str(folder / "validation"), **evaluation)
