@@ -14,6 +14,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from scripts.data import write_atomically
+from scripts.networks.pretrained import mismatch
 
 __all__ = ["EarlyStop", "LoadWeights", "TrainingCheckpoint", "load_weights"]
 
@@ -35,17 +36,7 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
     state = state.get("network", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ValueError(f"{path}: holds no weights of a network")
-    expected = network.state_dict()
-    problems = {
-        "missing": sorted(expected.keys() - state.keys()),
-        "unexpected": sorted(state.keys() - expected.keys()),
-        "of another shape": [
-            f"{key} {tuple(state[key].shape)} instead of {tuple(expected[key].shape)}"
-            for key in expected.keys() & state.keys()
-            if state[key].shape != expected[key].shape
-        ],
-    }
-    found = "; ".join(f"{len(keys)} {kind}: {_few(keys)}" for kind, keys in problems.items() if keys)
+    found = mismatch(state, network.state_dict())
     if found:
         raise ValueError(f"{path}: these weights do not fit {type(network).__name__}: {found}")
     network.load_state_dict(state)
@@ -219,7 +210,3 @@ def _read(path: str | Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ValueError(f"{path}: is no checkpoint that torch can read: {error}") from None
-
-
-def _few(keys: list[str], most: int = 5) -> str:
-    return ", ".join(keys[:most]) + (f" and {len(keys) - most} more" if len(keys) > most else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -45,19 +46,12 @@ def load_pretrained(encoder: nn.Module, pretrained: str | Path) -> None:
     if "conv1.weight" in weights:
         weights["conv1.weight"] = _match_channels(weights["conv1.weight"], expected["conv1.weight"].shape[1])
     # old checkpoints do not count batches, which is of no consequence
-    missing = sorted(key for key in expected.keys() - weights.keys() if not key.endswith("num_batches_tracked"))
-    unexpected = sorted(weights.keys() - expected.keys())
-    misshapen = sorted(
-        f"{key} {tuple(weights[key].shape)} instead of {tuple(expected[key].shape)}"
-        for key in expected.keys() & weights.keys()
-        if weights[key].shape != expected[key].shape
-    )
-    if missing or unexpected or misshapen:
-        raise ValueError(
-            f"{source} does not fit a ResNet-50 with torchvision's keys: "
-            f"missing {missing}, unexpected {unexpected}, of another shape {misshapen}."
-        )
-    encoder.load_state_dict(weights, strict=False)
+    counters = [key for key in expected if key.endswith("num_batches_tracked")]
+    weights = {**{key: expected[key] for key in counters}, **weights}
+    problems = mismatch(weights, expected)
+    if problems:
+        raise ValueError(f"{source} does not fit a ResNet-50 with torchvision's keys: {problems}.")
+    encoder.load_state_dict(weights)
 
 
 def _download() -> dict[str, torch.Tensor]:
@@ -86,3 +80,30 @@ def _match_channels(weight: torch.Tensor, in_channels: int) -> torch.Tensor:
     if weight.ndim == 4 and weight.shape[1] == 1 and in_channels == 3:
         return weight.repeat(1, 3, 1, 1) / 3
     return weight
+
+
+def mismatch(weights: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor], most: int = 5) -> str:
+    """Say where a state dict does not fit a network.
+
+    Args:
+        weights: the state dict.
+        expected: that of the network.
+        most: how many keys are named of each kind.
+
+    Returns:
+        Missing, unexpected and misshapen keys; empty if all fits.
+    """
+    problems = {
+        "missing": sorted(expected.keys() - weights.keys()),
+        "unexpected": sorted(weights.keys() - expected.keys()),
+        "of another shape": sorted(
+            f"{key} {tuple(weights[key].shape)} instead of {tuple(expected[key].shape)}"
+            for key in expected.keys() & weights.keys()
+            if weights[key].shape != expected[key].shape
+        ),
+    }
+    return "; ".join(
+        f"{len(keys)} {kind}: {', '.join(keys[:most])}" + (f" and {len(keys) - most} more" if len(keys) > most else "")
+        for kind, keys in problems.items()
+        if keys
+    )

@@ -91,10 +91,7 @@ with torch.no_grad():
 def test_download_and_load_elsewhere_give_the_stored_result(packed: Path, tmp_path: Path, script: bool) -> None:
     """TorchScript is loaded without the sources of the bundle."""
     (archive,) = packed.glob("*.zip")
-    # monai.bundle.download unpacks a zip into a folder of the zip's name
-    renamed = tmp_path / f"{NAME}.zip"
-    renamed.write_bytes(archive.read_bytes())
-    code = LOAD.format(name=NAME, url=renamed.as_uri(), script=script)
+    code = LOAD.format(name=NAME, url=archive.as_uri(), script=script)
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False

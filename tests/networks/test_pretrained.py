@@ -69,8 +69,8 @@ def test_grey_images_give_the_same_with_grey_and_rgb_weights(published: int, wan
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda weights: weights.pop("layer3.5.bn3.weight"), r"missing \['layer3.5.bn3.weight'\]"),
-        (lambda weights: weights.update(extra=torch.rand(1)), r"unexpected \['extra'\]"),
+        (lambda weights: weights.pop("layer3.5.bn3.weight"), r"1 missing: layer3\.5\.bn3\.weight"),
+        (lambda weights: weights.update(extra=torch.rand(1)), "1 unexpected: extra"),
         (lambda weights: weights.update({"bn1.bias": torch.rand(9)}), r"bn1.bias \(9,\) instead of \(8,\)"),
     ],
     ids=["missing", "unexpected", "shape"],
