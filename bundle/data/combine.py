@@ -16,7 +16,7 @@ __all__ = ["combine"]
 PARTS = ("training", "validation", "test")
 
 
-def combine(*datalists: str, output: str) -> str:
+def combine(*datalists: str, output: str, refit: bool = False) -> str:
     """Join lists of sections, so that one network can be trained on several sets.
 
     The sets are balanced: of a set with fewer training items than the largest, items are listed repeatedly, and as
@@ -25,6 +25,8 @@ def combine(*datalists: str, output: str) -> str:
     Args:
         *datalists: paths of the lists.
         output: folder for the new `datalist.json`, whose paths are relative to it.
+        refit: whether the training part takes in the validation part, for the last training, when all choices are made.
+            Regions of a section that lie side by side become one. What is then said of validation means nothing.
 
     Returns:
         What was written.
@@ -40,6 +42,9 @@ def combine(*datalists: str, output: str) -> str:
     lists = [Path(datalist) for datalist in datalists]
     contents = [json.loads(path.read_text()) for path in lists]
     joined = {part: [_relative(load_sections(path, part), Path(output)) for path in lists] for part in PARTS}
+    if refit:
+        pairs = zip(joined["training"], joined["validation"], strict=True)
+        joined["training"] = [_merged(training + validation) for training, validation in pairs]
     longest = max(map(len, joined["training"]))
     joined["training"] = [list(islice(cycle(items), longest)) for items in joined["training"]]
     names = [content.get("name", path.parent.name) for content, path in zip(contents, lists, strict=True)]
@@ -50,6 +55,23 @@ def combine(*datalists: str, output: str) -> str:
     }
     path = write_list(new, Path(output))
     return f"{path}: {', '.join(f'{len(new[part])} {part}' for part in PARTS)} regions of {new['name']}"
+
+
+def _merged(items: list[dict]) -> list[dict]:
+    """Make one item of those whose regions together are a rectangle of the same section."""
+    sections: dict[tuple, list[dict]] = {}
+    for item in items:
+        sections.setdefault((item["image"], item["page"]), []).append(item)
+    merged = []
+    for parts in sections.values():
+        regions = [part["region"] for part in parts if "region" in part]
+        if len(regions) == len(parts) > 1:
+            lefts, tops, rights, bottoms = zip(*regions, strict=True)
+            left, top, right, bottom = min(lefts), min(tops), max(rights), max(bottoms)
+            if (right - left) * (bottom - top) == sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in regions):
+                parts = [{**parts[0], "region": [left, top, right, bottom]}]
+        merged += parts
+    return merged
 
 
 def _relative(items: list[dict], output: Path) -> list[dict]:

@@ -308,6 +308,32 @@ def test_combine_balances_the_sets(tmp_path: Path, tiny_phantom: Path) -> None:
         combine(lists[0], output=str(tmp_path / "one"))
 
 
+def test_combine_to_refit_joins_regions_that_lie_side_by_side(tmp_path: Path, tiny_phantom: Path) -> None:
+    item = json.loads((tiny_phantom / "datalist.json").read_text())["training"][0]
+    item = {key: str(tiny_phantom / item[key]) for key in ("image", "label")}
+    parts = {
+        "training": [{**item, "region": [0, 0, 40, 96]}],
+        "validation": [{**item, "region": [40, 0, 60, 96]}],
+        "test": [{**item, "region": [70, 0, 96, 96]}],
+    }
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/datalist.json").write_text(json.dumps(parts))
+    combine(str(tmp_path / "a/datalist.json"), str(tiny_phantom / "datalist.json"), output=str(tmp_path), refit=True)
+    training = load_sections(tmp_path / "datalist.json", "training")
+    assert [item.get("region") for item in training] == [[0, 0, 60, 96]] * 4 + [None] * 4
+    assert len({item["image"] for item in training[4:]}) == 4  # training and validation
+    test = load_sections(tmp_path / "datalist.json", "test")
+    assert {item["image"] for item in test[1:]}.isdisjoint(item["image"] for item in training[4:])
+    # regions that leave a gap stay apart
+    parts["validation"][0]["region"] = [50, 0, 60, 96]
+    (tmp_path / "a/datalist.json").write_text(json.dumps(parts))
+    combine(
+        str(tmp_path / "a/datalist.json"), str(tiny_phantom / "datalist.json"), output=str(tmp_path / "b"), refit=True
+    )
+    training = load_sections(tmp_path / "b/datalist.json", "training")
+    assert [item.get("region") for item in training[:4]] == [[0, 0, 40, 96], [50, 0, 60, 96]] * 2
+
+
 @pytest.mark.parametrize("command", [vnc, sbem, epfl])
 @pytest.mark.parametrize("arguments", [{"output": True}, {"output": ""}, {"output": "x", "source": 5}])
 def test_paths_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable, arguments: dict) -> None:
