@@ -16,6 +16,7 @@ from bundle.ship import ship
 from bundle.table1 import table1
 from bundle.tune_crf import tune_crf
 from bundle.verify import verify
+from scripts.settings import first_cause
 
 COMMANDS = {
     "curves": curves,
@@ -37,6 +38,10 @@ def main() -> None:
         fire.Fire(COMMANDS, name="bundle")
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
+    except RuntimeError as error:  # MONAI's, around what went wrong in a config
+        if error.__cause__ is None:
+            raise
+        sys.exit(f"error: {first_cause(error)}")
 
 
 if __name__ == "__main__":

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from bundle.workflow import machine, run
+from bundle.workflow import check_set, configs_of, machine, refuse, run, sha256_of
 from scripts.data import write_atomically
 
-__all__ = ["configs_of", "evaluate", "evaluate_sets", "sha256_of"]
+__all__ = ["evaluate", "evaluate_sets"]
 
 
 def evaluate(
@@ -69,50 +68,21 @@ def evaluate_sets(*data: str, checkpoint: str, network: str, **settings: Any) ->
     """
     if not data:
         raise ValueError("name the folder of at least one set")
+    refuse(settings, "use_crf", "output_dir", "dataset_dir")
+    folders = [check_set(folder, "test") for folder in data]
+    if len({folder.name for folder in folders}) < len(folders):
+        raise ValueError(f"sets are named by their folders, which have to differ: {', '.join(map(str, data))}")
     results = {}
-    for folder in data:
+    for folder in folders:
         with tempfile.TemporaryDirectory() as output_dir:
             run(
-                *configs_of(network),
+                *configs_of(network, "evaluate"),
                 run_id="evaluating",
-                dataset_dir=folder,
+                dataset_dir=str(folder),
                 checkpoint=checkpoint,
                 output_dir=output_dir,
                 **settings,
             )
             report = json.loads((Path(output_dir) / "jaccard.json").read_text())
-        results[Path(folder).name] = {key: report[key] for key in ("without_crf", "with_crf")}
+        results[folder.name] = {key: report[key] for key in ("without_crf", "with_crf")}
     return results
-
-
-def configs_of(network: str) -> tuple[str, ...]:
-    """Give the configs that evaluate a network.
-
-    Args:
-        network: "fusion_fcn" or "unet".
-
-    Returns:
-        Names for `bundle.workflow.prepare`.
-
-    Raises:
-        ValueError: it is none of the two.
-    """
-    if network not in ("fusion_fcn", "unet"):
-        raise ValueError(f"network has to be fusion_fcn or unet, got {network!r}")
-    return ("train", "unet", "evaluate") if network == "unet" else ("train", "evaluate")
-
-
-def sha256_of(path: Path) -> str:
-    """Compute the SHA-256 of a file.
-
-    Args:
-        path: the file.
-
-    Returns:
-        Hexadecimal digest.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

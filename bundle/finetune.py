@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from bundle.data.combine import merged
+from bundle.data.fetch import write_list
 from bundle.evaluate import evaluate_sets
-from bundle.workflow import machine, train
-from scripts.data import load_sections, write_atomically
+from bundle.workflow import check_set, machine, refuse, sha256_of, train
+from scripts.data import load_sections, require_writable, write_atomically
 
 __all__ = ["finetune"]
 
@@ -36,7 +40,8 @@ def finetune(
 ) -> str:
     """Train on few labelled sections of a set, from given weights and from random ones, and score the test part.
 
-    The sections are taken at even distances from the training and validation parts together. All trainings have the
+    The sections are taken at even distances from the training and validation parts together; regions of a section that
+    lie side by side are one. All trainings have the
     same number of steps, and the weights after the last one are scored, since nothing is left to choose them on. A
     training that was finished is not repeated.
 
@@ -46,7 +51,7 @@ def finetune(
         output: where to write, without suffix: `output.json` and `output.png`.
         runs: folder for the trainings.
         labelled: numbers of labelled sections; 0 is the given weights as they are.
-        steps: of each training, with 4 patches in a step.
+        steps: of each training, with 4 patches in a step; a multiple of 5, the number of epochs.
         seed: of the trainings.
         learning_rate: from random weights.
         finetuning_rate: from the given ones.
@@ -60,51 +65,52 @@ def finetune(
         RuntimeError: from the configs, with the cause chained.
         OSError: a file cannot be read or written.
     """
-    datalist = Path(data) / "datalist.json"
-    pool = [item for part in ("training", "validation") for item in load_sections(datalist, part)]
-    test = load_sections(datalist, "test")
-    if not all(isinstance(count, int) and 0 <= count <= len(pool) for count in labelled):
+    labelled = tuple(labelled) if isinstance(labelled, list | tuple) else (labelled,)
+    refuse(settings, "epochs", "batch_size", "datalist", "resume", "initial_weights")
+    data_dir = check_set(data, "training", "validation", "test")
+    parts = {part: load_sections(data_dir / "datalist.json", part) for part in ("training", "validation", "test")}
+    pool = merged(parts["training"] + parts["validation"])
+    if not labelled or not all(type(count) is int and 0 <= count <= len(pool) for count in labelled):
         raise ValueError(f"labelled has to hold numbers from 0 to {len(pool)}, got {labelled}")
-    shipped, scratch = {}, {}
-    for count in labelled:
-        if count == 0:
-            shipped[0] = evaluate_sets(data, checkpoint=weights, network="fusion_fcn", **settings)[Path(data).name]
-            continue
-        chosen = [pool[i] for i in np.linspace(0, len(pool) - 1, count + 2).round().astype(int)[1:-1]]
-        if count == len(pool):
-            chosen = pool
-        for name, results, start in (("finetuned", shipped, weights), ("scratch", scratch, None)):
-            folder = Path(runs).resolve() / Path(data).name / f"{name}_{count}"
-            content = json.dumps({"training": chosen, "validation": chosen, "test": test})
-            write_atomically(folder / "datalist.json", lambda path, content=content: path.write_text(content))
-            train(
-                "train",
-                folder=folder,
-                epochs=EPOCHS,
-                dataset_dir=str(folder),
-                seed=seed,
-                batch_size=BATCH,
-                patches_per_section=max(1, round(steps * BATCH / EPOCHS / count)),
-                val_interval=EPOCHS,
-                initial_weights=start,
-                learning_rate=learning_rate if start is None else finetuning_rate,
-                **settings,
-            )
-            checkpoint = str(folder / "model.pt")
-            results[count] = evaluate_sets(str(folder), checkpoint=checkpoint, network="fusion_fcn", **settings)[
-                folder.name
-            ]
-    figures = {
-        "data": Path(data).name,
+    if type(steps) is not int or steps < EPOCHS or steps % EPOCHS:
+        raise ValueError(f"steps has to be a multiple of the {EPOCHS} epochs, got {steps!r}")
+    runs_dir = Path(runs).resolve() / data_dir.name
+    require_writable(Path(output).parent, runs_dir)
+    rates = {"finetuned": finetuning_rate, "scratch": learning_rate}
+    figures: dict[str, Any] = {
+        "data": data_dir.name,
         "weights": weights,
+        "weights_sha256": sha256_of(Path(weights)),
         "steps": steps,
         "seed": seed,
+        "learning_rates": rates,
+        "settings": settings,
         "machine": machine(),
-        "learning_rate": learning_rate,
-        "finetuning_rate": finetuning_rate,
-        "finetuned": shipped,
-        "scratch": scratch,
+        "finetuned": {},
+        "scratch": {},
     }
+    score = partial(evaluate_sets, network="fusion_fcn", **settings)
+    for count, (name, rate) in product(labelled, rates.items()):
+        if count == 0:
+            if name == "finetuned":
+                figures[name][0] = score(str(data_dir), checkpoint=weights)[data_dir.name]
+            continue
+        chosen = [pool[(2 * i + 1) * len(pool) // (2 * count)] for i in range(count)]
+        folder = runs_dir / f"{name}_{count}"
+        write_list({"name": data_dir.name, "training": chosen, "validation": chosen, "test": parts["test"]}, folder)
+        train(
+            "train",
+            folder=folder,
+            epochs=EPOCHS,
+            dataset_dir=str(folder),
+            seed=seed,
+            batch_size=BATCH,
+            val_interval=EPOCHS,
+            initial_weights=str(Path(weights).resolve()) if name == "finetuned" else None,
+            learning_rate=rate,
+            **{"train#sampler#num_samples": steps * BATCH // EPOCHS, **settings},
+        )
+        figures[name][count] = score(str(folder), checkpoint=str(folder / "model.pt"))[folder.name]
     write_atomically(f"{output}.json", lambda path: path.write_text(json.dumps(figures, indent=2) + "\n"))
     _draw(figures, f"{output}.png")
     return _table(figures, labelled)

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import monai.bundle
 
-from bundle.evaluate import sha256_of
-from bundle.workflow import ROOT
+from bundle.workflow import ROOT, sha256_of
 from scripts.data import write_atomically
 
-__all__ = ["LARGE", "NAME", "large_files", "members", "pack"]
+__all__ = ["LARGE", "NAME", "check_weights", "large_files", "members", "pack"]
 
 NAME = "em_mitochondria_segmentation"
 
@@ -21,19 +20,21 @@ LARGE = 25_000_000
 
 PATTERNS = (
     "LICENSE",
+    "requirements.txt",
     "configs/*.json",
     "configs/logging.conf",
     "docs/README.md",
     "docs/data_license.txt",
     "docs/*.png",
-    "docs/results/*.png",
-    "docs/table1/*.png",
+    "docs/results/*",
+    "docs/table1/*",
     "models/model.pt",
     "models/model.json",
     "models/unet/model.pt",
     "models/unet/model.json",
     "scripts/**/*.py",
 )
+WEIGHTS = ("models/model.pt", "models/unet/model.pt")
 TORCHSCRIPT = "models/model.ts"
 
 
@@ -50,24 +51,45 @@ def pack(output: str = "dist", url: str | None = None) -> str:
 
     Raises:
         FileNotFoundError: the shipped weights are missing.
+        ValueError: the shipped weights are not those of their record.
         OSError: a file cannot be written.
     """
+    import yaml  # a development dependency
+
     version = json.loads((ROOT / "configs" / "metadata.json").read_text())["version"]
     folder = Path(output).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    if not (ROOT / "models" / "model.pt").is_file():
-        raise FileNotFoundError(f"{ROOT / 'models' / 'model.pt'}: there are no weights to pack")
+    check_weights()
     script = folder / Path(TORCHSCRIPT).name
     write_atomically(script, _export)
     archive = folder / f"{NAME}_v{version}.zip"
     write_atomically(archive, lambda path: _zip(path, script))
     entries = [*large_files(), *_listed(TORCHSCRIPT, script, url or folder.as_uri())]
-    import yaml  # a development dependency
-
     content = yaml.safe_dump({"large_files": entries}, sort_keys=False)
     write_atomically(folder / "large_files.yml", lambda path: path.write_text(content))
     size = f"{archive.stat().st_size / 1e6:.1f} MB, {len(members()) + 1} files"
     return f"{archive}: {size}\n{script}\n{folder / 'large_files.yml'}"
+
+
+def check_weights() -> list[str]:
+    """Compare the shipped weights with their records.
+
+    Returns:
+        Paths of the weights.
+
+    Raises:
+        FileNotFoundError: weights or a record are missing.
+        ValueError: weights are not those of their record.
+    """
+    for name in WEIGHTS:
+        path = ROOT / name
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: there are no weights to pack")
+        if sha256_of(path) != json.loads(path.with_suffix(".json").read_text())["sha256"]:
+            raise ValueError(
+                f"{path} is not the file that {path.with_suffix('.json').name} records: its SHA-256 differs"
+            )
+    return list(WEIGHTS)
 
 
 def members() -> list[Path]:

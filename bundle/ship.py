@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from monai.bundle import ConfigParser
 
-from bundle.evaluate import configs_of, evaluate_sets, sha256_of
-from bundle.workflow import ROOT, machine
+from bundle.evaluate import evaluate_sets
+from bundle.workflow import ROOT, configs_of, machine, sha256_of
 from scripts.data import write_atomically
 from scripts.handlers import load_weights
 
@@ -30,7 +30,14 @@ FOLDERS = {"fusion_fcn": "models", "unet": "models/unet"}
 
 
 def ship(
-    *data: str, run: str, commit: str, seed: int = 0, network: str = "fusion_fcn", note: str = "", **settings: Any
+    *data: str,
+    run: str,
+    commit: str,
+    seed: int = 0,
+    chosen_on: str | None = None,
+    network: str = "fusion_fcn",
+    note: str = "",
+    **settings: Any,
 ) -> str:
     """Write the best weights of a training to `models`, in half precision, with a record of where they come from.
 
@@ -42,6 +49,8 @@ def ship(
         run: folder of the training.
         commit: what the training was run from.
         seed: that of the training.
+        chosen_on: folder of the training whose validation the choices were made on, where `run` took the validation
+            part in.
         network: "fusion_fcn" or "unet".
         note: what else is to be remembered, such as the command and the time it took.
         **settings: further settings of the evaluation's config.
@@ -55,38 +64,41 @@ def ship(
         OSError: a file cannot be read or written.
     """
     best = Path(run) / "model.pt"
+    chosen = torch.load(Path(chosen_on or run) / "checkpoint.pt", map_location="cpu", weights_only=True)
     state = torch.load(Path(run) / "checkpoint.pt", map_location="cpu", weights_only=True)
     half = halve(torch.load(best, map_location="cpu", weights_only=True))
     rounded = Path(run) / "model_float16.pt"
     write_atomically(rounded, lambda path: torch.save(half, path))
-    settings["network"] = network
-    before = evaluate_sets(*data, checkpoint=str(best), **settings)
-    after = evaluate_sets(*data, checkpoint=str(rounded), **settings)
+    before = evaluate_sets(*data, checkpoint=str(best), network=network, **settings)
+    after = evaluate_sets(*data, checkpoint=str(rounded), network=network, **settings)
     for name, results in after.items():
         for kind, result in results.items():
             change = result["jaccard"] - before[name][kind]["jaccard"]
             if abs(change) > TOLERANCE:
                 raise ValueError(f"{best}: half precision changes the Jaccard of {name}, {kind}, by {change:+.5f}")
     lists = [json.loads((Path(folder) / "datalist.json").read_text()) for folder in data]
-    target = TARGET / FOLDERS[network] / "model.pt"
-    write_atomically(target, lambda path: path.write_bytes(rounded.read_bytes()))
     record = {
-        "sha256": sha256_of(target),
+        "sha256": sha256_of(rounded),
         "precision": "float16",
         "date": str(date.today()),
-        "training_data": {entry["name"]: entry.get("licence", "not stated") for entry in lists},
+        "training_data": {
+            entry.get("name", Path(folder).name): entry.get("licence", "not stated")
+            for folder, entry in zip(data, lists, strict=True)
+        },
         "seed": seed,
         "epochs": state["epoch"],
         "best_epoch": state["best_metric_epoch"],
         "steps": state["iteration"],
-        "validation_jaccard": round(state["best_metric"], 4),
-        "commit": commit,
+        "validation_jaccard": round(chosen["best_metric"], 4),
+        "commit": str(commit),
         "machine": machine(),
         "note": note,
         "test": after,
-        "check": {"input": CHECK, "mean_probability": mean_probability(_loaded(network, target, settings))},
+        "check": {"input": CHECK, "mean_probability": mean_probability(_loaded(network, rounded, settings))},
     }
     content = json.dumps(record, indent=2) + "\n"
+    target = TARGET / FOLDERS[network] / "model.pt"
+    write_atomically(target, lambda path: path.write_bytes(rounded.read_bytes()))
     write_atomically(target.with_suffix(".json"), lambda path: path.write_text(content))
     return content
 
@@ -108,7 +120,7 @@ def mean_probability(network: torch.nn.Module) -> float:
 def _loaded(network: str, checkpoint: Path, settings: dict[str, Any]) -> torch.nn.Module:
     parser = ConfigParser()
     parser.read_config([str(ROOT / "configs" / f"{name}.json") for name in configs_of(network)])
-    parser.update({key: value for key, value in settings.items() if key != "network"})
+    parser.update(settings)
     module = parser.get_parsed_content("network_def")
     load_weights(module, checkpoint)
     return module

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import csv
 import json
-from datetime import date
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from monai.transforms import HistogramNormalize
 from PIL import Image
 
 from bundle.tune_crf import search
-from bundle.workflow import ROOT, machine, run, score, train
-from scripts.data import load_sections, read_section, write_atomically
+from bundle.workflow import check_set, configs_of, refuse, run, score, train
+from scripts.data import binarize_label, load_sections, read_section, require_writable, write_atomically
 from scripts.handlers import overlay, save_picture
 
 __all__ = ["markdown", "table1"]
 
 NETWORKS = {"unet": "U-Net", "fusion_fcn": "Fusion FCN"}
-INPUTS = {"raw": "raw", "equalised": "equalised"}
+INPUTS = ("raw", "equalised")
 RESULTS = {"without_crf": "without CRF", "with_crf": "with CRF"}
 EPOCHS = 20
-TRAINING_ONLY = ("patches_per_section", "learning_rate", "weight_decay", "patch_sampling", "scale_range", "pretrained")
 PANEL_SIZE, GAP = 512, 8  # pixels of the longer side of a picture's parts, and between them
 
 
@@ -48,9 +47,10 @@ def table1(
     Args:
         data: folder with a `datalist.json` that has the parts `training`, `validation` and `test`.
         output: folder for `<name of data>.md`, `.json` and `.png`: the table, all figures with budget and machine, and
-            the test sections with the median and the lowest Jaccard of the Fusion FCN (equalised, with CRF).
-        runs: folder for the trainings.
-        patches: number of patches that a training sees.
+            the test sections with the median and, below, the lowest Jaccard of the Fusion FCN (equalised, with CRF):
+            section, truth, U-Net, Fusion FCN; found pixels green, missed ones blue, false ones vermilion.
+        runs: folder for the trainings; one of other settings is refused.
+        patches: number of patches that a training sees, a multiple of 20, the number of epochs.
         width: factor on the channels of both networks.
         seeds: one training of each kind for each of them.
         trials: sets of parameters tried for the CRF.
@@ -67,39 +67,50 @@ def table1(
         OSError: a file cannot be read or written.
     """
     seeds = tuple(seeds) if isinstance(seeds, list | tuple) else (seeds,)
-    if not seeds or not all(isinstance(seed, int) for seed in seeds):
-        raise ValueError(f"seeds has to be one or more whole numbers, got {seeds}")
-    name = Path(data).name
-    settings = {"dataset_dir": data, "width": width, **settings}
-    datalist = Path(data) / "datalist.json"
-    items = load_sections(datalist, "training")
-    settings.setdefault("patches_per_section", max(1, round(patches / EPOCHS / len(items))))
-    cells = {}
+    if not seeds or not all(type(seed) is int for seed in seeds) or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds has to be different whole numbers, got {seeds}")
+    if type(patches) is not int or patches < EPOCHS or patches % EPOCHS:
+        raise ValueError(f"patches has to be a multiple of the {EPOCHS} epochs, got {patches!r}")
+    if type(trials) is not int or trials < 1:
+        raise ValueError(f"trials has to be a whole number from 1, got {trials!r}")
+    if pretrained is not None and width != 1:
+        raise ValueError(f"pretrained weights need a width of 1, got {width}")
+    refuse(settings, "epochs", "equalize", "use_crf", "crf", "threshold", "threshold_without_crf", "datalist", "resume")
+    data_dir = check_set(data, "training", "validation", "test")
+    name = data_dir.name
+    runs_dir = Path(runs).resolve() / name
+    require_writable(output, runs_dir)
+    cells = []
     for network, inputs, seed in product(NETWORKS, INPUTS, seeds):
-        folder = Path(runs).resolve() / name / f"{network}_{inputs}_{seed}"
-        cells[network, inputs, seed] = _cell(
-            network, folder, trials, equalize=inputs == "equalised", seed=seed, **settings
+        start = {"pretrained": pretrained} if network == "fusion_fcn" and pretrained is not None else {}
+        cell = _cell(
+            network,
+            runs_dir / f"{network}_{inputs}_{seed}",
+            trials,
+            equalize=inputs == "equalised",
+            seed=seed,
+            dataset_dir=str(data_dir),
+            width=width,
+            **{"train#sampler#num_samples": patches // EPOCHS, **start, **settings},
         )
+        cells.append({"network": network, "input": inputs, "seed": seed, **cell})
     figures = {
         "data": name,
-        "date": str(date.today()),
-        "machine": machine(),
         "seeds": list(seeds),
+        "patches": patches,
         "epochs": EPOCHS,
-        "patches": settings["patches_per_section"] * EPOCHS * len(items),
-        "settings": {key: value for key, value in settings.items() if key != "dataset_dir"},
-        "crf_trials": trials,
+        "width": width,
         "pretrained": pretrained,
-        "cells": [
-            {"network": network, "input": inputs, "seed": seed, **cell}
-            for (network, inputs, seed), cell in cells.items()
-        ],
+        "settings": settings,
+        "crf_trials": trials,
+        "machines": sorted({cell["machine"] for cell in cells}),
+        "cells": cells,
     }
     table = markdown(figures)
     folder = Path(output)
     write_atomically(folder / f"{name}.json", lambda path: path.write_text(json.dumps(figures, indent=2) + "\n"))
     write_atomically(folder / f"{name}.md", lambda path: path.write_text(table))
-    _picture(Path(runs).resolve() / name, seeds[0], load_sections(datalist, "test"), folder / f"{name}.png")
+    _picture(runs_dir, seeds[0], load_sections(data_dir / "datalist.json", "test"), folder / f"{name}.png")
     return table
 
 
@@ -115,7 +126,7 @@ def markdown(figures: dict[str, Any]) -> str:
     seeds = figures["seeds"]
     columns = list(product(INPUTS, RESULTS))
     lines = [
-        "| " + " | ".join(["", *(f"{INPUTS[i]}, {RESULTS[r]}" for i, r in columns)]) + " |",
+        "| " + " | ".join(["", *(f"{i}, {RESULTS[r]}" for i, r in columns)]) + " |",
         "|" + " --- |" * (1 + len(columns)),
     ]
     for network, title in NETWORKS.items():
@@ -123,70 +134,75 @@ def markdown(figures: dict[str, Any]) -> str:
         for inputs, result in columns:
             cells = [c[result] for c in figures["cells"] if (c["network"], c["input"]) == (network, inputs)]
             pooled, mean = ([cell["test"][key] for cell in cells] for key in ("jaccard", "mean_over_sections"))
-            spread = f", {min(pooled):.3f}-{max(pooled):.3f}" if len(seeds) > 1 else ""
-            entries.append(f"{np.mean(pooled):.3f} ({np.mean(mean):.3f}{spread})")
+            spread = f" [{min(pooled):.3f}-{max(pooled):.3f}]" if len(seeds) > 1 else ""
+            entries.append(f"{np.mean(pooled):.3f}{spread} ({np.mean(mean):.3f})")
         lines.append("| " + " | ".join([title, *entries]) + " |")
-    count = "one seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
+    count = "one seed" if len(seeds) == 1 else f"mean [range] of {len(seeds)} seeds"
     return (
-        "\n".join(lines) + f"\n\nJaccard over all test pixels of {figures['data']} (mean over sections), {count}."
-        f" Each training: {figures['patches']} patches, width {figures['settings']['width']}; {figures['machine']},"
-        f" {figures['date']}. Epoch, threshold and parameters of the CRF were chosen on the validation part.\n"
+        "\n".join(lines) + f"\n\nJaccard over all test pixels of {figures['data']}, in brackets the mean over sections;"
+        f" {count}. Each training: {figures['patches']} patches, width {figures['width']}, on"
+        f" {' and '.join(figures['machines'])}. Epoch, threshold and parameters of the CRF were chosen on the"
+        " validation part.\n"
     )
 
 
 def _cell(network: str, folder: Path, trials: int, **settings: Any) -> dict[str, Any]:
     """Train, tune and test one network; give its validation and test figures without and with the CRF."""
+    record = train(
+        *configs_of(network), folder=folder, epochs=EPOCHS, **{"val_interval": 4, "patience": EPOCHS, **settings}
+    )
     result = folder / "cell.json"
     if result.is_file():
-        return json.loads(result.read_text())
-    configs = ("train", "unet") if network == "unet" else ("train",)
-    train(*configs, folder=folder, epochs=EPOCHS, **{"val_interval": 4, "patience": EPOCHS, **settings})
-    evaluation = {key: value for key, value in settings.items() if key not in TRAINING_ONLY}
+        cell = json.loads(result.read_text())
+        if cell["crf_trials"] != trials:
+            raise ValueError(
+                f"{result}: was tuned with {cell['crf_trials']} trials, not {trials}; remove it to tune anew"
+            )
+        return cell
+    configs = configs_of(network, "evaluate")
+    evaluation = {key: value for key, value in settings.items() if key != "pretrained"}
     evaluation["checkpoint"] = str(folder / "model.pt")
-    configs = (*configs, "evaluate")
-    sections = score(*configs, part="validation", output_dir=str(folder / "validation"), **evaluation)
-    first = json.loads((ROOT / "configs" / "train.json").read_text())["crf"]
-    tuned = search(sections, trials, 0, first)
-    cell = {}
-    for name in RESULTS:
-        crf = tuned[name].get("parameters")
-        run(
-            *configs,
-            run_id="evaluating",
-            use_crf=crf is not None,
-            threshold=tuned[name]["threshold"],
-            output_dir=str(folder / name),
-            **({} if crf is None else {"crf": crf}),
-            **evaluation,
-        )
-        test = json.loads((folder / name / "jaccard.json").read_text())[name]
-        cell[name] = {"validation": tuned[name], "test": test}
+    tuned = search(score(*configs, part="validation", **evaluation), trials, seed=0)
+    run(
+        *configs,
+        run_id="evaluating",
+        crf=tuned["with_crf"]["parameters"],
+        threshold=tuned["with_crf"]["threshold"],
+        threshold_without_crf=tuned["without_crf"]["threshold"],
+        output_dir=str(folder / "test"),
+        **evaluation,
+    )
+    report = json.loads((folder / "test" / "jaccard.json").read_text())
+    cell = {
+        **{key: record[key] for key in ("machine", "commit", "date", "seconds")},
+        "crf_trials": trials,
+        **{name: {"validation": tuned[name], "test": report[name]} for name in RESULTS},
+    }
     write_atomically(result, lambda path: path.write_text(json.dumps(cell, indent=2)))
     return cell
 
 
 def _picture(folder: Path, seed: int, items: list[dict], path: Path) -> None:
-    """Draw section, truth, U-Net and Fusion FCN side by side, for the median and the worst test section."""
-    best = folder / f"fusion_fcn_equalised_{seed}" / "with_crf" / "jaccard.csv"
+    """Draw section, truth, U-Net and Fusion FCN side by side, for the median (above) and the worst test section."""
+    best = folder / f"fusion_fcn_equalised_{seed}" / "test" / "jaccard.csv"
     with open(best, newline="") as file:
         scores = [float(row["with_crf_jaccard"]) for row in csv.DictReader(file)]
     ranked = sorted((score, number) for number, score in enumerate(scores) if not np.isnan(score))
     lines = []
     for _, number in (ranked[len(ranked) // 2], ranked[0]):
         left, top, right, bottom = items[number].get("region", (None,) * 4)
-        image, label = (
-            read_section(items[number][key], items[number]["page"])[left:right, top:bottom].astype(np.float32)
-            for key in ("image", "label")
-        )
-        grey, truth = image / image.max(), label >= 128 if label.max() > 1 else label > 0
+        image, label = (read_section(items[number][key], items[number]["page"]) for key in ("image", "label"))
+        truth = binarize_label(label, items[number]["label"])[left:right, top:bottom] > 0
+        grey = HistogramNormalize(num_bins=4096, min=0, max=1)(image.astype(np.float32)).numpy()[left:right, top:bottom]
         nothing = np.zeros_like(truth)
         panels = [overlay(grey, nothing, nothing), overlay(grey, truth, truth)]
         for network in NETWORKS:
-            overlays = sorted(
-                (folder / f"{network}_equalised_{seed}" / "with_crf" / "overlays").glob(f"{number:04d}_*")
-            )
-            panels.append(np.asarray(Image.open(overlays[0])).swapaxes(0, 1))
+            overlays = folder / f"{network}_equalised_{seed}" / "test" / "overlays"
+            (picture,) = overlays.glob(f"{number:04d}_*")
+            panels.append(np.asarray(Image.open(picture)).swapaxes(0, 1))
         lines.append(_joined([_panel(panel) for panel in panels], axis=0))
+    width = max(line.shape[0] for line in lines)
+    lines = [np.pad(line, ((0, width - line.shape[0]), (0, 0), (0, 0)), constant_values=255) for line in lines]
     save_picture(_joined(lines, axis=1), path)
 
 

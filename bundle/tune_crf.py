@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from bundle.evaluate import configs_of
-from bundle.workflow import ROOT, ScoredSection, score
+from bundle.workflow import ROOT, ScoredSection, check_set, configs_of, refuse, score
 from scripts.crf import dense_crf
-from scripts.data import write_atomically
+from scripts.data import require_writable, write_atomically
 
-__all__ = ["best_threshold", "search", "tune_crf"]
+__all__ = ["best_threshold", "search", "tune_crf", "write_values"]
 
 RANGES = {
     "gaussian_sxy": (1.0, 8.0),
@@ -29,6 +28,8 @@ RANGES = {
     "bilateral_compat": (0.1, 5.0),
 }
 """What is searched, evenly on a logarithmic scale: widths from a pixel or grey level to the size of a mitochondrion."""
+
+WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 BINS = 100
 """Thresholds are hundredths."""
@@ -57,12 +58,13 @@ def tune_crf(
         trials: how many sets of parameters are tried.
         seed: of the search.
         output: file for all trials, as JSON.
-        write: whether to write the best parameters and threshold into the configs. Nothing is written if no trial
-            gains anything.
+        write: whether to write the best parameters and thresholds into the configs, of which there is one set for both
+            networks. Nothing is written if no trial gains anything.
         **settings: further settings of the evaluation's config, such as `width` or `equalize`.
 
     Returns:
-        "without_crf" and "with_crf", each with `jaccard` and `threshold`, the latter with `parameters` too.
+        "without_crf" and "with_crf", each with `jaccard` and `threshold`, the latter with `parameters` too; "written",
+        the configs that were changed.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -71,41 +73,55 @@ def tune_crf(
     """
     if not isinstance(trials, int) or trials < 1:
         raise ValueError(f"trials has to be a whole number from 1, got {trials!r}")
-    sections = score(
-        *configs_of(network), part="validation", checkpoint=checkpoint, dataset_dir=data, output_dir=data, **settings
-    )
-    first = json.loads((ROOT / "configs" / "train.json").read_text())["crf"]
-    found = search(sections, trials, seed, first)
+    configs = configs_of(network, "evaluate")
+    refuse(settings, "use_crf", "crf", "output_dir", "dataset_dir")
+    folder = check_set(data, "validation")
+    if json.loads((folder / "datalist.json").read_text()).get("refit"):
+        raise ValueError(f"{data}: its training part holds its validation part, which can decide nothing")
+    if output is not None:
+        require_writable(Path(output).parent)
+    sections = score(*configs, part="validation", checkpoint=checkpoint, dataset_dir=str(folder), **settings)
+    found = search(sections, trials, seed)
     summary = {key: found[key] for key in ("without_crf", "with_crf")}
     if output is not None:
         content = json.dumps({"checkpoint": checkpoint, "data": data, "seed": seed, **found}, indent=2) + "\n"
         write_atomically(output, lambda path: path.write_text(content))
+    summary["written"] = []
     if write and found["with_crf"]["jaccard"] > found["without_crf"]["jaccard"]:
-        values = {**found["with_crf"]["parameters"], "threshold": found["with_crf"]["threshold"]}
-        for name in ("train", "evaluate", "inference"):
-            _write_values(ROOT / "configs" / f"{name}.json", values)
+        thresholds = {
+            "threshold": found["with_crf"]["threshold"],
+            "threshold_without_crf": found["without_crf"]["threshold"],
+        }
+        parameters = found["with_crf"]["parameters"]
+        summary["written"] = write_values(
+            {
+                ROOT / "configs" / "train.json": parameters,
+                ROOT / "configs" / "evaluate.json": thresholds,
+                ROOT / "configs" / "inference.json": {**parameters, **thresholds},
+            }
+        )
     return summary
 
 
-def search(sections: Sequence[ScoredSection], trials: int, seed: int, first: dict[str, Any]) -> dict[str, Any]:
-    """Try sets of parameters.
+def search(sections: Sequence[ScoredSection], trials: int, seed: int) -> dict[str, Any]:
+    """Try sets of parameters; the first is that of `train.json`, whose number of iterations serves all.
 
     Args:
         sections: labelled sections with their probabilities.
         trials: number of sets, at least 1.
         seed: of the search.
-        first: the set tried first; its number of iterations serves all.
 
     Returns:
         "without_crf", "with_crf" (the best trial) and "trials", all trials in their order.
     """
+    first = json.loads((ROOT / "configs" / "train.json").read_text())["crf"]
     generator = np.random.default_rng(seed)
     candidates = [dict(first)]
     for _ in range(trials - 1):
         drawn = {n: float(f"{np.exp(generator.uniform(*np.log(edges))):.2g}") for n, edges in RANGES.items()}
         candidates.append({**first, **drawn})
     # pydensecrf holds Python's lock, so that only processes run side by side; forked ones could deadlock in torch
-    workers = min(len(candidates), os.cpu_count() or 1)
+    workers = min(len(candidates), WORKERS)
     with ProcessPoolExecutor(
         workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start, initargs=(list(sections),)
     ) as pool:
@@ -128,6 +144,7 @@ def best_threshold(counts: np.ndarray) -> dict[str, float]:
     false, true = counts[:, ::-1].cumsum(axis=1)[:, ::-1]
     jaccard = true / np.maximum(1, counts[1].sum() + false)
     thresholds = np.arange(BINS) / BINS
+    jaccard[0] = 0  # a threshold of 0 takes all
     best = np.lexsort((abs(thresholds - 0.5), -jaccard))[0]
     return {"jaccard": round(float(jaccard[best]), 4), "threshold": float(thresholds[best])}
 
@@ -148,9 +165,27 @@ def _counts_with_crf(parameters: dict[str, Any]) -> np.ndarray:
     return sum(_counts(dense_crf(s.probabilities, s.image, **parameters)[1], s.label) for s in _sections)
 
 
-def _write_values(path: Path, values: dict[str, Any]) -> None:
-    """Replace numbers in the text of a config, whose layout stays."""
-    text = path.read_text()
-    for name, value in values.items():
-        text = re.sub(rf'("{name}": )[-+.\deE]+(?=,?\n)', rf"\g<1>{json.dumps(value)}", text)
-    write_atomically(path, lambda partial: partial.write_text(text))
+def write_values(changes: dict[Path, dict[str, Any]]) -> list[str]:
+    """Replace numbers in the text of configs, whose layout stays.
+
+    Args:
+        changes: for each config the new values by key; each key stands in it exactly once with a number.
+
+    Returns:
+        Names of the configs.
+
+    Raises:
+        ValueError: a key does not stand there so; nothing is written then.
+        OSError: a config cannot be written.
+    """
+    texts = {}
+    for path, values in changes.items():
+        text = path.read_text()
+        for name, value in values.items():
+            text, count = re.subn(rf'("{name}": )[-+.\deE]+(?=,?\n)', rf"\g<1>{json.dumps(value)}", text)
+            if count != 1:
+                raise ValueError(f"{path}: '{name}' stands {count} times with a number, expected once")
+        texts[path] = text
+    for path, text in texts.items():
+        write_atomically(path, lambda partial, text=text: partial.write_text(text))
+    return [path.name for path in texts]

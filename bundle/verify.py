@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from bundle.pack import LARGE, large_files, members
+from bundle.pack import LARGE, check_weights, large_files, members
 from bundle.phantom import phantom
 from bundle.workflow import ROOT
 from scripts.handlers import load_weights
@@ -40,10 +40,10 @@ def verify(schema: str | None = None, online: bool = False) -> str:
         One line per check.
 
     Raises:
-        ValueError: a check failed; the message has all lines.
+        ValueError: a check failed; the message names it.
     """
     logging.disable(logging.INFO)  # MONAI logs its arguments at length
-    lines, failed = [], 0
+    lines, failed = [], []
     with tempfile.TemporaryDirectory() as folder:
         for title, check in _checks(Path(folder), schema, online):
             try:
@@ -52,11 +52,11 @@ def verify(schema: str | None = None, online: bool = False) -> str:
             except Exception as error:  # whatever it is, the other checks are still wanted
                 cause = first_cause(error)
                 lines.append(f"FAILED  {title}: {type(cause).__name__}: {cause}")
-                failed += 1
+                failed.append(title)
             print(lines[-1], flush=True)
     logging.disable(logging.NOTSET)
     if failed:
-        raise ValueError(f"{failed} of {len(lines)} checks failed:\n" + "\n".join(lines))
+        raise ValueError(f"{len(failed)} of {len(lines)} checks failed: {'; '.join(failed)}")
     return f"all {len(lines)} checks passed"
 
 
@@ -73,6 +73,7 @@ def _checks(folder: Path, schema: str | None, online: bool) -> Iterator[tuple[st
     )
     for names, kind in ((("train",), "train"), (("train", "evaluate"), "train"), (("inference",), "infer")):
         yield f"properties of {names[-1]}", lambda names=names, kind=kind: _check_properties(names, kind, folder)
+    yield "weights and their records", lambda: ", ".join(check_weights())
     yield "TorchScript", lambda: _check_torchscript(meta, config, folder / "model.ts", override)
     yield "ONNX", lambda: _check_onnx(meta, config, folder / "model.onnx", override)
     yield "large files and hashes", lambda: _check_large_files()
@@ -123,12 +124,12 @@ def _check_torchscript(meta: str, config: str, path: Path, override: dict) -> st
         "network_def", filepath=str(path), ckpt_file=str(WEIGHTS), meta_file=meta, config_file=config, **override
     )
     exported = torch.jit.load(str(path))
-    differences = []
+    eager, differences = eager_network(), []
     with torch.no_grad():
         # not only the patch that inference uses: any size is allowed
         for shape in ((512, 512), (261, 643)):
             image = torch.rand(1, 1, *shape, generator=torch.Generator().manual_seed(0))
-            differences.append(float((exported(image) - eager_network()(image)).abs().max()))
+            differences.append(float((exported(image) - eager(image)).abs().max()))
     return _judged(max(differences), "logits of 512x512 and 261x643 pixels")
 
 
@@ -167,18 +168,19 @@ def _check_large_files() -> str:
 
 
 def _check_links(online: bool) -> str:
-    broken = broken_links(ROOT / "docs" / "README.md", online)
+    broken = broken_links(ROOT / "docs" / "README.md", online, {ROOT / member for member in members()})
     if broken:
         raise ValueError(f"dead links: {', '.join(broken)}")
     return "local and external" if online else "local"
 
 
-def broken_links(page: Path, online: bool) -> list[str]:
+def broken_links(page: Path, online: bool, files: set[Path] | None = None) -> list[str]:
     """List the links of a Markdown page that lead nowhere.
 
     Args:
         page: the page.
         online: whether external links are asked for too.
+        files: those that links may lead to; any that exists if None.
 
     Returns:
         The links.
@@ -190,8 +192,10 @@ def broken_links(page: Path, online: bool) -> list[str]:
         if link.startswith("http"):
             if online and not _answers(link):
                 broken.append(link)
-        elif not link.startswith("#") and not (page.parent / link.split("#")[0]).exists():
-            broken.append(link)
+        elif not link.startswith("#"):
+            target = (page.parent / link.split("#")[0]).resolve()
+            if not target.exists() or (files is not None and target not in files):
+                broken.append(link)
     return broken
 
 

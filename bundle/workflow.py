@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
+import hashlib
+import json
 import platform
-import sys
+import subprocess
+import tempfile
+import time
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,22 @@ import torch
 from ignite.engine import Engine, Events
 from monai.bundle import ConfigWorkflow
 
-__all__ = ["ROOT", "ScoredSection", "machine", "prepare", "run", "score", "train"]
+from scripts.data import check_sections, load_sections, write_atomically
+
+__all__ = [
+    "ROOT",
+    "ScoredSection",
+    "check_set",
+    "commit",
+    "configs_of",
+    "machine",
+    "prepare",
+    "refuse",
+    "run",
+    "score",
+    "sha256_of",
+    "train",
+]
 
 ROOT = Path(__file__).resolve().parents[1]
 """The bundle."""
@@ -50,9 +69,6 @@ def prepare(*configs: str, run_id: str, **overrides: Any) -> ConfigWorkflow:
         RuntimeError: from the configs, with the cause chained.
     """
     files = [str(ROOT / "configs" / f"{name}.json") for name in configs]
-    if str(ROOT) not in sys.path:  # the configs import `scripts`
-        sys.path.insert(0, str(ROOT))
-        importlib.invalidate_caches()
     workflow = ConfigWorkflow(
         files, workflow_type="train", run_id=run_id, bundle_root=str(ROOT), logging_file=False, **overrides
     )
@@ -81,6 +97,11 @@ def score(*configs: str, part: str, **overrides: Any) -> list[ScoredSection]:
     Raises:
         RuntimeError: from the configs, with the cause chained.
     """
+    with tempfile.TemporaryDirectory() as output_dir:
+        return _score(*configs, part=part, output_dir=output_dir, **overrides)
+
+
+def _score(*configs: str, part: str, **overrides: Any) -> list[ScoredSection]:
     load = {"_target_": "scripts.handlers.LoadWeights", "network": "@network", "path": "@checkpoint"}
     bar = {"_target_": "ignite.handlers.ProgressBar", "desc": f"scoring {part}"}
     workflow = prepare(
@@ -102,8 +123,58 @@ def score(*configs: str, part: str, **overrides: Any) -> list[ScoredSection]:
     evaluator = workflow.parser.get_parsed_content("validate#evaluator")
     evaluator.add_event_handler(Events.ITERATION_COMPLETED, collect)
     evaluator.run()
-    workflow.finalize()
     return sections
+
+
+def train(*configs: str, folder: Path, epochs: int, **settings: Any) -> dict[str, Any]:
+    """Train, go on with a training that was interrupted, or leave one that is complete.
+
+    Args:
+        *configs: names of the configs.
+        folder: of the training; `settings.json` in it says how it was begun.
+        epochs: its number of epochs.
+        **settings: overrides.
+
+    Returns:
+        What `settings.json` holds: the settings, with the hash of the list of sections, the commit, the machine and,
+        of a training that ran in one go, its seconds.
+
+    Raises:
+        ValueError: the folder holds a training with other settings.
+        RuntimeError: from the configs, with the cause chained.
+    """
+    datalist = Path(settings.get("datalist", Path(settings["dataset_dir"]) / "datalist.json"))
+    begun = {"configs": configs, "epochs": epochs, **settings, "datalist_sha256": sha256_of(datalist)}
+    begun = json.loads(json.dumps(begun))
+    path, checkpoint = folder / "settings.json", folder / "checkpoint.pt"
+    resume = checkpoint.is_file()
+    if resume and path.is_file():
+        record = json.loads(path.read_text())
+        for key in sorted(begun.keys() | record["settings"].keys()):
+            was, now = record["settings"].get(key), begun.get(key)
+            if was != now:
+                raise ValueError(
+                    f"{path}: this training has {key} = {was!r}, not {now!r}; choose another folder for runs"
+                )
+    elif resume:
+        raise ValueError(f"{folder}: holds a training of unknown settings; choose another folder for runs")
+    else:
+        record = {
+            "settings": begun,
+            "commit": commit(),
+            "machine": machine(),
+            "date": str(date.today()),
+            "seconds": None,
+        }
+        write_atomically(path, lambda partial: partial.write_text(json.dumps(record, indent=2)))
+    if resume and torch.load(checkpoint, map_location="cpu", weights_only=True)["epoch"] >= epochs:
+        return record
+    start = time.monotonic()
+    run(*configs, run_id="training", ckpt_dir=str(folder), epochs=epochs, resume=resume, **settings)
+    if not resume:
+        record["seconds"] = round(time.monotonic() - start)
+        write_atomically(path, lambda partial: partial.write_text(json.dumps(record, indent=2)))
+    return record
 
 
 def machine() -> str:
@@ -113,17 +184,77 @@ def machine() -> str:
     return f"{torch.get_num_threads()} cores ({platform.machine()}), no GPU"
 
 
-def train(*configs: str, folder: Path, epochs: int, **settings: Any) -> None:
-    """Train, go on with a training that was interrupted, or leave one that is complete.
+def commit() -> str | None:
+    """Name the commit of the bundle, if it is a git repository."""
+    done = subprocess.run(
+        ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or None
+
+
+def sha256_of(path: Path) -> str:
+    """Compute the SHA-256 of a file.
 
     Args:
-        *configs: names of the configs.
-        folder: of the training.
-        epochs: its number of epochs.
-        **settings: overrides.
+        path: the file.
+
+    Returns:
+        Hexadecimal digest.
+
+    Raises:
+        OSError: it cannot be read.
     """
-    checkpoint = folder / "checkpoint.pt"
-    if checkpoint.is_file() and torch.load(checkpoint, map_location="cpu", weights_only=True)["epoch"] >= epochs:
-        return
-    resume = checkpoint.is_file()
-    run(*configs, run_id="training", ckpt_dir=str(folder), epochs=epochs, resume=resume, **settings)
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def configs_of(network: str, *more: str) -> tuple[str, ...]:
+    """Give the configs that train a network.
+
+    Args:
+        network: "fusion_fcn" or "unet".
+        *more: names of configs to add, such as "evaluate".
+
+    Returns:
+        Names for `prepare`.
+
+    Raises:
+        ValueError: it is none of the two.
+    """
+    if network not in ("fusion_fcn", "unet"):
+        raise ValueError(f"network has to be fusion_fcn or unet, got {network!r}")
+    return ("train", *(["unet"] if network == "unet" else []), *more)
+
+
+def refuse(settings: dict[str, Any], *names: str) -> None:
+    """Refuse settings that a command makes itself.
+
+    Args:
+        settings: what the user gave.
+        *names: what the command makes.
+
+    Raises:
+        ValueError: the user gave one of them.
+    """
+    for name in names:
+        if name in settings:
+            raise ValueError(f"--{name} cannot be given here: the command sets it")
+
+
+def check_set(data: str | Path, *parts: str) -> Path:
+    """Read all sections of a set, before hours are spent on it.
+
+    Args:
+        data: folder with a `datalist.json`.
+        *parts: which parts are needed.
+
+    Returns:
+        The absolute folder.
+
+    Raises:
+        ValueError: a part is missing or a file damaged.
+        FileNotFoundError: a file is missing.
+    """
+    for part in parts:
+        check_sections(load_sections(Path(data) / "datalist.json", part))
+    return Path(data).resolve()

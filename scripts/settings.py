@@ -40,6 +40,8 @@ def explain_errors() -> None:
     To be called as an expression in ``initialize``.
     """
     previous = sys.excepthook
+    if getattr(previous, "explains", False):
+        return  # several workflows in one process
 
     def explain(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         previous(kind, error, traceback)
@@ -47,6 +49,7 @@ def explain_errors() -> None:
         if cause is not error:
             print(f"\nCause: {type(cause).__name__}: {cause}", file=sys.stderr)
 
+    explain.explains = True
     sys.excepthook = explain
 
 

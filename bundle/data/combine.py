@@ -11,7 +11,7 @@ from scripts.data import load_sections
 
 from .fetch import write_list
 
-__all__ = ["combine"]
+__all__ = ["combine", "merged"]
 
 PARTS = ("training", "validation", "test")
 
@@ -40,16 +40,17 @@ def combine(*datalists: str, output: str, refit: bool = False) -> str:
     if len(datalists) < 2:
         raise ValueError("combine needs the paths of at least two lists of sections")
     lists = [Path(datalist) for datalist in datalists]
+    joined = {part: [_relative(load_sections(path, part), Path(output).resolve()) for path in lists] for part in PARTS}
     contents = [json.loads(path.read_text()) for path in lists]
-    joined = {part: [_relative(load_sections(path, part), Path(output)) for path in lists] for part in PARTS}
     if refit:
         pairs = zip(joined["training"], joined["validation"], strict=True)
-        joined["training"] = [_merged(training + validation) for training, validation in pairs]
+        joined["training"] = [merged(training + validation) for training, validation in pairs]
     longest = max(map(len, joined["training"]))
     joined["training"] = [list(islice(cycle(items), longest)) for items in joined["training"]]
     names = [content.get("name", path.parent.name) for content, path in zip(contents, lists, strict=True)]
     new = {
         "name": " + ".join(names),
+        "refit": refit,
         "licence": "; ".join(f"{n}: {c.get('licence', 'not stated')}" for n, c in zip(names, contents, strict=True)),
         **{part: [item for items in sets for item in items] for part, sets in joined.items()},
     }
@@ -57,8 +58,15 @@ def combine(*datalists: str, output: str, refit: bool = False) -> str:
     return f"{path}: {', '.join(f'{len(new[part])} {part}' for part in PARTS)} regions of {new['name']}"
 
 
-def _merged(items: list[dict]) -> list[dict]:
-    """Make one item of those whose regions together are a rectangle of the same section."""
+def merged(items: list[dict]) -> list[dict]:
+    """Make one item of those whose regions together are a rectangle of the same section.
+
+    Args:
+        items: of a list of sections.
+
+    Returns:
+        The items, in the order of their sections.
+    """
     sections: dict[tuple, list[dict]] = {}
     for item in items:
         sections.setdefault((item["image"], item["page"]), []).append(item)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from scripts.data import load_sections
+from scripts.data import read_section
 
 from .fetch import describe, write_list
 
@@ -42,7 +42,7 @@ def epfl(source: str, output: str = "data/epfl_hippocampus") -> str:
     folder = Path(source)
     if not (folder / "training.tif").is_file() and not (folder / "images").is_dir():
         raise FileNotFoundError(f"{folder}: holds neither training.tif nor images/; the volume's home is {HOME}")
-    items = [_item(folder, Path(output), STEP * i) for i in range(SLICES)]
+    items = [_item(folder.resolve(), Path(output).resolve(), STEP * i) for i in range(SLICES)]
     datalist = {
         "name": "epfl_hippocampus",
         "description": (
@@ -63,10 +63,12 @@ def epfl(source: str, output: str = "data/epfl_hippocampus") -> str:
         "validation": items[10:12],
         "test": items[12:],
     }
-    path = write_list(datalist, Path(output))
-    for part in ("training", "validation", "test"):
-        load_sections(path, part)
-    return describe(path, datalist)
+    for item in items:  # a list of files that are missing or unlike would stand in the way of the right one
+        page = item.get("page")
+        pair = [read_section(Path(output).resolve() / item[key], page) for key in ("image", "label")]
+        if pair[0].shape != pair[1].shape:
+            raise ValueError(f"{item['image']} and {item['label']} differ in size: {pair[0].shape}, {pair[1].shape}")
+    return describe(write_list(datalist, Path(output)), datalist)
 
 
 def _item(folder: Path, output: Path, number: int) -> dict[str, Any]:

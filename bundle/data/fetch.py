@@ -72,7 +72,7 @@ class PublicSet:
 
     Attributes:
         repository: address of the git repository that publishes the set, as `git clone` takes it.
-        commit: full hash of the commit.
+        commit: hash of the commit.
         url: address under which each single file of that commit is served.
         sha256: SHA-256 of each file in hexadecimal, by its path in the folder that is filled.
         datalist: list of sections in the JSON format of the Medical Segmentation Decathlon, as `datalist.json` holds
@@ -119,7 +119,7 @@ def fetch(public_set: PublicSet, output: Path, source: Path | None = None) -> Pa
                 continue
             data = _download(public_set, name) if source is None else _read(source, name, public_set)
             if (found := public_set.digest(data, name)) != sha256:
-                origin = f"{public_set.url}/{_at_home(public_set, name)}" if source is None else source / name
+                origin = f"{public_set.url}/{_at_home(public_set, name)}" if source is None else f"{name} of {source}"
                 raise ValueError(f"{origin} is not the published file: its SHA-256 is {found}, expected {sha256}")
             if target.exists():
                 logger.warning("%s is not the published file and is replaced", target)

@@ -48,7 +48,7 @@ class JaccardReport:
         output_dir: where to write.
         results: name of each result and the key of its probabilities (2, width, height) in the engine's output, for
             instance ``{"without_crf": "score", "with_crf": "score_crf"}``.
-        threshold: probability above which a pixel is a mitochondrion.
+        thresholds: for each result the probability from which on a pixel is a mitochondrion; 0.5 where none is given.
         note: further entries for the JSON, such as the weights.
     """
 
@@ -56,12 +56,12 @@ class JaccardReport:
         self,
         output_dir: str | Path,
         results: dict[str, str],
-        threshold: float = 0.5,
+        thresholds: dict[str, float] | None = None,
         note: dict[str, Any] | None = None,
     ) -> None:
         self.output_dir = Path(output_dir)
         self.results = results
-        self.threshold = threshold
+        self.thresholds = {name: (thresholds or {}).get(name, 0.5) for name in results}
         self.note = note or {}
 
     def attach(self, engine: Engine) -> None:
@@ -85,7 +85,7 @@ class JaccardReport:
             row = {"section": stem, "page": int(meta.get("page", 0))}
             label = item["label"][1].cpu().numpy() > 0
             for name, key in self.results.items():
-                found = item[key][1].cpu().numpy() > self.threshold
+                found = item[key][1].cpu().numpy() >= self.thresholds[name]
                 row[f"{name}_true"] = int(np.count_nonzero(found & label))
                 row[f"{name}_missed"] = int(np.count_nonzero(label & ~found))
                 row[f"{name}_false"] = int(np.count_nonzero(found & ~label))
@@ -101,7 +101,7 @@ class JaccardReport:
         rows = [row for part in gathered for row in part]
         if idist.get_rank() > 0:
             return
-        summary: dict[str, Any] = {**self.note, "sections": len(rows), "threshold": self.threshold}
+        summary: dict[str, Any] = {**self.note, "sections": len(rows), "thresholds": self.thresholds}
         for name in self.results:
             pooled = jaccard(*(sum(row[f"{name}_{kind}"] for row in rows) for kind in ("true", "missed", "false")))
             each = [row[f"{name}_jaccard"] for row in rows if not np.isnan(row[f"{name}_jaccard"])]

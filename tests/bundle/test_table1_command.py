@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,16 +26,19 @@ def test_table1_from_training_to_table_and_only_once(tiny_phantom: Path, tmp_pat
     runs = tmp_path / "runs" / "phantom"
     for cell in figures["cells"]:
         folder = runs / f"{cell['network']}_{cell['input']}_0"
+        assert json.loads((folder / "settings.json").read_text())["settings"]["train#sampler#num_samples"] == 2
+        report = json.loads((folder / "test" / "jaccard.json").read_text())
+        assert report["equalize"] == (cell["input"] == "equalised")
+        assert report["crf"] == cell["with_crf"]["validation"]["parameters"]
         for name in ("without_crf", "with_crf"):
-            report = json.loads((folder / name / "jaccard.json").read_text())
             assert report[name] == cell[name]["test"]
-            assert report["equalize"] == (cell["input"] == "equalised")
-            assert report["threshold"] == cell[name]["validation"]["threshold"]
-            parameters = cell[name]["validation"].get("parameters")
-            assert report["crf"] == parameters
+            assert report["thresholds"][name] == cell[name]["validation"]["threshold"]
     picture = np.asarray(Image.open(tmp_path / "out" / "phantom.png"))
     assert picture.shape == (2 * 96 + 8, 4 * 96 + 3 * 8, 3)
     # a second run takes what is there
+    for changed in ({"patches": 60}, {"width": 0.25}, {"trials": 3}):
+        with pytest.raises(ValueError, match=r"(settings|cell)\.json: "):
+            table1(str(tiny_phantom), **{**settings, **changed})
     before = {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file()}
     table1(str(tiny_phantom), **settings)
     assert {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file()} == before
@@ -51,12 +55,41 @@ def test_the_table_of_several_seeds_gives_mean_and_range() -> None:
         for inputs in ("raw", "equalised")
         for value in (0.6, 0.8)
     ]
-    figures = {"seeds": [0, 1], "cells": cells, "data": "d", "patches": 1, "machine": "m", "date": "t"}
-    table = markdown({**figures, "settings": {"width": 1}})
-    assert table.count("0.700 (0.600, 0.600-0.800)") == 8
+    figures = {"seeds": [0, 1], "cells": cells, "data": "d", "patches": 1, "machines": ["m"], "width": 1}
+    table = markdown(figures)
+    assert table.count("0.700 [0.600-0.800] (0.600)") == 8
     assert "2 seeds" in table
 
 
-def test_seeds_have_to_be_numbers(tiny_phantom: Path) -> None:
-    with pytest.raises(ValueError, match="seeds has to be"):
-        table1(str(tiny_phantom), seeds=())
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"seeds": ()}, "seeds has to be"),
+        ({"seeds": (1, 1)}, "seeds has to be different"),
+        ({"patches": 50}, "patches has to be a multiple of the 20 epochs, got 50"),
+        ({"trials": 0}, "trials has to be"),
+        ({"pretrained": "imagenet"}, "pretrained weights need a width of 1, got 0.25"),
+        ({"epochs": 3}, "--epochs cannot be given here"),
+    ],
+)
+def test_mistakes_are_named_first(tiny_phantom: Path, arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        table1(str(tiny_phantom), **arguments)
+
+
+def test_pretrained_weights_are_for_the_fusion_fcn_only(
+    tiny_phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def train(*configs: str, folder: Path, **settings: Any) -> None:
+        seen.append((configs, settings.get("pretrained")))
+        if len(seen) == 4:
+            raise InterruptedError
+        (folder / "cell.json").parent.mkdir(parents=True)
+        (folder / "cell.json").write_text('{"crf_trials": 24, "machine": "m"}')
+
+    monkeypatch.setattr("bundle.table1.train", train)
+    with pytest.raises(InterruptedError):
+        table1(str(tiny_phantom), runs=str(tmp_path), output=str(tmp_path), width=1.0, pretrained="imagenet")
+    assert seen == [(("train", "unet"), None)] * 2 + [(("train",), "imagenet")] * 2

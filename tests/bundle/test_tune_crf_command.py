@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,18 +9,33 @@ import pytest
 import torch
 
 from bundle import tune_crf as module
-from bundle.tune_crf import BINS, best_threshold, search, tune_crf
-from bundle.workflow import ScoredSection
+from bundle.data import combine
+from bundle.evaluate import evaluate_sets
+from bundle.tune_crf import BINS, best_threshold, search, tune_crf, write_values
+from bundle.workflow import ROOT, ScoredSection
 from scripts.networks import FusionFCN
 
-FIRST = {
-    "gaussian_sxy": 3.0,
-    "gaussian_compat": 0.5,
-    "bilateral_sxy": 5.0,
-    "bilateral_srgb": 20.0,
-    "bilateral_compat": 1.0,
+PARAMETERS = {
+    "gaussian_sxy": 1.1,
+    "gaussian_compat": 2.2,
+    "bilateral_sxy": 33.0,
+    "bilateral_srgb": 4.4,
+    "bilateral_compat": 0.55,
     "iterations": 5,
 }
+THRESHOLDS = ("threshold", "threshold_without_crf")
+GAIN = {
+    "without_crf": {"jaccard": 0.8, "threshold": 0.55},
+    "with_crf": {"jaccard": 0.9, "threshold": 0.45, "parameters": PARAMETERS},
+}
+
+
+@pytest.fixture
+def tuned(tmp_path: Path, tiny_phantom: Path, tiny: dict) -> dict:
+    """Arguments of the command, for an untrained network."""
+    torch.manual_seed(0)
+    torch.save(FusionFCN(width=0.125).state_dict(), tmp_path / "model.pt")
+    return {"checkpoint": str(tmp_path / "model.pt"), "data": str(tiny_phantom), **tiny}
 
 
 def test_best_threshold_against_counting() -> None:
@@ -46,22 +62,41 @@ def test_search_finds_parameters_that_remove_noise() -> None:
     section = ScoredSection(
         np.where(label, 0.3, 0.7).astype(np.float32)[None], label, np.stack([1 - score, score]).astype(np.float32)
     )
-    found = search([section], trials=6, seed=0, first=FIRST)
+    found = search([section], trials=6, seed=0)
     assert len(found["trials"]) == 6
-    assert found["trials"][0]["parameters"] == FIRST
+    assert found["trials"][0]["parameters"] == json.loads((ROOT / "configs" / "train.json").read_text())["crf"]
     assert found["with_crf"]["jaccard"] == max(trial["jaccard"] for trial in found["trials"]) > 0.97
     assert found["without_crf"]["jaccard"] == pytest.approx((label & ~wrong).sum() / (label | wrong).sum(), abs=1e-4)
 
 
-def test_values_are_written_into_a_config_whose_layout_stays(tmp_path: Path) -> None:
-    config = tmp_path / "train.json"
-    config.write_text(
-        '{\n    "threshold": 0.5,\n    "crf": {\n        "gaussian_sxy": 3.0,\n        "iterations": 5\n    }\n}\n'
-    )
-    module._write_values(config, {"gaussian_sxy": 1.7, "iterations": 5, "threshold": 0.45, "absent": 1})
-    assert config.read_text() == (
-        '{\n    "threshold": 0.45,\n    "crf": {\n        "gaussian_sxy": 1.7,\n        "iterations": 5\n    }\n}\n'
-    )
+def test_values_are_written_into_configs_whose_layout_stays(tmp_path: Path) -> None:
+    text = '{\n    "threshold": 0.5,\n    "crf": {\n        "gaussian_sxy": 3.0\n    }\n}\n'
+    (tmp_path / "a.json").write_text(text)
+    (tmp_path / "b.json").write_text(text)
+    with pytest.raises(ValueError, match=r"b\.json: 'absent' stands 0 times"):
+        write_values({tmp_path / "a.json": {"threshold": 0.45}, tmp_path / "b.json": {"absent": 1}})
+    assert (tmp_path / "a.json").read_text() == text
+    assert write_values({tmp_path / "a.json": {"threshold": 0.45, "gaussian_sxy": 1.7}}) == ["a.json"]
+    assert (tmp_path / "a.json").read_text() == text.replace("0.5", "0.45").replace("3.0", "1.7")
+
+
+def test_the_real_configs_can_be_written(tmp_path: Path, tuned: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search that gains something changes the same values in all configs, and nothing else."""
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(module, "search", lambda *_: GAIN)
+    assert tune_crf(**tuned, write=True)["written"] == ["train.json", "evaluate.json", "inference.json"]
+    for name, keys in (("train", ("crf",)), ("evaluate", THRESHOLDS), ("inference", ("crf", *THRESHOLDS))):
+        new, old = (json.loads((root / "configs" / f"{name}.json").read_text()) for root in (tmp_path, ROOT))
+        values = {"crf": {**PARAMETERS, "iterations": 5}, "threshold": 0.45, "threshold_without_crf": 0.55}
+        assert new == {**old, **{key: values[key] for key in keys}}
+
+
+def test_nothing_is_written_without_a_gain(tuned: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    loss = {**GAIN, "without_crf": {"jaccard": 0.95, "threshold": 0.5}}
+    monkeypatch.setattr(module, "search", lambda *_: loss)
+    monkeypatch.setattr(module, "write_values", lambda *_: pytest.fail("written"))
+    assert tune_crf(**tuned, write=True)["written"] == []
 
 
 @pytest.mark.parametrize("arguments", [{"network": "vnet"}, {"trials": 0}])
@@ -70,18 +105,31 @@ def test_arguments_are_checked_first(arguments: dict) -> None:
         tune_crf("nowhere.pt", "nowhere", **arguments)
 
 
-def test_tune_crf_looks_at_the_validation_part_only(tiny_phantom: Path, tmp_path: Path, tiny: dict) -> None:
-    torch.manual_seed(0)
-    torch.save(FusionFCN(width=0.125).state_dict(), tmp_path / "model.pt")
-    content = json.loads((tiny_phantom / "datalist.json").read_text())
-    items = [
-        {key: str(tiny_phantom / value) for key, value in item.items() if key in ("image", "label")}
-        for item in content["validation"]
-    ]
-    (tmp_path / "datalist.json").write_text(json.dumps({"training": items, "validation": items}))
-    summary = tune_crf(
-        str(tmp_path / "model.pt"), str(tmp_path), trials=2, output=str(tmp_path / "trials.json"), **tiny
-    )
+def test_what_is_tuned_is_what_the_evaluation_reports(tiny_phantom: Path, tuned: dict, tmp_path: Path) -> None:
+    """On the same sections, the figures of the search and those of the evaluation agree."""
+    summary = tune_crf(**tuned, trials=2, output=str(tmp_path / "trials.json"))
     written = json.loads((tmp_path / "trials.json").read_text())
     assert len(written["trials"]) == 2
-    assert summary["with_crf"] == written["with_crf"]
+    content = json.loads((tiny_phantom / "datalist.json").read_text())
+    items = [{key: str(tiny_phantom / item[key]) for key in ("image", "label")} for item in content["validation"]]
+    (tmp_path / "datalist.json").write_text(json.dumps({"test": items}))
+    settings = {key: value for key, value in tuned.items() if key != "data"}
+    results = evaluate_sets(
+        str(tmp_path),
+        network="fusion_fcn",
+        **{f"crf#{key}": value for key, value in summary["with_crf"]["parameters"].items()},
+        threshold=summary["with_crf"]["threshold"],
+        threshold_without_crf=summary["without_crf"]["threshold"],
+        **settings,
+    )[tmp_path.name]
+    for name, result in results.items():
+        assert result["jaccard"] == pytest.approx(summary[name]["jaccard"], abs=1e-3)
+
+
+def test_a_list_whose_validation_was_trained_on_decides_nothing(
+    tuned: dict, tmp_path: Path, tiny_phantom: Path
+) -> None:
+    lists = [str(tiny_phantom / "datalist.json")] * 2
+    combine(*lists, output=str(tmp_path / "refit"), refit=True)
+    with pytest.raises(ValueError, match="which can decide nothing"):
+        tune_crf(**{**tuned, "data": str(tmp_path / "refit")})

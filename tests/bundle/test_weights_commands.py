@@ -7,12 +7,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from ignite.engine import Engine
 
 from bundle import ship as module
-from bundle.evaluate import evaluate, sha256_of
+from bundle.evaluate import evaluate
 from bundle.finetune import finetune
 from bundle.ship import halve, ship
-from bundle.workflow import train
+from bundle.workflow import sha256_of, train
+from scripts.handlers import TrainingCheckpoint
+
+# two patches, one step
+BRIEF = {"val_interval": 1, "patches_per_section": 1}
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +31,31 @@ def trained(tiny_phantom: Path, tmp_path_factory: pytest.TempPathFactory, tiny: 
 
 def test_a_complete_training_is_left_alone(trained: Path, tiny_phantom: Path, tiny: dict) -> None:
     before = (trained / "checkpoint.pt").stat().st_mtime_ns
-    train("train", folder=trained, epochs=1, val_interval=1, dataset_dir=str(tiny_phantom), **tiny)
+    record = train("train", folder=trained, epochs=1, **BRIEF, dataset_dir=str(tiny_phantom), **tiny)
     assert (trained / "checkpoint.pt").stat().st_mtime_ns == before
+    assert record["seconds"] > 0
+
+
+def test_an_interrupted_training_goes_on_with_its_own_settings_only(
+    tiny_phantom: Path, tmp_path: Path, tiny: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {**BRIEF, "dataset_dir": str(tiny_phantom), **tiny}
+    save = TrainingCheckpoint.save
+
+    def interrupt(self: TrainingCheckpoint, engine: Engine) -> None:
+        save(self, engine)
+        if engine.state.epoch == 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(TrainingCheckpoint, "save", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train("train", folder=tmp_path, epochs=2, **settings)
+    with pytest.raises(ValueError, match=r"settings\.json: this training has seed = None, not 1"):
+        train("train", folder=tmp_path, epochs=2, seed=1, **settings)
+    record = train("train", folder=tmp_path, epochs=2, **settings)
+    assert record["seconds"] is None  # what the interrupted part took is not known
+    assert torch.load(tmp_path / "checkpoint.pt")["epoch"] == 2
 
 
 def test_evaluate_scores_each_set(trained: Path, tiny_phantom: Path, tmp_path: Path, tiny: dict) -> None:
@@ -39,6 +67,10 @@ def test_evaluate_scores_each_set(trained: Path, tiny_phantom: Path, tmp_path: P
     assert f"{figures['sets']['phantom']['with_crf']['jaccard']:.3f}" in table
     with pytest.raises(ValueError, match="at least one set"):
         evaluate(checkpoint=str(trained / "model.pt"))
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        evaluate(str(tiny_phantom), "nowhere", checkpoint=str(trained / "model.pt"))
+    with pytest.raises(ValueError, match="which have to differ"):
+        evaluate(str(tiny_phantom), str(tiny_phantom), checkpoint=str(trained / "model.pt"))
 
 
 def test_finetune_from_given_and_from_random_weights(
@@ -57,7 +89,11 @@ def test_finetune_from_given_and_from_random_weights(
     test = {item["image"] for item in lists[4]["test"]}
     assert not test & {item["image"] for item in lists[4]["training"]}
     with pytest.raises(ValueError, match="from 0 to 4, got"):
-        finetune(str(tiny_phantom), labelled=(5,), **settings)
+        finetune(str(tiny_phantom), labelled=5, **settings)
+    with pytest.raises(ValueError, match="multiple of the 5 epochs, got 7"):
+        finetune(str(tiny_phantom), labelled=1, steps=7, **settings)
+    with pytest.raises(ValueError, match=r"settings\.json: this training has seed = 0, not 1"):
+        finetune(str(tiny_phantom), labelled=(1,), steps=5, seed=1, **settings)
 
 
 def test_ship_halves_the_weights_and_records_their_origin(
@@ -68,7 +104,9 @@ def test_ship_halves_the_weights_and_records_their_origin(
     record = json.loads((tmp_path / "models" / "model.json").read_text())
     assert record["sha256"] == sha256_of(tmp_path / "models" / "model.pt")
     assert record["steps"] == 1
-    assert record["training_data"].keys() == {"phantom"}
+    assert record["training_data"] == {"phantom": "CC0-1.0"}
+    assert (record["seed"], record["best_epoch"], record["commit"]) == (0, 1, "0123abc")
+    assert 0 < record["check"]["mean_probability"] < 1
     weights, original = torch.load(tmp_path / "models" / "model.pt"), torch.load(trained / "model.pt")
     assert {value.dtype for value in weights.values()} == {torch.float16, torch.int64}
     for key, value in weights.items():
@@ -84,7 +122,7 @@ def test_ship_refuses_weights_that_rounding_changes(
     trained: Path, tiny_phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: dict
 ) -> None:
     monkeypatch.setattr(module, "TARGET", tmp_path)
-    monkeypatch.setattr(module, "halve", lambda weights: {key: torch.zeros_like(v) for key, v in weights.items()})
+    monkeypatch.setattr(module, "halve", lambda weights: {**weights, "classifier.bias": torch.tensor([9.0, -9.0])})
     with pytest.raises(ValueError, match="half precision changes the Jaccard of phantom"):
         ship(str(tiny_phantom), run=str(trained), commit="0123abc", **tiny)
     assert not (tmp_path / "models").exists()

@@ -14,6 +14,15 @@ from PIL import Image
 from scripts.crf import dense_crf
 from scripts.data import load_sections, read_section
 
+CRF = {
+    "gaussian_sxy": 3.0,
+    "gaussian_compat": 0.5,
+    "bilateral_sxy": 5.0,
+    "bilateral_srgb": 20.0,
+    "bilateral_compat": 1.0,
+    "iterations": 5,
+}
+
 
 def test_evaluation_with_and_without_crf(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
     """A network that takes each dark pixel for a mitochondrion has figures that can be computed without it."""
@@ -27,7 +36,10 @@ def test_evaluation_with_and_without_crf(run_config: Callable, tiny_phantom: Pat
         dataset_dir=str(tiny_phantom),
         checkpoint=str(tmp_path / "model.pt"),
         output_dir=str(tmp_path / "out"),
-        width=1.0,
+        width=0.5,
+        crf=CRF,
+        threshold=0.6,
+        threshold_without_crf=0.4,
         network_def={"_target_": "torch.nn.Conv2d", "in_channels": 1, "out_channels": 2, "kernel_size": 1},
     )
     network.load_state_dict(torch.load(tmp_path / "model.pt"))
@@ -37,18 +49,9 @@ def test_evaluation_with_and_without_crf(run_config: Callable, tiny_phantom: Pat
         label = read_section(section["label"]) > 0
         with torch.no_grad():
             probabilities = network(image.as_tensor()[None])[0].softmax(0).numpy()
-        refined = dense_crf(
-            probabilities,
-            image.numpy(),
-            gaussian_sxy=3,
-            gaussian_compat=0.5,
-            bilateral_sxy=5,
-            bilateral_srgb=20,
-            bilateral_compat=1,
-            iterations=5,
-        )
-        for name, result in (("without_crf", probabilities), ("with_crf", refined)):
-            found = result[1] > 0.5
+        refined = dense_crf(probabilities, image.numpy(), **CRF)
+        for name, result, threshold in (("without_crf", probabilities, 0.4), ("with_crf", refined, 0.6)):
+            found = result[1] >= threshold
             counts[name].append([(found & label).sum(), (label & ~found).sum(), (found & ~label).sum()])
 
     summary = json.loads((tmp_path / "out" / "jaccard.json").read_text())

@@ -62,7 +62,7 @@ def test_figures_and_pictures(tmp_path: Path, engine: Engine) -> None:
 
 
 def test_threshold(tmp_path: Path, engine: Engine) -> None:
-    JaccardReport(tmp_path, {"without_crf": "score"}, threshold=0.95).attach(engine)
+    JaccardReport(tmp_path, {"without_crf": "score"}, thresholds={"without_crf": 0.95}).attach(engine)
     engine.run([0, 1])
     assert json.loads((tmp_path / "jaccard.json").read_text())["without_crf"]["jaccard"] == 0
 
