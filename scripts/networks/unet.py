@@ -16,8 +16,9 @@ class UNet(nn.Module):
         in_channels: channels of the images.
         out_channels: number of classes.
         width: factor on the numbers of channels, which are 64, 128, 256, 512 and 1024 at width 1.
-        dropout: probability in [0, 1) of dropping a value after each convolution, in training and for epistemic
-            uncertainty.
+        dropout: probability in [0, 1) of dropping a channel before the last layer, in training and for epistemic
+            uncertainty. MONAI's own drops values after every convolution, before the batch normalisations: their
+            statistics of training then do not hold in evaluation, which cost up to 20 points of Jaccard.
         downsampling: factor by which images are shrunk before the first layer and logits enlarged after the last.
 
     Raises:
@@ -46,8 +47,8 @@ class UNet(nn.Module):
             features=[max(1, round(width * channels)) for channels in (64, 128, 256, 512, 1024, 64)],
             act="relu",
             norm="batch",
-            dropout=dropout,
         )
+        self.unet.final_conv = nn.Sequential(nn.Dropout2d(dropout), self.unet.final_conv)
         self.downsampling = downsampling
         self.to(memory_format=torch.channels_last)
 
