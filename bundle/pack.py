@@ -35,6 +35,8 @@ PATTERNS = (
     "scripts/**/*.py",
 )
 WEIGHTS = ("models/model.pt", "models/unet/model.pt")
+"""Of these, the first is required."""
+
 TORCHSCRIPT = "models/model.ts"
 
 
@@ -78,18 +80,19 @@ def check_weights() -> list[str]:
         Paths of the weights.
 
     Raises:
-        FileNotFoundError: weights or a record are missing.
+        FileNotFoundError: the first weights or a record are missing.
         ValueError: weights are not those of their record.
     """
-    for name in WEIGHTS:
+    found = [name for name in WEIGHTS if (ROOT / name).is_file()]
+    if WEIGHTS[0] not in found:
+        raise FileNotFoundError(f"{ROOT / WEIGHTS[0]}: there are no weights to pack")
+    for name in found:
         path = ROOT / name
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: there are no weights to pack")
         if sha256_of(path) != json.loads(path.with_suffix(".json").read_text())["sha256"]:
             raise ValueError(
                 f"{path} is not the file that {path.with_suffix('.json').name} records: its SHA-256 differs"
             )
-    return list(WEIGHTS)
+    return found
 
 
 def members() -> list[Path]:

@@ -17,8 +17,8 @@ class UNet(nn.Module):
         out_channels: number of classes.
         width: factor on the numbers of channels, which are 64, 128, 256, 512 and 1024 at width 1.
         dropout: probability in [0, 1) of dropping a channel before the last layer, in training and for epistemic
-            uncertainty. MONAI's own drops values after every convolution, before the batch normalisations: their
-            statistics of training then do not hold in evaluation, which cost up to 20 points of Jaccard.
+            uncertainty. MONAI's own drops values after every convolution, before batch normalisations, whose statistics
+            of training then do not hold in evaluation.
         downsampling: factor by which images are shrunk before the first layer and logits enlarged after the last.
 
     Raises:
