@@ -120,6 +120,7 @@ def _score(*configs: str, part: str, **overrides: Any) -> list[ScoredSection]:
             image, label, probabilities = (item[key].float().cpu().numpy() for key in ("image", "label", "score"))
             sections.append(ScoredSection(np.array(image), label[1] > 0, np.array(probabilities)))
 
+    workflow.parser.get_parsed_content("checks")
     evaluator = workflow.parser.get_parsed_content("validate#evaluator")
     evaluator.add_event_handler(Events.ITERATION_COMPLETED, collect)
     evaluator.run()

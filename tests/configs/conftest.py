@@ -39,8 +39,8 @@ def run_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[...,
             files, workflow_type=workflow_type, logging_file=False, run_id=run_id, **{**small, **overrides}
         )
         workflow.initialize()
-        assert not workflow.check_properties()
         workflow.run()
+        assert not workflow.check_properties()
         workflow.finalize()
         return workflow
 

@@ -16,7 +16,18 @@ def bundle_run(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def test_inference_as_a_user_types_it(tiny_phantom: Path, weights: Path, tmp_path: Path) -> None:
     arguments = ["inference", "--config_file", "configs/inference.json", "--dataset_dir", tiny_phantom / "images"]
-    arguments += ["--output_dir", tmp_path / "out", "--checkpoint", weights, "--width", "0.125", "--patch_size", "64"]
+    arguments += [
+        "--output_dir",
+        tmp_path / "out",
+        "--checkpoint",
+        weights,
+        "--width",
+        "0.125",
+        "--downsampling",
+        "1",
+        "--patch_size",
+        "64",
+    ]
     run = bundle_run(*arguments)
     assert run.returncode == 0, run.stderr
     assert "/6 sections" in run.stderr

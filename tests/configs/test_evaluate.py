@@ -13,6 +13,7 @@ from PIL import Image
 
 from scripts.crf import dense_crf
 from scripts.data import load_sections, read_section
+from scripts.settings import first_cause
 
 CRF = {
     "gaussian_sxy": 3.0,
@@ -89,4 +90,4 @@ def test_weights_that_do_not_fit(run_config: Callable, tiny_phantom: Path, weigh
             output_dir=str(tmp_path),
             width=0.25,
         )
-    assert "these weights do not fit FusionFCN" in str(caught.value.__cause__)
+    assert "these weights do not fit FusionFCN" in str(first_cause(caught.value))

@@ -26,7 +26,14 @@ def torchrun(*configs: str, **overrides: object) -> str:
 
 
 def test_two_processes(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
-    small = {"dataset_dir": tiny_phantom, "ckpt_dir": tmp_path, "width": 0.125, "patch_size": 64, "num_workers": 0}
+    small = {
+        "dataset_dir": tiny_phantom,
+        "ckpt_dir": tmp_path,
+        "width": 0.125,
+        "downsampling": 1,
+        "patch_size": 64,
+        "num_workers": 0,
+    }
     brief = {"epochs": 2, "val_interval": 1, "patches_per_section": 2, "batch_size": 2, "use_crf": False}
     torchrun("train", "multi_gpu_train", **small, **brief)
     state = torch.load(tmp_path / "checkpoint.pt")

@@ -146,4 +146,4 @@ def test_damaged_section_is_named_before_the_training(run_config: Callable, labe
     (labelled / "datalist.json").write_text(f'{{"training": {items}, "validation": {items}}}')
     with pytest.raises(RuntimeError) as caught:
         run_config("train", dataset_dir=str(labelled), ckpt_dir=str(tmp_path / "run"))
-    assert "image.tif: 1 pixels are NaN or infinite" in str(caught.value.__cause__)
+    assert "image.tif: 1 pixels are NaN or infinite" in str(first_cause(caught.value))
