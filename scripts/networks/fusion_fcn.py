@@ -39,8 +39,8 @@ class FusionFCN(nn.Module):
           convolution that gives the scores.
         - New layers start as PyTorch initialises them (uniform, after He et al. 2015), the deconvolutions of the
           pyramid as bilinear interpolation.
-        - Dropout takes out whole channels before the last upsampling step, since neighbouring pixels are too alike for
-          dropping single ones to have an effect.
+        - Dropout takes out whole channels before the last convolution: neighbouring pixels are too alike for dropping
+          single ones to have an effect, and no batch normalisation, whose statistics it would change, comes after it.
 
     The input is any grey or RGB image in [0, 1] of at least 64 pixels a side (times `downsampling`). It is standardised
     inside the network by the mean and standard deviation of ImageNet, which torchvision's weights expect; those of
@@ -54,7 +54,7 @@ class FusionFCN(nn.Module):
         width: factor on the number of channels of every layer, for quick starts: 0.25 needs a sixteenth of the
             operations. No layer gets fewer than 8 channels, each level of the pyramid a quarter of its input's.
             Pretrained weights need 1.
-        dropout: probability in [0, 1) of dropping a channel before the last layers, in training and for epistemic
+        dropout: probability in [0, 1) of dropping a channel before the last layer, in training and for epistemic
             uncertainty.
         downsampling: factor by which images are shrunk before the first layer and logits enlarged after the last: with
             2, four times the tissue is seen at the same cost and memory, and borders lie between every second pixel.
@@ -139,8 +139,8 @@ class FusionFCN(nn.Module):
         y = _crop(self.upsampling2(y), stem)
         y = torch.cat([y, stem], dim=1)
 
-        y = _crop(self.upsampling1(self.dropout(y)), image)
-        return enlarge(self.classifier(y), self.downsampling, like=x)
+        y = _crop(self.upsampling1(y), image)
+        return enlarge(self.classifier(self.dropout(y)), self.downsampling, like=x)
 
     def standardise(self, x: torch.Tensor) -> torch.Tensor:
         """Bring images in [0, 1], (batch, in_channels, W, H), to the scale of the pretrained weights."""
