@@ -65,7 +65,7 @@ def epfl(source: str, output: str = "data/epfl_hippocampus") -> str:
     }
     for item in items:  # a list of files that are missing or unlike would stand in the way of the right one
         page = item.get("page")
-        pair = [read_section(Path(output).resolve() / item[key], page) for key in ("image", "label")]
+        pair = [read_section(os.path.normpath(Path(output).resolve() / item[key]), page) for key in ("image", "label")]
         if pair[0].shape != pair[1].shape:
             raise ValueError(f"{item['image']} and {item['label']} differ in size: {pair[0].shape}, {pair[1].shape}")
     return describe(write_list(datalist, Path(output)), datalist)
