@@ -25,7 +25,6 @@ PATTERNS = (
     "configs/logging.conf",
     "docs/README.md",
     "docs/data_license.txt",
-    "docs/*.png",
     "docs/results/*",
     "docs/table1/*",
     "models/model.pt",
