@@ -41,9 +41,8 @@ def finetune(
     """Train on few labelled sections of a set, from given weights and from random ones, and score the test part.
 
     The sections are taken at even distances from the training and validation parts together; regions of a section that
-    lie side by side are one. All trainings have the
-    same number of steps, and the weights after the last one are scored, since nothing is left to choose them on. A
-    training that was finished is not repeated.
+    lie side by side are one. All trainings have the same number of steps, and the weights after the last one are
+    scored, since nothing is left to choose them on. A training that was finished is not repeated.
 
     Args:
         data: folder of the set.

@@ -11,7 +11,7 @@ import monai.bundle
 from bundle.workflow import ROOT, sha256_of
 from scripts.data import write_atomically
 
-__all__ = ["LARGE", "NAME", "check_weights", "large_files", "members", "pack"]
+__all__ = ["LARGE", "NAME", "check_weights", "export", "large_files", "members", "pack"]
 
 NAME = "em_mitochondria_segmentation"
 
@@ -62,7 +62,7 @@ def pack(output: str = "dist", url: str | None = None) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     check_weights()
     script = folder / Path(TORCHSCRIPT).name
-    write_atomically(script, _export)
+    write_atomically(script, export)
     archive = folder / f"{NAME}_v{version}.zip"
     write_atomically(archive, lambda path: _zip(path, script))
     entries = [*large_files(), *_listed(TORCHSCRIPT, script, url or folder.as_uri())]
@@ -131,7 +131,15 @@ def _listed(name: str, file: Path, url: str) -> list[dict[str, str]]:
     return [{"path": name, "url": f"{url}/{file.name}", "hash_val": sha256_of(file), "hash_type": "sha256"}]
 
 
-def _export(path: Path) -> None:
+def export(path: Path) -> None:
+    """Export the shipped network as TorchScript.
+
+    Args:
+        path: file to write.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     monai.bundle.ckpt_export(
         "network_def",
         filepath=str(path),

@@ -9,12 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.bundle import ConfigParser
 
 from bundle.evaluate import evaluate_sets
-from bundle.workflow import ROOT, configs_of, machine, sha256_of
+from bundle.workflow import ROOT, configs_of, load_network, machine, sha256_of
 from scripts.data import write_atomically
-from scripts.handlers import load_weights
 
 __all__ = ["TOLERANCE", "halve", "mean_probability", "ship"]
 
@@ -77,6 +75,7 @@ def ship(
             if abs(change) > TOLERANCE:
                 raise ValueError(f"{best}: half precision changes the Jaccard of {name}, {kind}, by {change:+.5f}")
     lists = [json.loads((Path(folder) / "datalist.json").read_text()) for folder in data]
+    loaded = load_network(*configs_of(network), checkpoint=rounded, **settings)
     record = {
         "sha256": sha256_of(rounded),
         "precision": "float16",
@@ -94,7 +93,7 @@ def ship(
         "machine": machine(),
         "note": note,
         "test": after,
-        "check": {"input": CHECK, "mean_probability": mean_probability(_loaded(network, rounded, settings))},
+        "check": {"input": CHECK, "mean_probability": mean_probability(loaded)},
     }
     content = json.dumps(record, indent=2) + "\n"
     target = TARGET / FOLDERS[network] / "model.pt"
@@ -107,23 +106,14 @@ def mean_probability(network: torch.nn.Module) -> float:
     """Compute the stored result by which a loaded network can be checked.
 
     Args:
-        network: gives logits of (1, 1, 256, 256).
+        network: in evaluation mode; gives logits of (1, 1, 256, 256).
 
     Returns:
         Mean probability of mitochondrion in the image that `CHECK` makes.
     """
     image = torch.from_numpy(np.random.default_rng(0).random((1, 1, 256, 256), dtype=np.float32))
     with torch.no_grad():
-        return round(float(network.eval()(image).softmax(1)[:, 1].mean()), 6)
-
-
-def _loaded(network: str, checkpoint: Path, settings: dict[str, Any]) -> torch.nn.Module:
-    parser = ConfigParser()
-    parser.read_config([str(ROOT / "configs" / f"{name}.json") for name in configs_of(network)])
-    parser.update(settings)
-    module = parser.get_parsed_content("network_def")
-    load_weights(module, checkpoint)
-    return module
+        return round(float(network(image).softmax(1)[:, 1].mean()), 6)
 
 
 def halve(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -13,15 +13,14 @@ from urllib.request import Request, urlopen
 import monai.bundle
 import numpy as np
 import torch
-from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.bundle import ConfigWorkflow
 
-from bundle.pack import LARGE, check_weights, large_files, members
+from bundle.pack import LARGE, check_weights, export, large_files, members
 from bundle.phantom import phantom
-from bundle.workflow import ROOT
-from scripts.handlers import load_weights
+from bundle.workflow import ROOT, load_network
 from scripts.settings import first_cause
 
-__all__ = ["broken_links", "eager_network", "verify"]
+__all__ = ["broken_links", "verify"]
 
 WEIGHTS = ROOT / "models" / "model.pt"
 TOLERANCE = 1e-3
@@ -74,7 +73,7 @@ def _checks(folder: Path, schema: str | None, online: bool) -> Iterator[tuple[st
     for names, kind in ((("train",), "train"), (("train", "evaluate"), "train"), (("inference",), "infer")):
         yield f"properties of {names[-1]}", lambda names=names, kind=kind: _check_properties(names, kind, folder)
     yield "weights and their records", lambda: ", ".join(check_weights())
-    yield "TorchScript", lambda: _check_torchscript(meta, config, folder / "model.ts", override)
+    yield "TorchScript", lambda: _check_torchscript(folder / "model.ts")
     yield "ONNX", lambda: _check_onnx(meta, config, folder / "model.onnx", override)
     yield "large files and hashes", lambda: _check_large_files()
     yield "links of the model card", lambda: _check_links(online)
@@ -110,21 +109,10 @@ def _check_properties(names: tuple[str, ...], kind: str, folder: Path) -> None:
         raise ValueError(f"missing: {missing}")
 
 
-def eager_network() -> torch.nn.Module:
-    """Make the network of `inference.json` with the shipped weights, in evaluation mode."""
-    parser = ConfigParser()
-    parser.read_config(str(ROOT / "configs" / "inference.json"))
-    network = parser.get_parsed_content("network_def")
-    load_weights(network, WEIGHTS)
-    return network.eval()
-
-
-def _check_torchscript(meta: str, config: str, path: Path, override: dict) -> str:
-    monai.bundle.ckpt_export(
-        "network_def", filepath=str(path), ckpt_file=str(WEIGHTS), meta_file=meta, config_file=config, **override
-    )
+def _check_torchscript(path: Path) -> str:
+    export(path)
     exported = torch.jit.load(str(path))
-    eager, differences = eager_network(), []
+    eager, differences = load_network("inference", checkpoint=WEIGHTS), []
     with torch.no_grad():
         # not only the patch that inference uses: any size is allowed
         for shape in ((512, 512), (261, 643)):
@@ -149,7 +137,8 @@ def _check_onnx(meta: str, config: str, path: Path, override: dict) -> str:
     image = torch.rand(1, 1, 512, 512, generator=torch.Generator().manual_seed(0))
     (exported,) = session.run(None, {session.get_inputs()[0].name: image.numpy()})
     with torch.no_grad():
-        return _judged(float(np.abs(exported - eager_network()(image).numpy()).max()), "logits of 512x512 pixels")
+        eager = load_network("inference", checkpoint=WEIGHTS)(image).numpy()
+    return _judged(float(np.abs(exported - eager).max()), "logits of 512x512 pixels")
 
 
 def _judged(difference: float, what: str) -> str:

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
-from monai.bundle import ConfigWorkflow
+from monai.bundle import ConfigParser, ConfigWorkflow
 
 from scripts.data import check_sections, load_sections, write_atomically
+from scripts.handlers import load_weights
 
 __all__ = [
     "ROOT",
@@ -26,6 +27,7 @@ __all__ = [
     "check_set",
     "commit",
     "configs_of",
+    "load_network",
     "machine",
     "prepare",
     "refuse",
@@ -176,6 +178,29 @@ def train(*configs: str, folder: Path, epochs: int, **settings: Any) -> dict[str
         record["seconds"] = round(time.monotonic() - start)
         write_atomically(path, lambda partial: partial.write_text(json.dumps(record, indent=2)))
     return record
+
+
+def load_network(*configs: str, checkpoint: Path, **settings: Any) -> torch.nn.Module:
+    """Make the network of configs and load weights into it.
+
+    Args:
+        *configs: names of files in `configs`, without suffix.
+        checkpoint: the weights.
+        **settings: overrides.
+
+    Returns:
+        The network, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: there are no such weights.
+        ValueError: the weights do not fit.
+    """
+    parser = ConfigParser()
+    parser.read_config([str(ROOT / "configs" / f"{name}.json") for name in configs])
+    parser.update(settings)
+    network = parser.get_parsed_content("network_def")
+    load_weights(network, checkpoint)
+    return network.eval()
 
 
 def machine() -> str:

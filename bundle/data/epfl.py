@@ -8,7 +8,7 @@ from typing import Any
 
 from scripts.data import read_section
 
-from .fetch import describe, write_list
+from .fetch import describe, require_folders, write_list
 
 __all__ = ["epfl"]
 
@@ -36,9 +36,7 @@ def epfl(source: str, output: str = "data/epfl_hippocampus") -> str:
         FileExistsError: if `output` holds another `datalist.json`.
         OSError: if the list cannot be written.
     """
-    for name, value in {"output": output, "source": source}.items():
-        if not isinstance(value, str | Path) or not str(value):
-            raise ValueError(f"{name} must be the path of a folder, got {value!r}")
+    require_folders(output=output, source=source)
     folder = Path(source)
     if not (folder / "training.tif").is_file() and not (folder / "images").is_dir():
         raise FileNotFoundError(f"{folder}: holds neither training.tif nor images/; the volume's home is {HOME}")

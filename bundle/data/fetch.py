@@ -182,11 +182,23 @@ def get_set(public_set: PublicSet, output: str, source: str | None) -> str:
     Raises:
         ValueError: if an argument is not a path; see `fetch`.
     """
-    for name, value in {"output": output, "source": "." if source is None else source}.items():
-        if not isinstance(value, str | Path) or not str(value):
-            raise ValueError(f"{name} must be the path of a folder, got {value!r}")
+    require_folders(output=output, source="." if source is None else source)
     datalist = fetch(public_set, Path(output), None if source is None else Path(source))
     return describe(datalist, public_set.datalist)
+
+
+def require_folders(**paths: Any) -> None:
+    """Refuse arguments that are no paths, such as a switch without its value.
+
+    Args:
+        **paths: the arguments by name.
+
+    Raises:
+        ValueError: one is not a path.
+    """
+    for name, value in paths.items():
+        if not isinstance(value, str | Path) or not str(value):
+            raise ValueError(f"{name} must be the path of a folder, got {value!r}")
 
 
 def describe(path: Path, datalist: Mapping[str, Any]) -> str:
