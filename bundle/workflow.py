@@ -175,7 +175,7 @@ def train(*configs: str, folder: Path, epochs: int, **settings: Any) -> dict[str
     start = time.monotonic()
     run(*configs, run_id="training", ckpt_dir=str(folder), epochs=epochs, resume=resume, **settings)
     if not resume:
-        record["seconds"] = round(time.monotonic() - start)
+        record["seconds"] = round(time.monotonic() - start, 1)
         write_atomically(path, lambda partial: partial.write_text(json.dumps(record, indent=2)))
     return record
 
