@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bundle.workflow import check_set, configs_of, machine, refuse, run, sha256_of
-from scripts.data import write_atomically
+from scripts.data import write_json
 
 __all__ = ["evaluate", "evaluate_sets"]
 
@@ -42,7 +42,7 @@ def evaluate(
         "sets": evaluate_sets(*data, checkpoint=checkpoint, network=network, **settings),
     }
     if output is not None:
-        write_atomically(output, lambda path: path.write_text(json.dumps(figures, indent=2) + "\n"))
+        write_json(output, figures)
     lines = ["| test part | without CRF | with CRF |", "| --- | --- | --- |"]
     for name, results in figures["sets"].items():
         entries = [f"{r['jaccard']:.3f} ({r['mean_over_sections']:.3f})" for r in results.values()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -18,7 +17,7 @@ from bundle.data.combine import merged
 from bundle.data.fetch import write_list
 from bundle.evaluate import evaluate_sets
 from bundle.workflow import check_set, machine, refuse, sha256_of, train
-from scripts.data import load_sections, require_writable, write_atomically
+from scripts.data import load_sections, require_writable, write_atomically, write_json
 
 __all__ = ["finetune"]
 
@@ -110,7 +109,7 @@ def finetune(
             **{"train#sampler#num_samples": steps * BATCH // EPOCHS, **settings},
         )
         figures[name][count] = score(str(folder), checkpoint=str(folder / "model.pt"))[folder.name]
-    write_atomically(f"{output}.json", lambda path: path.write_text(json.dumps(figures, indent=2) + "\n"))
+    write_json(f"{output}.json", figures)
     _draw(figures, f"{output}.png")
     return _table(figures, labelled)
 

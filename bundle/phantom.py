@@ -15,6 +15,7 @@ from PIL import Image
 from skimage.segmentation import find_boundaries
 from tqdm import tqdm
 
+from scripts.data import write_json
 from scripts.data.phantom import Deformation, PhantomTissue, acquire
 
 __all__ = ["phantom"]
@@ -139,7 +140,7 @@ def _make(folder: Path, parameters: dict[str, Any]) -> None:
                     panels.append(_outlined(files["images"], files["labels"]))
                 progress.update()
     _save(folder / "preview", np.concatenate(panels[:4]))
-    (folder / "datalist.json").write_text(json.dumps(datalist, indent=4) + "\n")
+    write_json(folder / "datalist.json", datalist)
 
 
 def _stack(

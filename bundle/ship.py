@@ -12,7 +12,7 @@ import torch
 
 from bundle.evaluate import evaluate_sets
 from bundle.workflow import ROOT, configs_of, load_network, machine, sha256_of
-from scripts.data import write_atomically
+from scripts.data import write_atomically, write_json
 
 __all__ = ["TOLERANCE", "halve", "mean_probability", "ship"]
 
@@ -95,11 +95,10 @@ def ship(
         "test": after,
         "check": {"input": CHECK, "mean_probability": mean_probability(loaded)},
     }
-    content = json.dumps(record, indent=2) + "\n"
     target = TARGET / FOLDERS[network] / "model.pt"
     write_atomically(target, lambda path: path.write_bytes(rounded.read_bytes()))
-    write_atomically(target.with_suffix(".json"), lambda path: path.write_text(content))
-    return content
+    write_json(target.with_suffix(".json"), record)
+    return json.dumps(record, indent=2)
 
 
 def mean_probability(network: torch.nn.Module) -> float:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from bundle.tune_crf import search
 from bundle.workflow import check_set, configs_of, refuse, run, score, train
-from scripts.data import binarize_label, load_sections, read_section, require_writable, write_atomically
+from scripts.data import binarize_label, load_sections, read_section, require_writable, write_atomically, write_json
 from scripts.handlers import overlay, save_picture
 
 __all__ = ["markdown", "table1"]
@@ -108,7 +108,7 @@ def table1(
     }
     table = markdown(figures)
     folder = Path(output)
-    write_atomically(folder / f"{name}.json", lambda path: path.write_text(json.dumps(figures, indent=2) + "\n"))
+    write_json(folder / f"{name}.json", figures)
     write_atomically(folder / f"{name}.md", lambda path: path.write_text(table))
     _picture(runs_dir, seeds[0], load_sections(data_dir / "datalist.json", "test"), folder / f"{name}.png")
     return table
@@ -178,7 +178,7 @@ def _cell(network: str, folder: Path, trials: int, **settings: Any) -> dict[str,
         "crf_trials": trials,
         **{name: {"validation": tuned[name], "test": report[name]} for name in RESULTS},
     }
-    write_atomically(result, lambda path: path.write_text(json.dumps(cell, indent=2)))
+    write_json(result, cell)
     return cell
 
 

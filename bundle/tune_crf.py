@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from bundle.workflow import ROOT, ScoredSection, check_set, configs_of, refuse, score
 from scripts.crf import dense_crf
-from scripts.data import require_writable, write_atomically
+from scripts.data import require_writable, write_atomically, write_json
 
 __all__ = ["best_threshold", "search", "tune_crf", "write_values"]
 
@@ -84,8 +84,7 @@ def tune_crf(
     found = search(sections, trials, seed)
     summary = {key: found[key] for key in ("without_crf", "with_crf")}
     if output is not None:
-        content = json.dumps({"checkpoint": checkpoint, "data": data, "seed": seed, **found}, indent=2) + "\n"
-        write_atomically(output, lambda path: path.write_text(content))
+        write_json(output, {"checkpoint": checkpoint, "data": data, "seed": seed, **found})
     summary["written"] = []
     if write and found["with_crf"]["jaccard"] > found["without_crf"]["jaccard"]:
         thresholds = {

@@ -18,7 +18,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from scripts.data import check_sections, load_sections, write_atomically
+from scripts.data import check_sections, load_sections, write_json
 from scripts.handlers import load_weights
 
 __all__ = [
@@ -169,14 +169,14 @@ def train(*configs: str, folder: Path, epochs: int, **settings: Any) -> dict[str
             "date": str(date.today()),
             "seconds": None,
         }
-        write_atomically(path, lambda partial: partial.write_text(json.dumps(record, indent=2)))
+        write_json(path, record)
     if resume and torch.load(checkpoint, map_location="cpu", weights_only=True)["epoch"] >= epochs:
         return record
     start = time.monotonic()
     run(*configs, run_id="training", ckpt_dir=str(folder), epochs=epochs, resume=resume, **settings)
     if not resume:
         record["seconds"] = round(time.monotonic() - start, 1)
-        write_atomically(path, lambda partial: partial.write_text(json.dumps(record, indent=2)))
+        write_json(path, record)
     return record
 
 

@@ -1,6 +1,15 @@
 """Lists of sections, their files and the phantom tissue."""
 
-from .image_io import FORMATS, SectionInfo, read_info, read_section, split_suffix, write_atomically, write_section
+from .image_io import (
+    FORMATS,
+    SectionInfo,
+    read_info,
+    read_section,
+    split_suffix,
+    write_atomically,
+    write_json,
+    write_section,
+)
 from .labels import binarize_label
 from .sections import check_sections, find_sections, load_sections, pending_sections, require_writable, result_path
 
@@ -18,5 +27,6 @@ __all__ = [
     "result_path",
     "split_suffix",
     "write_atomically",
+    "write_json",
     "write_section",
 ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import itk
@@ -15,7 +17,16 @@ import nibabel as nib
 import numpy as np
 import tifffile
 
-__all__ = ["FORMATS", "SectionInfo", "read_info", "read_section", "split_suffix", "write_atomically", "write_section"]
+__all__ = [
+    "FORMATS",
+    "SectionInfo",
+    "read_info",
+    "read_section",
+    "split_suffix",
+    "write_atomically",
+    "write_json",
+    "write_section",
+]
 
 TIFF = (".tif", ".tiff")
 NIFTI = (".nii", ".nii.gz")
@@ -205,6 +216,19 @@ def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
     except (OSError, RuntimeError) as error:
         # ITK reports a full disk as a RuntimeError
         raise OSError(f"{path}: cannot be written: {_reason(error)}") from None
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write JSON as `write_atomically` writes.
+
+    Args:
+        path: the final name.
+        content: what JSON can hold.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    write_atomically(path, lambda partial: partial.write_text(json.dumps(content, indent=2) + "\n"))
 
 
 @lru_cache(maxsize=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 from ignite.engine import Engine, Events
 from monai.utils import ImageMetaKey
 
-from scripts.data import split_suffix, write_atomically
+from scripts.data import split_suffix, write_atomically, write_json
 
 from .pictures import overlay, save_picture
 
@@ -115,7 +114,7 @@ class JaccardReport:
                 len(rows),
                 mean,
             )
-        write_atomically(self.output_dir / "jaccard.json", lambda path: path.write_text(json.dumps(summary, indent=2)))
+        write_json(self.output_dir / "jaccard.json", summary)
         write_atomically(self.output_dir / "jaccard.csv", lambda path: _write_csv(path, rows))
         logger.info("Figures and overlay pictures: %s", self.output_dir)
 

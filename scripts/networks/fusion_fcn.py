@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from .arguments import check_arguments
 from .inception_upsampling import InceptionUpsampling
 from .pretrained import load_pretrained
 from .pyramid_pooling import PyramidPooling
@@ -81,12 +81,7 @@ class FusionFCN(nn.Module):
             raise ValueError(f"in_channels must be 1 (grey) or 3 (RGB), but got {in_channels}.")
         if out_channels < 1:
             raise ValueError(f"out_channels must be at least 1, but got {out_channels}.")
-        if not 0 < width < math.inf:
-            raise ValueError(f"width must be a positive number, but got {width}.")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), but got {dropout}.")
-        if not isinstance(downsampling, int) or downsampling < 1:
-            raise ValueError(f"downsampling must be a whole number from 1, but got {downsampling}.")
+        check_arguments(width, dropout, downsampling)
         if pretrained is not None and width != 1:
             raise ValueError(f"pretrained weights need a width of 1, but got {width}.")
 

@@ -6,6 +6,7 @@ import torch
 from monai.networks.nets import BasicUNet
 from torch import nn
 
+from .arguments import check_arguments
 from .rescaling import enlarge, shrink
 
 
@@ -33,12 +34,7 @@ class UNet(nn.Module):
         dropout: float = 0.0,
         downsampling: int = 1,
     ) -> None:
-        if not width > 0:
-            raise ValueError(f"width must be a positive number, but got {width}.")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), but got {dropout}.")
-        if not isinstance(downsampling, int) or downsampling < 1:
-            raise ValueError(f"downsampling must be a whole number from 1, but got {downsampling}.")
+        check_arguments(width, dropout, downsampling)
         super().__init__()
         self.unet = BasicUNet(
             spatial_dims=2,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -35,7 +37,9 @@ def test_a_network_sees_and_scores_shrunken_images(network: type) -> None:
 
 
 @pytest.mark.parametrize("network", [FusionFCN, UNet])
-@pytest.mark.parametrize("arguments", [{"downsampling": 0}, {"downsampling": 1.5}, {"width": 0}, {"dropout": 1}])
+@pytest.mark.parametrize(
+    "arguments", [{"downsampling": 0}, {"downsampling": 1.5}, {"width": 0}, {"width": math.inf}, {"dropout": 1}]
+)
 def test_arguments_out_of_range(network: type, arguments: dict) -> None:
     (name,) = arguments
     with pytest.raises(ValueError, match=f"{name} must be .* but got {arguments[name]}"):
