@@ -7,14 +7,20 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from bundle.examples import draw_examples
 from bundle.workflow import check_set, configs_of, machine, refuse, run, sha256_of
-from scripts.data import write_json
+from scripts.data import require_writable, write_json
 
 __all__ = ["evaluate", "evaluate_sets"]
 
 
 def evaluate(
-    *data: str, checkpoint: str, network: str = "fusion_fcn", output: str | None = None, **settings: Any
+    *data: str,
+    checkpoint: str,
+    network: str = "fusion_fcn",
+    output: str | None = None,
+    pictures: str | None = None,
+    **settings: Any,
 ) -> str:
     """Score weights on the test part of each of several sets, without and with the CRF.
 
@@ -23,6 +29,8 @@ def evaluate(
         checkpoint: weights.
         network: "fusion_fcn" or "unet".
         output: JSON file for the figures.
+        pictures: folder for `<set>.jpg`: the results with the CRF on the test sections with the median and the lowest
+            Jaccard. See `draw_examples`.
         **settings: further settings of the evaluation's config, such as `width` or `threshold`.
 
     Returns:
@@ -39,7 +47,7 @@ def evaluate(
         "network": network,
         "machine": machine(),
         "settings": settings,
-        "sets": evaluate_sets(*data, checkpoint=checkpoint, network=network, **settings),
+        "sets": evaluate_sets(*data, checkpoint=checkpoint, network=network, pictures=pictures, **settings),
     }
     if output is not None:
         write_json(output, figures)
@@ -50,13 +58,16 @@ def evaluate(
     return "\n".join(lines) + "\n\nJaccard over all test pixels (mean over sections)"
 
 
-def evaluate_sets(*data: str, checkpoint: str, network: str, **settings: Any) -> dict[str, dict[str, dict[str, float]]]:
+def evaluate_sets(
+    *data: str, checkpoint: str, network: str, pictures: str | None = None, **settings: Any
+) -> dict[str, dict[str, dict[str, float]]]:
     """Score weights on the test part of each of several sets.
 
     Args:
         *data: folders of the sets.
         checkpoint: weights.
         network: "fusion_fcn" or "unet".
+        pictures: as for `evaluate`.
         **settings: further settings.
 
     Returns:
@@ -69,6 +80,8 @@ def evaluate_sets(*data: str, checkpoint: str, network: str, **settings: Any) ->
     if not data:
         raise ValueError("name the folder of at least one set")
     refuse(settings, "use_crf", "output_dir", "dataset_dir")
+    if pictures is not None:
+        require_writable(pictures)
     folders = [check_set(folder, "test") for folder in data]
     if len({folder.name for folder in folders}) < len(folders):
         raise ValueError(f"sets are named by their folders, which have to differ: {', '.join(map(str, data))}")
@@ -84,5 +97,7 @@ def evaluate_sets(*data: str, checkpoint: str, network: str, **settings: Any) ->
                 **settings,
             )
             report = json.loads((Path(output_dir) / "jaccard.json").read_text())
+            if pictures is not None:
+                draw_examples(folder / "datalist.json", [Path(output_dir)], Path(pictures) / f"{folder.name}.jpg")
         results[folder.name] = {key: report[key] for key in ("without_crf", "with_crf")}
     return results

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from monai.transforms import HistogramNormalize
-from PIL import Image
 
+from bundle.examples import draw_examples
 from bundle.tune_crf import search
 from bundle.workflow import check_set, configs_of, refuse, run, score, train
-from scripts.data import binarize_label, load_sections, read_section, require_writable, write_atomically, write_json
-from scripts.handlers import overlay, save_picture
+from scripts.data import require_writable, write_atomically, write_json
 
 __all__ = ["markdown", "table1"]
 
@@ -23,7 +20,6 @@ NETWORKS = {"unet": "U-Net", "fusion_fcn": "Fusion FCN"}
 INPUTS = ("raw", "equalised")
 RESULTS = {"without_crf": "without CRF", "with_crf": "with CRF"}
 EPOCHS = 20
-PANEL_SIZE, GAP = 512, 8  # pixels of the longer side of a picture's parts, and between them
 
 
 def table1(
@@ -46,9 +42,9 @@ def table1(
 
     Args:
         data: folder with a `datalist.json` that has the parts `training`, `validation` and `test`.
-        output: folder for `<name of data>.md`, `.json` and `.png`: the table, all figures with budget and machine, and
-            the test sections with the median and, below, the lowest Jaccard of the Fusion FCN (equalised, with CRF):
-            section, truth, U-Net, Fusion FCN; found pixels green, missed ones blue, false ones vermilion.
+        output: folder for `<name of data>.md`, `.json` and `.jpg`: the table, all figures with budget and machine, and
+            the results of U-Net and Fusion FCN (equalised, with CRF, first seed) on two test sections, those with the
+            median and the lowest Jaccard of the Fusion FCN. See `draw_examples`.
         runs: folder for the trainings; one of other settings is refused.
         patches: number of patches that a training sees, a multiple of 20, the number of epochs.
         width: factor on the channels of both networks.
@@ -110,7 +106,8 @@ def table1(
     folder = Path(output)
     write_json(folder / f"{name}.json", figures)
     write_atomically(folder / f"{name}.md", lambda path: path.write_text(table))
-    _picture(runs_dir, seeds[0], load_sections(data_dir / "datalist.json", "test"), folder / f"{name}.png")
+    tests = [runs_dir / f"{network}_equalised_{seeds[0]}" / "test" for network in NETWORKS]
+    draw_examples(data_dir / "datalist.json", tests, folder / f"{name}.jpg")
     return table
 
 
@@ -180,40 +177,3 @@ def _cell(network: str, folder: Path, trials: int, **settings: Any) -> dict[str,
     }
     write_json(result, cell)
     return cell
-
-
-def _picture(folder: Path, seed: int, items: list[dict], path: Path) -> None:
-    """Draw section, truth, U-Net and Fusion FCN side by side, for the median (above) and the worst test section."""
-    best = folder / f"fusion_fcn_equalised_{seed}" / "test" / "jaccard.csv"
-    with open(best, newline="") as file:
-        scores = [float(row["with_crf_jaccard"]) for row in csv.DictReader(file)]
-    ranked = sorted((score, number) for number, score in enumerate(scores) if not np.isnan(score))
-    lines = []
-    for _, number in (ranked[len(ranked) // 2], ranked[0]):
-        left, top, right, bottom = items[number].get("region", (None,) * 4)
-        image, label = (read_section(items[number][key], items[number]["page"]) for key in ("image", "label"))
-        truth = binarize_label(label, items[number]["label"])[left:right, top:bottom] > 0
-        grey = HistogramNormalize(num_bins=4096, min=0, max=1)(image.astype(np.float32)).numpy()[left:right, top:bottom]
-        nothing = np.zeros_like(truth)
-        panels = [overlay(grey, nothing, nothing), overlay(grey, truth, truth)]
-        for network in NETWORKS:
-            overlays = folder / f"{network}_equalised_{seed}" / "test" / "overlays"
-            (picture,) = overlays.glob(f"{number:04d}_*")
-            panels.append(np.asarray(Image.open(picture)).swapaxes(0, 1))
-        lines.append(_joined([_panel(panel) for panel in panels], axis=0))
-    width = max(line.shape[0] for line in lines)
-    lines = [np.pad(line, ((0, width - line.shape[0]), (0, 0), (0, 0)), constant_values=255) for line in lines]
-    save_picture(_joined(lines, axis=1), path)
-
-
-def _panel(picture: np.ndarray) -> np.ndarray:
-    panel = Image.fromarray(picture)
-    panel.thumbnail((PANEL_SIZE, PANEL_SIZE))
-    return np.asarray(panel)
-
-
-def _joined(pictures: list[np.ndarray], axis: int) -> np.ndarray:
-    shape = list(pictures[0].shape)
-    shape[axis] = GAP
-    gap = np.full(shape, 255, np.uint8)
-    return np.concatenate([part for picture in pictures for part in (picture, gap)][:-1], axis=axis)

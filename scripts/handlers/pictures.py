@@ -45,7 +45,7 @@ def overlay(image: np.ndarray, label: np.ndarray, prediction: np.ndarray, opacit
 
 
 def save_picture(picture: np.ndarray, path: str | Path) -> None:
-    """Write a picture as PNG, complete or not at all.
+    """Write a picture in the format of its suffix, complete or not at all.
 
     Args:
         picture: uint8, (width, height, 3) or (width, height).

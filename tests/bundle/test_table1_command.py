@@ -33,7 +33,7 @@ def test_table1_from_training_to_table_and_only_once(tiny_phantom: Path, tmp_pat
         for name in ("without_crf", "with_crf"):
             assert report[name] == cell[name]["test"]
             assert report["thresholds"][name] == cell[name]["validation"]["threshold"]
-    picture = np.asarray(Image.open(tmp_path / "out" / "phantom.png"))
+    picture = np.asarray(Image.open(tmp_path / "out" / "phantom.jpg"))
     assert picture.shape == (2 * 96 + 8, 4 * 96 + 3 * 8, 3)
     # a second run takes what is there
     for changed in ({"patches": 60}, {"width": 0.25}, {"trials": 3}):

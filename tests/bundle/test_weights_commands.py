@@ -60,8 +60,13 @@ def test_an_interrupted_training_goes_on_with_its_own_settings_only(
 
 def test_evaluate_scores_each_set(trained: Path, tiny_phantom: Path, tmp_path: Path, tiny: dict) -> None:
     table = evaluate(
-        str(tiny_phantom), checkpoint=str(trained / "model.pt"), output=str(tmp_path / "figures.json"), **tiny
+        str(tiny_phantom),
+        checkpoint=str(trained / "model.pt"),
+        output=str(tmp_path / "figures.json"),
+        pictures=str(tmp_path),
+        **tiny,
     )
+    assert (tmp_path / "phantom.jpg").is_file()
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["sha256"] == sha256_of(trained / "model.pt")
     assert f"{figures['sets']['phantom']['with_crf']['jaccard']:.3f}" in table

@@ -1,0 +1,73 @@
+"""Pictures of results on sections that are chosen by rule, not by taste."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from monai.transforms import HistogramNormalize
+from PIL import Image
+
+from scripts.data import binarize_label, load_sections, read_section
+from scripts.handlers import overlay, save_picture
+
+__all__ = ["draw_examples"]
+
+PANEL_SIZE, GAP = 512, 8  # pixels of the longer side of a part, and between parts
+
+
+def draw_examples(datalist: Path, evaluations: Sequence[Path], path: Path) -> None:
+    """Draw the test sections with the median (above) and the lowest Jaccard index, as Figure 3 of the paper does.
+
+    From left to right: the section, the truth, and the result of each evaluation, with true pixels in green, missed
+    ones in blue and false ones in vermilion.
+
+    Args:
+        datalist: list of sections.
+        evaluations: output folders of evaluations of its test part; the last one ranks the sections, by its result with
+            the CRF.
+        path: picture to write.
+
+    Raises:
+        OSError: a file cannot be read or written.
+    """
+    items = load_sections(datalist, "test")
+    with open(evaluations[-1] / "jaccard.csv", newline="") as file:
+        scores = [float(row["with_crf_jaccard"]) for row in csv.DictReader(file)]
+    ranked = sorted((score, number) for number, score in enumerate(scores) if not np.isnan(score))
+    rows = []
+    for _, number in (ranked[len(ranked) // 2], ranked[0]):
+        grey, truth = _section(items[number])
+        nothing = np.zeros_like(truth)
+        panels = [overlay(grey, nothing, nothing), overlay(grey, truth, truth)]
+        for folder in evaluations:
+            (picture,) = (folder / "overlays").glob(f"{number:04d}_*")
+            panels.append(np.asarray(Image.open(picture)).swapaxes(0, 1))
+        rows.append(_joined([_panel(panel) for panel in panels], axis=0))
+    width = max(row.shape[0] for row in rows)
+    rows = [np.pad(row, ((0, width - row.shape[0]), (0, 0), (0, 0)), constant_values=255) for row in rows]
+    save_picture(_joined(rows, axis=1), path)
+
+
+def _section(item: dict) -> tuple[np.ndarray, np.ndarray]:
+    """Give the equalised grey levels in [0, 1] and the truth of an item's region."""
+    left, top, right, bottom = item.get("region", (None,) * 4)
+    image, label = (read_section(item[key], item["page"]) for key in ("image", "label"))
+    grey = HistogramNormalize(num_bins=4096, min=0, max=1)(image.astype(np.float32)).numpy()
+    truth = binarize_label(label, item["label"]) > 0
+    return grey[left:right, top:bottom], truth[left:right, top:bottom]
+
+
+def _panel(picture: np.ndarray) -> np.ndarray:
+    panel = Image.fromarray(picture)
+    panel.thumbnail((PANEL_SIZE, PANEL_SIZE))
+    return np.asarray(panel)
+
+
+def _joined(pictures: list[np.ndarray], axis: int) -> np.ndarray:
+    shape = list(pictures[0].shape)
+    shape[axis] = GAP
+    gap = np.full(shape, 255, np.uint8)
+    return np.concatenate([part for picture in pictures for part in (picture, gap)][:-1], axis=axis)

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bundle.examples import draw_examples
+
+SIZE = 40
+
+
+@pytest.fixture
+def datalist(tmp_path: Path) -> Path:
+    """Five sections, of which only the right 40 x 40 pixels count; section k has k + 1 columns of mitochondrion."""
+    items = []
+    for number in range(5):
+        image = np.tile(np.arange(2 * SIZE, dtype=np.uint8), (SIZE, 1))
+        label = np.zeros_like(image)
+        label[:, SIZE : SIZE + number + 1] = 255
+        for kind, pixels in (("image", image), ("label", label)):
+            Image.fromarray(pixels).save(tmp_path / f"{kind}{number}.png")
+        region = [SIZE, 0, 2 * SIZE, SIZE]
+        items.append({"image": f"image{number}.png", "label": f"label{number}.png", "region": region})
+    path = tmp_path / "datalist.json"
+    path.write_text(json.dumps({"test": items}))
+    return path
+
+
+def evaluation(folder: Path, scores: list[float], colour: int) -> Path:
+    (folder / "overlays").mkdir(parents=True)
+    (folder / "jaccard.csv").write_text("section,with_crf_jaccard\n" + "".join(f"s,{score}\n" for score in scores))
+    for number in range(len(scores)):
+        Image.new("RGB", (SIZE, SIZE), (colour, 10 * number, 0)).save(folder / "overlays" / f"{number:04d}_s.png")
+    return folder
+
+
+def test_the_median_and_the_worst_section_of_the_last_evaluation(datalist: Path, tmp_path: Path) -> None:
+    first = evaluation(tmp_path / "first", [0.0, 0.1, 0.2, 0.3, 0.4], colour=50)
+    last = evaluation(tmp_path / "last", [0.5, 0.9, 0.7, float("nan"), 0.8], colour=100)
+    draw_examples(datalist, [first, last], tmp_path / "picture.png")
+    picture = np.asarray(Image.open(tmp_path / "picture.png"))
+    assert picture.shape == (2 * SIZE + 8, 4 * SIZE + 3 * 8, 3)
+    # of 0.5, 0.7, 0.8 and 0.9 the upper median, section 4, and the lowest, section 0
+    for row, number in enumerate((4, 0)):
+        section, truth, *results = [
+            picture[row * (SIZE + 8) :][:SIZE, column * (SIZE + 8) :][:, :SIZE] for column in range(4)
+        ]
+        assert (section == section[..., :1]).all(), "the section is grey"
+        coloured = (truth != truth[..., :1]).any(axis=-1)
+        assert coloured[:, : number + 1].all()
+        assert not coloured[:, number + 1 :].any()
+        for result, colour in zip(results, (50, 100), strict=True):
+            assert (result == (colour, 10 * number, 0)).all()
