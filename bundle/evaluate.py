@@ -11,7 +11,7 @@ from bundle.examples import draw_examples
 from bundle.workflow import check_set, configs_of, machine, refuse, run, sha256_of
 from scripts.data import require_writable, write_json
 
-__all__ = ["evaluate", "evaluate_sets"]
+__all__ = ["evaluate", "evaluate_sets", "markdown"]
 
 
 def evaluate(
@@ -51,8 +51,20 @@ def evaluate(
     }
     if output is not None:
         write_json(output, figures)
+    return markdown(figures["sets"])
+
+
+def markdown(sets: dict[str, dict[str, dict[str, float]]]) -> str:
+    """Set the figures of several sets as a table.
+
+    Args:
+        sets: what `evaluate_sets` returns.
+
+    Returns:
+        Markdown: Jaccard over all test pixels, in brackets its mean over sections.
+    """
     lines = ["| test part | without CRF | with CRF |", "| --- | --- | --- |"]
-    for name, results in figures["sets"].items():
+    for name, results in sets.items():
         entries = [f"{r['jaccard']:.3f} ({r['mean_over_sections']:.3f})" for r in results.values()]
         lines.append("| " + " | ".join([name, *entries]) + " |")
     return "\n".join(lines) + "\n\nJaccard over all test pixels (mean over sections)"

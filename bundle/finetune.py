@@ -19,7 +19,7 @@ from bundle.evaluate import evaluate_sets
 from bundle.workflow import check_set, machine, refuse, sha256_of, train
 from scripts.data import load_sections, require_writable, write_atomically, write_json
 
-__all__ = ["finetune"]
+__all__ = ["finetune", "markdown"]
 
 EPOCHS = 5
 BATCH = 4
@@ -111,13 +111,23 @@ def finetune(
         figures[name][count] = score(str(folder), checkpoint=str(folder / "model.pt"))[folder.name]
     write_json(f"{output}.json", figures)
     _draw(figures, f"{output}.png")
-    return _table(figures, labelled)
+    return markdown(figures)
 
 
-def _table(figures: dict[str, Any], labelled: tuple[int, ...]) -> str:
-    lines = ["| labelled sections | " + " | ".join(map(str, labelled)) + " |", "| --- |" + " --- |" * len(labelled)]
+def markdown(figures: dict[str, Any]) -> str:
+    """Set the figures of the command as a table.
+
+    Args:
+        figures: content of its JSON file.
+
+    Returns:
+        Markdown: Jaccard over all test pixels, with the CRF, by number of labelled sections.
+    """
+    results = {key: {int(count): r for count, r in figures[key].items()} for key in ("finetuned", "scratch")}
+    counts = sorted(results["finetuned"])
+    lines = ["| labelled sections | " + " | ".join(map(str, counts)) + " |", "| --- |" + " --- |" * len(counts)]
     for key, title in (("finetuned", "from the given weights"), ("scratch", "from random weights")):
-        entries = [f"{figures[key][n]['with_crf']['jaccard']:.3f}" if n in figures[key] else "-" for n in labelled]
+        entries = [f"{results[key][n]['with_crf']['jaccard']:.3f}" if n in results[key] else "-" for n in counts]
         lines.append(f"| {title} | " + " | ".join(entries) + " |")
     return "\n".join(lines) + f"\n\nJaccard over all test pixels of {figures['data']}, with CRF, one seed"
 

@@ -1,0 +1,34 @@
+"""The figures in the model card are those of the committed outputs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bundle import evaluate, finetune, table1
+
+ROOT = Path(__file__).parents[1]
+CARD = (ROOT / "docs" / "README.md").read_text()
+
+
+def rows(table: str) -> list[str]:
+    return [line for line in table.splitlines() if line.startswith("|")]
+
+
+@pytest.mark.parametrize("record", ["models/model.json", "models/unet/model.json"])
+def test_shipped_weights(record: str) -> None:
+    assert "\n".join(rows(evaluate.markdown(json.loads((ROOT / record).read_text())["test"]))) in CARD
+
+
+@pytest.mark.parametrize("data", ["drosophila_vnc", "sbem_brain"])
+def test_table_1(data: str) -> None:
+    figures = json.loads((ROOT / "docs" / "table1" / f"{data}.json").read_text())
+    assert (ROOT / "docs" / "table1" / f"{data}.md").read_text() == table1.markdown(figures)
+    assert "\n".join(rows(table1.markdown(figures))) in CARD
+
+
+def test_finetuning() -> None:
+    figures = json.loads((ROOT / "docs" / "results" / "finetune_sbem.json").read_text())
+    assert "\n".join(rows(finetune.markdown(figures))) in CARD
