@@ -11,12 +11,13 @@ import numpy as np
 
 from bundle.examples import draw_examples
 from bundle.tune_crf import search
-from bundle.workflow import check_set, configs_of, refuse, run, score, train
+from bundle.workflow import check_set, configs_of, refuse, run, score, sha256_of, train
 from scripts.data import require_writable, write_atomically, write_json
 
 __all__ = ["markdown", "table1"]
 
 NETWORKS = {"unet": "U-Net", "fusion_fcn": "Fusion FCN"}
+FROM_OTHER_TISSUE = {"fusion_fcn_other_tissue": "Fusion FCN, from weights of other tissue"}
 INPUTS = ("raw", "equalised")
 RESULTS = {"without_crf": "without CRF", "with_crf": "with CRF"}
 EPOCHS = 20
@@ -31,6 +32,7 @@ def table1(
     seeds: tuple[int, ...] = (0,),
     trials: int = 24,
     pretrained: str | None = None,
+    initial_weights: str | None = None,
     **settings: Any,
 ) -> str:
     """Train and score U-Net and Fusion FCN with raw and equalised sections, without and with the CRF: Table 1.
@@ -52,6 +54,8 @@ def table1(
         trials: sets of parameters tried for the CRF.
         pretrained: initial weights of the Fusion FCN's encoder, as in the paper: "imagenet" or a path. It needs a width
             of 1.
+        initial_weights: weights of a whole Fusion FCN of that width, trained on other sets. They add a line to the
+            table, of networks that start from them, where ImageNet's are not to be had.
         **settings: further settings of `train.json`, for all trainings.
 
     Returns:
@@ -71,16 +75,25 @@ def table1(
         raise ValueError(f"trials has to be a whole number from 1, got {trials!r}")
     if pretrained is not None and width != 1:
         raise ValueError(f"pretrained weights need a width of 1, got {width}")
+    weights = None if initial_weights is None else Path(initial_weights).resolve()
+    figures: dict[str, Any] = {"initial_weights": initial_weights}
+    if weights is not None:
+        figures["initial_weights_sha256"] = sha256_of(weights)
     refuse(settings, "epochs", "equalize", "use_crf", "crf", "threshold", "threshold_without_crf", "datalist", "resume")
     data_dir = check_set(data, "training", "validation", "test")
     name = data_dir.name
     runs_dir = Path(runs).resolve() / name
     require_writable(output, runs_dir)
     cells = []
-    for network, inputs, seed in product(NETWORKS, INPUTS, seeds):
-        start = {"pretrained": pretrained} if network == "fusion_fcn" and pretrained is not None else {}
+    rows = NETWORKS if weights is None else NETWORKS | FROM_OTHER_TISSUE
+    for network, inputs, seed in product(rows, INPUTS, seeds):
+        start: dict[str, Any] = {}
+        if network == "fusion_fcn" and pretrained is not None:
+            start = {"pretrained": pretrained}
+        elif network in FROM_OTHER_TISSUE:
+            start = {"initial_weights": str(weights)}
         cell = _cell(
-            network,
+            "unet" if network == "unet" else "fusion_fcn",
             runs_dir / f"{network}_{inputs}_{seed}",
             trials,
             equalize=inputs == "equalised",
@@ -91,6 +104,7 @@ def table1(
         )
         cells.append({"network": network, "input": inputs, "seed": seed, **cell})
     figures = {
+        **figures,
         "data": name,
         "seeds": list(seeds),
         "patches": patches,
@@ -126,7 +140,9 @@ def markdown(figures: dict[str, Any]) -> str:
         "| " + " | ".join(["", *(f"{i}, {RESULTS[r]}" for i, r in columns)]) + " |",
         "|" + " --- |" * (1 + len(columns)),
     ]
-    for network, title in NETWORKS.items():
+    for network, title in (NETWORKS | FROM_OTHER_TISSUE).items():
+        if not any(cell["network"] == network for cell in figures["cells"]):
+            continue
         entries = []
         for inputs, result in columns:
             cells = [c[result] for c in figures["cells"] if (c["network"], c["input"]) == (network, inputs)]
@@ -157,7 +173,7 @@ def _cell(network: str, folder: Path, trials: int, **settings: Any) -> dict[str,
             )
         return cell
     configs = configs_of(network, "evaluate")
-    evaluation = {key: value for key, value in settings.items() if key != "pretrained"}
+    evaluation = {key: value for key, value in settings.items() if key not in ("pretrained", "initial_weights")}
     evaluation["checkpoint"] = str(folder / "model.pt")
     tuned = search(score(*configs, part="validation", **evaluation), trials, seed=0)
     run(

@@ -93,3 +93,27 @@ def test_pretrained_weights_are_for_the_fusion_fcn_only(
     with pytest.raises(InterruptedError):
         table1(str(tiny_phantom), runs=str(tmp_path), output=str(tmp_path), width=1.0, pretrained="imagenet")
     assert seen == [(("train", "unet"), None)] * 2 + [(("train",), "imagenet")] * 2
+
+
+def test_weights_of_other_tissue_add_a_line(
+    tiny_phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only its two trainings start from them; the other four are as they were."""
+    seen = []
+
+    def cell(network: str, folder: Path, trials: int, **settings: Any) -> dict[str, Any]:
+        seen.append((network, folder.name, settings.get("initial_weights")))
+        test = {"test": {"jaccard": 0.5, "mean_over_sections": 0.5}}
+        return {"machine": "m", "without_crf": test, "with_crf": test}
+
+    weights = tmp_path / "model.pt"
+    weights.write_bytes(b"weights")
+    monkeypatch.setattr("bundle.table1._cell", cell)
+    monkeypatch.setattr("bundle.table1.draw_examples", lambda *_: None)
+    table = table1(str(tiny_phantom), runs=str(tmp_path), output=str(tmp_path), initial_weights=str(weights))
+    assert [start for _, _, start in seen] == [None] * 4 + [str(weights)] * 2
+    assert seen[-1][:2] == ("fusion_fcn", "fusion_fcn_other_tissue_equalised_0")
+    assert "| Fusion FCN, from weights of other tissue | 0.500 (0.500) |" in table
+    assert table == (tmp_path / f"{tiny_phantom.name}.md").read_text()
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        table1(str(tiny_phantom), runs=str(tmp_path), output=str(tmp_path), initial_weights="nowhere.pt")
