@@ -25,7 +25,7 @@ PATTERNS = (
     "configs/logging.conf",
     "docs/README.md",
     "docs/data_license.txt",
-    "docs/results/*",
+    "docs/results/**/*",
     "docs/table1/*",
     "models/model.pt",
     "models/model.json",

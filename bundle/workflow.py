@@ -207,7 +207,8 @@ def machine() -> str:
     """Name the machine that figures come from."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    return f"{torch.get_num_threads()} cores ({platform.machine()}), no GPU"
+    cores = torch.get_num_threads()
+    return f"{cores} core{'s' if cores > 1 else ''} ({platform.machine()}), no GPU"
 
 
 def commit() -> str | None:
