@@ -12,8 +12,8 @@ from ignite.engine import Engine
 from bundle import ship as module
 from bundle.evaluate import evaluate
 from bundle.finetune import finetune
-from bundle.ship import halve, ship
-from bundle.workflow import sha256_of, train
+from bundle.ship import halve, mean_logit, ship
+from bundle.workflow import load_network, sha256_of, train
 from scripts.handlers import TrainingCheckpoint
 
 # two patches, one step
@@ -111,7 +111,8 @@ def test_ship_halves_the_weights_and_records_their_origin(
     assert record["steps"] == 1
     assert record["training_data"] == {"phantom": "CC0-1.0"}
     assert (record["seed"], record["best_epoch"], record["commit"]) == (0, 1, "0123abc")
-    assert 0 < record["check"]["mean_probability"] < 1
+    network = load_network("train", checkpoint=tmp_path / "models" / "model.pt", **tiny)
+    assert record["check"]["mean_logit"] == mean_logit(network)
     weights, original = torch.load(tmp_path / "models" / "model.pt"), torch.load(trained / "model.pt")
     assert {value.dtype for value in weights.values()} == {torch.float16, torch.int64}
     for key, value in weights.items():
