@@ -1,4 +1,4 @@
-"""The figures in the model card are those of the committed outputs."""
+"""The figures in the model card and the metadata are those of the committed outputs."""
 
 from __future__ import annotations
 
@@ -32,3 +32,9 @@ def test_table_1(data: str) -> None:
 def test_finetuning() -> None:
     figures = json.loads((ROOT / "docs" / "results" / "finetune_sbem.json").read_text())
     assert "\n".join(rows(finetune.markdown(figures))) in CARD
+
+
+def test_metadata() -> None:
+    metrics = json.loads((ROOT / "configs" / "metadata.json").read_text())["eval_metrics"]
+    record = json.loads((ROOT / "models" / "model.json").read_text())
+    assert metrics == {f"jaccard_{name}": round(r["with_crf"]["jaccard"], 3) for name, r in record["test"].items()}
