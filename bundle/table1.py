@@ -75,23 +75,21 @@ def table1(
         raise ValueError(f"trials has to be a whole number from 1, got {trials!r}")
     if pretrained is not None and width != 1:
         raise ValueError(f"pretrained weights need a width of 1, got {width}")
-    weights = None if initial_weights is None else Path(initial_weights).resolve()
-    figures: dict[str, Any] = {"initial_weights": initial_weights}
-    if weights is not None:
-        figures["initial_weights_sha256"] = sha256_of(weights)
+    starts: dict[str, dict[str, Any]] = {network: {} for network in NETWORKS}
+    if pretrained is not None:
+        starts["fusion_fcn"] = {"pretrained": pretrained}
+    origin = {"initial_weights": initial_weights}
+    if initial_weights is not None:
+        origin["initial_weights_sha256"] = sha256_of(Path(initial_weights))
+        for network in FROM_OTHER_TISSUE:
+            starts[network] = {"initial_weights": str(Path(initial_weights).resolve())}
     refuse(settings, "epochs", "equalize", "use_crf", "crf", "threshold", "threshold_without_crf", "datalist", "resume")
     data_dir = check_set(data, "training", "validation", "test")
     name = data_dir.name
     runs_dir = Path(runs).resolve() / name
     require_writable(output, runs_dir)
     cells = []
-    rows = NETWORKS if weights is None else NETWORKS | FROM_OTHER_TISSUE
-    for network, inputs, seed in product(rows, INPUTS, seeds):
-        start: dict[str, Any] = {}
-        if network == "fusion_fcn" and pretrained is not None:
-            start = {"pretrained": pretrained}
-        elif network in FROM_OTHER_TISSUE:
-            start = {"initial_weights": str(weights)}
+    for (network, start), inputs, seed in product(starts.items(), INPUTS, seeds):
         cell = _cell(
             "unet" if network == "unet" else "fusion_fcn",
             runs_dir / f"{network}_{inputs}_{seed}",
@@ -104,7 +102,7 @@ def table1(
         )
         cells.append({"network": network, "input": inputs, "seed": seed, **cell})
     figures = {
-        **figures,
+        **origin,
         "data": name,
         "seeds": list(seeds),
         "patches": patches,
