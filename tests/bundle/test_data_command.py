@@ -198,8 +198,9 @@ def test_source_error_names_the_file(
 ) -> None:
     source = write_files(tmp_path / "source")
     spoil(source / "masks/01.png")
-    with pytest.raises(error, match=rf"masks.01\.png.*{message}"):
+    with pytest.raises(error, match=rf"masks.01\.png.*{message}") as caught:
         fetch(unreachable, tmp_path / "output", source)
+    assert str(source) in str(caught.value)
     assert not (tmp_path / "output/datalist.json").exists()
 
 
