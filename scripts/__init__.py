@@ -1,5 +1,5 @@
 """The parts that the configs name. MONAI Label unloads exactly this package between bundles."""
 
-from . import crf, data, handlers, networks, settings, transforms
+from . import crf, data, handlers, inferers, networks, settings, transforms
 
-__all__ = ["crf", "data", "handlers", "networks", "settings", "transforms"]
+__all__ = ["crf", "data", "handlers", "inferers", "networks", "settings", "transforms"]

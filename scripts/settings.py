@@ -13,7 +13,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-__all__ = ["check_settings", "compare_settings", "explain_errors", "first_cause", "require"]
+__all__ = ["check_settings", "compare_settings", "explain_errors", "first_cause", "require", "require_between"]
 
 # what MONAI's `--tracking` adds to a config
 TRACKING = ("experiment_name", "is_not_rank0", "run_name", "save_execute_config", "tracking_uri")
@@ -65,6 +65,22 @@ def require(condition: bool, message: str) -> None:
     """
     if not condition:
         raise ValueError(message)
+
+
+def require_between(lowest: float, highest: float, **settings: float) -> None:
+    """Refuse numbers out of their range; to be called as an expression of a config.
+
+    Args:
+        lowest: what all have to be greater than.
+        highest: what all have to be less than.
+        **settings: the numbers by their names.
+
+    Raises:
+        ValueError: one is not in the range, or no number.
+    """
+    for name, value in settings.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not lowest < value < highest:
+            raise ValueError(f"{name} has to be a number between {lowest} and {highest}, got {value!r}")
 
 
 def check_settings(bundle_root: str | Path) -> None:

@@ -3,6 +3,7 @@
 from .image_io import (
     FORMATS,
     SectionInfo,
+    read_affine,
     read_info,
     read_section,
     split_suffix,
@@ -21,6 +22,7 @@ __all__ = [
     "find_sections",
     "load_sections",
     "pending_sections",
+    "read_affine",
     "read_info",
     "read_section",
     "require_writable",

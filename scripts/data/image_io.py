@@ -20,6 +20,7 @@ import tifffile
 __all__ = [
     "FORMATS",
     "SectionInfo",
+    "read_affine",
     "read_info",
     "read_section",
     "split_suffix",
@@ -92,16 +93,39 @@ def read_info(path: str | Path) -> SectionInfo:
             shape = nib.load(path).shape
             _require_planar(shape)
         else:
-            io = itk.ImageIOFactory.CreateImageIO(str(path), itk.CommonEnums.IOFileMode_ReadMode)
-            if io is None:
-                raise ValueError("no reader recognises its content")
-            io.SetFileName(str(path))
-            io.ReadImageInformation()
+            io = _itk_header(path)
             shape = [io.GetDimensions(axis) for axis in range(io.GetNumberOfDimensions())]
             _require_planar(shape)
     except Exception as error:
         raise ValueError(f"{path}: cannot be read: {_reason(error)}") from None
     return SectionInfo(int(shape[0]), int(shape[1]), int(np.prod(shape[2:], dtype=int)))
+
+
+def read_affine(path: str | Path) -> np.ndarray | None:
+    """Read where a volume lies in space.
+
+    Args:
+        path: PNG, TIFF, NIfTI or NRRD file.
+
+    Returns:
+        float64 (4, 4), from voxel indices to the file's unit of length in right-anterior-superior axes, as NIfTI has
+        it; None for pictures, which have no such geometry.
+
+    Raises:
+        ValueError: the format is not supported or the header cannot be read.
+    """
+    _, suffix = split_suffix(path)
+    if suffix in NIFTI:
+        return np.array(nib.load(path).affine, dtype=np.float64)
+    if suffix != ".nrrd":
+        return None
+    io = _itk_header(path)
+    axes = range(io.GetNumberOfDimensions())
+    affine = np.eye(4)
+    for axis in axes:
+        affine[axes, axis] = np.array(io.GetDirection(axis)) * io.GetSpacing(axis)
+        affine[axis, 3] = io.GetOrigin(axis)
+    return np.diag([-1, -1, 1, 1]) @ affine  # ITK's axes point to the left and posterior
 
 
 def read_section(path: str | Path, page: int | None = None) -> np.ndarray:
@@ -229,6 +253,15 @@ def write_json(path: str | Path, content: Any) -> None:
         OSError: the file cannot be written.
     """
     write_atomically(path, lambda partial: partial.write_text(json.dumps(content, indent=2) + "\n"))
+
+
+def _itk_header(path: str | Path) -> itk.ImageIOBase:
+    io = itk.ImageIOFactory.CreateImageIO(str(path), itk.CommonEnums.IOFileMode_ReadMode)
+    if io is None:
+        raise ValueError("no reader recognises its content")
+    io.SetFileName(str(path))
+    io.ReadImageInformation()
+    return io
 
 
 @lru_cache(maxsize=1)

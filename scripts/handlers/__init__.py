@@ -1,7 +1,6 @@
 """Ignite handlers that MONAI lacks."""
 
-from .checkpoint import EarlyStop, LoadWeights, TrainingCheckpoint, load_weights
-from .folding import FoldBatchNorm
+from .checkpoint import EarlyStop, LoadWeights, PublishWeights, TrainingCheckpoint, ValidateFirst, load_weights
 from .pictures import SectionPanels, overlay, save_picture
 from .progress import DataWait, LossProgressBar
 from .report import JaccardReport, jaccard
@@ -11,12 +10,13 @@ __all__ = [
     "DataWait",
     "EarlyStop",
     "EpochSeed",
-    "FoldBatchNorm",
     "JaccardReport",
     "LoadWeights",
     "LossProgressBar",
+    "PublishWeights",
     "SectionPanels",
     "TrainingCheckpoint",
+    "ValidateFirst",
     "jaccard",
     "load_weights",
     "overlay",

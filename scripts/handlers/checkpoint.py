@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from scripts.data import write_atomically
 from scripts.networks.pretrained import mismatch
 
-__all__ = ["EarlyStop", "LoadWeights", "TrainingCheckpoint", "load_weights"]
+__all__ = ["EarlyStop", "LoadWeights", "PublishWeights", "TrainingCheckpoint", "ValidateFirst", "load_weights"]
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +70,33 @@ class LoadWeights:
         engine.add_event_handler(Events.STARTED, lambda: load_weights(_bare(self.network), self.path))
 
 
+class ValidateFirst:
+    """Validate a network before its training, so that no training ends with weights worse than those it began with.
+
+    The result counts as that of epoch 0. MONAI's ``ValidationHandler(exec_at_start=True)`` runs the validation twice.
+
+    Args:
+        evaluator: the evaluator that the trainer runs.
+    """
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self.evaluator = evaluator
+
+    def attach(self, engine: Engine) -> None:
+        """Register the handler, after the one that loads weights.
+
+        Args:
+            engine: the trainer.
+        """
+        engine.add_event_handler(Events.STARTED, self)
+
+    def __call__(self) -> None:
+        """Validate."""
+        self.evaluator.run()
+        self.evaluator.state.best_metric_epoch = 0
+        logger.info("Before the training: %s = %.4f", self.evaluator.state.key_metric_name, self.evaluator.state.best_metric)
+
+
 class EarlyStop:
     """End a training when its validations have stopped to improve.
 
@@ -99,7 +128,7 @@ class EarlyStop:
     def __call__(self, engine: Engine) -> None:
         """End the training if it is time."""
         best = self.evaluator.state.best_metric_epoch
-        if best > 0 and engine.state.epoch - best >= self.patience:
+        if best >= 0 and engine.state.epoch - best >= self.patience:
             logger.info("No improvement since epoch %d: the training ends", best)
             engine.terminate()
 
@@ -140,17 +169,19 @@ class TrainingCheckpoint:
         Args:
             engine: the trainer.
         """
-        engine.add_event_handler(Events.STARTED, self.load if self.resume else self.require_new)
+        engine.add_event_handler(Events.STARTED, self.load if self.resume else self.begin)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
 
-    def require_new(self, engine: Engine) -> None:
-        """Refuse to overwrite another training."""
+    def begin(self, engine: Engine) -> None:
+        """Refuse to overwrite another training; keep weights that were validated before the first epoch."""
         existing = [str(path) for path in (self.best, self.last) if path.exists()]
         if existing:
             raise FileExistsError(
                 f"{' and '.join(existing)}: a training lies here; `--resume True` goes on with it, `--ckpt_dir` "
                 "names another folder"
             )
+        if self.evaluator.state.best_metric_epoch == 0:
+            self.save(engine)
 
     def load(self, engine: Engine) -> None:
         """Go on from the last epoch."""
@@ -193,6 +224,40 @@ class TrainingCheckpoint:
         if best.best_metric_epoch == engine.state.epoch:
             write_atomically(self.best, lambda path: torch.save(network, path))
         write_atomically(self.last, lambda path: torch.save(state, path))
+
+
+class PublishWeights:
+    """Copy the best weights of a training to where they are used, as soon as they are better than what was there.
+
+    What the training began with counts as better until an epoch beats it (see `ValidateFirst`). A copy is complete or
+    absent, so a training can be killed at any time.
+
+    Args:
+        source: file of the best weights, ``model.pt`` of `TrainingCheckpoint`.
+        targets: files to write.
+        evaluator: the evaluator that the trainer runs.
+    """
+
+    def __init__(self, source: str | Path, targets: Sequence[str | Path], evaluator: Evaluator) -> None:
+        self.source = Path(source)
+        self.targets = targets
+        self.evaluator = evaluator
+
+    def attach(self, engine: Engine) -> None:
+        """Register the handler, after `TrainingCheckpoint`.
+
+        Args:
+            engine: the trainer.
+        """
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Publish weights that are the best since this epoch."""
+        if self.evaluator.state.best_metric_epoch != engine.state.epoch:
+            return
+        for target in self.targets:
+            write_atomically(target, lambda partial: shutil.copyfile(self.source, partial))
+            logger.info("Epoch %d: better weights in %s", engine.state.epoch, target)
 
 
 def _bare(network: nn.Module) -> nn.Module:

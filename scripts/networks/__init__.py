@@ -8,6 +8,7 @@ from .inference import for_inference
 from .pretrained import load_pretrained
 from .pyramid_pooling import PyramidPooling
 from .resnet import DilatedResNet50
+from .uncertainty import dropout_uncertainty
 from .unet import UNet
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "InceptionUpsampling",
     "PyramidPooling",
     "UNet",
+    "dropout_uncertainty",
     "for_inference",
     "load_pretrained",
 ]

@@ -2,7 +2,8 @@
 
 from .crf import DenseCRFd
 from .crop import CropRegiond, RandGridCropd
+from .layout import FileLayoutd
 from .load import BinarizeLabeld, LoadSectiond
 from .save import SaveSectiond
 
-__all__ = ["BinarizeLabeld", "CropRegiond", "DenseCRFd", "LoadSectiond", "RandGridCropd", "SaveSectiond"]
+__all__ = ["BinarizeLabeld", "CropRegiond", "DenseCRFd", "FileLayoutd", "LoadSectiond", "RandGridCropd", "SaveSectiond"]

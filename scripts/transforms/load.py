@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import ImageMetaKey
 
-from scripts.data import binarize_label, read_section
+from scripts.data import binarize_label, read_affine, read_section
 
 __all__ = ["BinarizeLabeld", "LoadSectiond"]
 
@@ -43,14 +43,17 @@ class LoadSectiond(MapTransform):
         d = dict(data)
         for key in self.key_iterator(d):
             pixels = torch.from_numpy(read_section(d[key], d.get(self.page_key)).astype(np.float32)[None])
+            geometry = read_affine(d[key])
+            in_pixels = torch.eye(3, dtype=torch.float64)
             meta = {
                 ImageMetaKey.FILENAME_OR_OBJ: str(d[key]),
-                ImageMetaKey.SPATIAL_SHAPE: np.asarray(pixels.shape[1:]),
+                # a section of a volume is a volume of one section, to programs that write results for it
+                ImageMetaKey.SPATIAL_SHAPE: np.asarray([*pixels.shape[1:], *([] if geometry is None else [1])]),
                 "original_channel_dim": float("nan"),
+                "original_affine": in_pixels if geometry is None else torch.from_numpy(geometry),
                 "page": d.get(self.page_key) or 0,
             }
-            d[key] = MetaTensor(pixels, affine=torch.eye(3, dtype=torch.float64), meta=meta)
-            d[key].meta["original_affine"] = d[key].affine.clone()
+            d[key] = MetaTensor(pixels, affine=in_pixels, meta=meta)
         return d
 
 

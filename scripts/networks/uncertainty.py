@@ -1,0 +1,72 @@
+"""How unsure a network is of a section."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from .inference import for_inference
+
+__all__ = ["dropout_uncertainty"]
+
+
+@torch.no_grad()
+def dropout_uncertainty(
+    network: nn.Module,
+    section: torch.Tensor,
+    samples: int = 5,
+    patch_size: int = 512,
+    max_patches: int = 16,
+    seed: int = 0,
+) -> float:
+    """Measure the epistemic uncertainty of a network by its dropout, as the mean over the pixels of a section.
+
+    With dropout acting, a network is a sample from the posterior of its weights (Gal and Ghahramani 2016, "Dropout as
+    a Bayesian approximation"). The measure is the mutual information of label and weights (Houlsby et al. 2011,
+    "Bayesian active learning for classification"): the entropy of the mean probabilities less the mean entropy of the
+    samples. It is high where samples contradict each other, and low where all agree that a pixel is undecided, as on
+    blurred borders, about which no label would teach the network more.
+
+    Args:
+        network: network that maps (batch, channel, width, height) to logits, with dropout; it stays as it is.
+        section: (channel, width, height) as the network wants it.
+        samples: number of passes, at least 2.
+        patch_size: width and height of a patch in pixels.
+        max_patches: a larger section is judged by this many patches, evenly spread over it, to bound the time.
+        seed: of the dropout, so that sections are compared by the same networks.
+
+    Returns:
+        The mutual information in nats per pixel, from 0 to the logarithm of the number of classes.
+
+    Raises:
+        ValueError: fewer than 2 samples or no patches are asked for.
+    """
+    if samples < 2 or max_patches < 1:
+        raise ValueError(f"samples has to be at least 2 and max_patches 1, got {samples} and {max_patches}")
+    network = for_inference(network, keep_dropout=True)
+    total, pixels = 0.0, 0
+    with torch.random.fork_rng(devices=[section.device] if section.device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        for patch in _patches(section, patch_size, max_patches):
+            draws = torch.stack([network(patch[None])[0].float().softmax(dim=0) for _ in range(samples)])
+            information = _entropy(draws.mean(dim=0)) - _entropy(draws).mean(dim=0)
+            total, pixels = total + information.sum().item(), pixels + information.numel()
+    return max(0.0, total / pixels)  # rounding can leave it below 0
+
+
+def _patches(section: torch.Tensor, size: int, most: int) -> list[torch.Tensor]:
+    """Cover a section with a regular grid of patches, or thin the grid out evenly."""
+    axes = []
+    for length in section.shape[1:]:
+        count = math.ceil(length / size)
+        axes.append([round(i * max(0, length - size) / max(1, count - 1)) for i in range(count)])
+    corners = [(x, y) for x in axes[0] for y in axes[1]]
+    chosen = [corners[(2 * i + 1) * len(corners) // (2 * most)] for i in range(most)] if len(corners) > most else corners
+    return [section[:, x : x + size, y : y + size] for x, y in chosen]
+
+
+def _entropy(probabilities: torch.Tensor) -> torch.Tensor:
+    """Give the entropy over the classes, the third axis from the end, in nats."""
+    return -torch.xlogy(probabilities, probabilities).sum(dim=-3)
