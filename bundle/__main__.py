@@ -6,6 +6,7 @@ import sys
 
 import fire
 
+from bundle.active_learning import active_learning
 from bundle.curves import curves
 from bundle.data import combine, epfl, sbem, vnc
 from bundle.evaluate import evaluate
@@ -19,6 +20,7 @@ from bundle.verify import verify
 from scripts.settings import first_cause
 
 COMMANDS = {
+    "active_learning": active_learning,
     "curves": curves,
     "data": {"combine": combine, "epfl": epfl, "sbem": sbem, "vnc": vnc},
     "evaluate": evaluate,

@@ -94,7 +94,9 @@ class ValidateFirst:
         """Validate."""
         self.evaluator.run()
         self.evaluator.state.best_metric_epoch = 0
-        logger.info("Before the training: %s = %.4f", self.evaluator.state.key_metric_name, self.evaluator.state.best_metric)
+        logger.info(
+            "Before the training: %s = %.4f", self.evaluator.state.key_metric_name, self.evaluator.state.best_metric
+        )
 
 
 class EarlyStop:

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from .inference import for_inference
+from .inference import DROPOUT, for_inference
 
 __all__ = ["dropout_uncertainty"]
 
@@ -16,7 +16,7 @@ __all__ = ["dropout_uncertainty"]
 def dropout_uncertainty(
     network: nn.Module,
     section: torch.Tensor,
-    samples: int = 5,
+    samples: int = 20,
     patch_size: int = 512,
     max_patches: int = 16,
     seed: int = 0,
@@ -30,9 +30,11 @@ def dropout_uncertainty(
     blurred borders, about which no label would teach the network more.
 
     Args:
-        network: network that maps (batch, channel, width, height) to logits, with dropout; it stays as it is.
+        network: network that maps (batch, channel, width, height) to logits, with one dropout layer near its end, as
+            the networks of this package; it stays as it is.
         section: (channel, width, height) as the network wants it.
-        samples: number of passes, at least 2.
+        samples: number of samples, at least 2. They differ from the dropout layer on; what comes before it is computed
+            once for all of them.
         patch_size: width and height of a patch in pixels.
         max_patches: a larger section is judged by this many patches, evenly spread over it, to bound the time.
         seed: of the dropout, so that sections are compared by the same networks.
@@ -41,19 +43,42 @@ def dropout_uncertainty(
         The mutual information in nats per pixel, from 0 to the logarithm of the number of classes.
 
     Raises:
-        ValueError: fewer than 2 samples or no patches are asked for.
+        ValueError: fewer than 2 samples or no patches are asked for, or the network has no dropout that acts, or more
+            than one such layer.
     """
     if samples < 2 or max_patches < 1:
         raise ValueError(f"samples has to be at least 2 and max_patches 1, got {samples} and {max_patches}")
-    network = for_inference(network, keep_dropout=True)
+    network = _sampling(for_inference(network), samples)
     total, pixels = 0.0, 0
     with torch.random.fork_rng(devices=[section.device] if section.device.type == "cuda" else []):
         torch.manual_seed(seed)
         for patch in _patches(section, patch_size, max_patches):
-            draws = torch.stack([network(patch[None])[0].float().softmax(dim=0) for _ in range(samples)])
+            draws = network(patch[None]).float().softmax(dim=1)
             information = _entropy(draws.mean(dim=0)) - _entropy(draws).mean(dim=0)
             total, pixels = total + information.sum().item(), pixels + information.numel()
     return max(0.0, total / pixels)  # rounding can leave it below 0
+
+
+class _Sampling(nn.Module):
+    """Dropout that makes several samples of one input."""
+
+    def __init__(self, dropout: nn.Module, samples: int) -> None:
+        super().__init__()
+        self.dropout = dropout.train()
+        self.samples = samples
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.dropout(x.repeat_interleave(self.samples, dim=0))
+
+
+def _sampling(network: nn.Module, samples: int) -> nn.Module:
+    layers = [name for name, module in network.named_modules() if isinstance(module, DROPOUT) and module.p > 0]
+    if len(layers) != 1:
+        raise ValueError(
+            f"{type(network).__name__} has {len(layers)} layers with dropout, epistemic uncertainty needs one"
+        )
+    network.set_submodule(layers[0], _Sampling(network.get_submodule(layers[0]), samples))
+    return network
 
 
 def _patches(section: torch.Tensor, size: int, most: int) -> list[torch.Tensor]:
@@ -63,7 +88,9 @@ def _patches(section: torch.Tensor, size: int, most: int) -> list[torch.Tensor]:
         count = math.ceil(length / size)
         axes.append([round(i * max(0, length - size) / max(1, count - 1)) for i in range(count)])
     corners = [(x, y) for x in axes[0] for y in axes[1]]
-    chosen = [corners[(2 * i + 1) * len(corners) // (2 * most)] for i in range(most)] if len(corners) > most else corners
+    chosen = (
+        [corners[(2 * i + 1) * len(corners) // (2 * most)] for i in range(most)] if len(corners) > most else corners
+    )
     return [section[:, x : x + size, y : y + size] for x, y in chosen]
 
 
