@@ -11,6 +11,7 @@ from bundle.curves import curves
 from bundle.data import combine, epfl, sbem, vnc
 from bundle.evaluate import evaluate
 from bundle.finetune import finetune
+from bundle.label import label
 from bundle.pack import pack
 from bundle.phantom import phantom
 from bundle.ship import ship
@@ -25,6 +26,7 @@ COMMANDS = {
     "data": {"combine": combine, "epfl": epfl, "sbem": sbem, "vnc": vnc},
     "evaluate": evaluate,
     "finetune": finetune,
+    "label": label,
     "pack": pack,
     "phantom": phantom,
     "ship": ship,

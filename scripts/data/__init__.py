@@ -12,7 +12,15 @@ from .image_io import (
     write_section,
 )
 from .labels import binarize_label
-from .sections import check_sections, find_sections, load_sections, pending_sections, require_writable, result_path
+from .sections import (
+    check_sections,
+    find_sections,
+    hold_out,
+    load_sections,
+    pending_sections,
+    require_writable,
+    result_path,
+)
 
 __all__ = [
     "FORMATS",
@@ -20,6 +28,7 @@ __all__ = [
     "binarize_label",
     "check_sections",
     "find_sections",
+    "hold_out",
     "load_sections",
     "pending_sections",
     "read_affine",

@@ -83,6 +83,53 @@ def check_sections(sections: Sequence[dict]) -> None:
                 logger.warning("%s: all labelled pixels are %s", section["label"], kind)
 
 
+def hold_out(sections: Sequence[dict], share: float) -> tuple[list[dict], list[dict]]:
+    """Hold out a part of each labelled section for validation, so that even one section can be trained on.
+
+    The part is a strip along the border on which the share of mitochondria is most like that of the whole section.
+
+    Args:
+        sections: items with an `image` and its `label`, whole.
+        share: of the area of each section, between 0 and 1.
+
+    Returns:
+        The items for training and those for validation, each with a `region`.
+
+    Raises:
+        ValueError: a label is damaged or has another size than its image, or nothing that is held out is labelled as
+            mitochondrion.
+    """
+    training, validation, mitochondria = [], [], 0
+    for section in sections:
+        page = section.get("page") or 0
+        label = binarize_label(read_section(section["label"], page), section["label"])
+        info = read_info(section["image"])
+        width, height = label.shape
+        if (width, height) != (info.width, info.height):
+            raise ValueError(
+                f"{section['label']}: has {width}x{height} pixels, its section {section['image']} "
+                f"{info.width}x{info.height}"
+            )
+        x, y = (min(max(1, round(share * length)), length - 1) for length in (width, height))
+        strips = {  # the strip, and what is left
+            (0, 0, x, height): (x, 0, width, height),
+            (width - x, 0, width, height): (0, 0, width - x, height),
+            (0, 0, width, y): (0, y, width, height),
+            (0, height - y, width, height): (0, 0, width, height - y),
+        }
+        means = {(left, top, right, low): label[left:right, top:low].mean() for left, top, right, low in strips}
+        held = min(means, key=lambda strip: abs(means[strip] - label.mean()))
+        mitochondria += means[held] > 0
+        training.append({**section, "page": page, "region": list(strips[held])})
+        validation.append({**section, "page": page, "region": list(held)})
+    if sections and not mitochondria:
+        raise ValueError(
+            f"{sections[0]['label']}{' and others' if len(sections) > 1 else ''}: no mitochondria in what is held out "
+            "for validation, so nothing could tell good weights from bad ones; label a section that has some"
+        )
+    return training, validation
+
+
 def find_sections(source: str | Path | Sequence[str | Path]) -> list[dict]:
     """List the sections to segment.
 

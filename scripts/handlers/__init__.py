@@ -1,6 +1,6 @@
 """Ignite handlers that MONAI lacks."""
 
-from .checkpoint import EarlyStop, LoadWeights, PublishWeights, TrainingCheckpoint, ValidateFirst, load_weights
+from .checkpoint import EarlyStop, LoadWeights, PublishWeights, TrainingCheckpoint, load_weights
 from .pictures import SectionPanels, overlay, save_picture
 from .progress import DataWait, LossProgressBar
 from .report import JaccardReport, jaccard
@@ -16,7 +16,6 @@ __all__ = [
     "PublishWeights",
     "SectionPanels",
     "TrainingCheckpoint",
-    "ValidateFirst",
     "jaccard",
     "load_weights",
     "overlay",

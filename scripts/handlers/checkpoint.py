@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,10 @@ from monai.engines import Evaluator
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from scripts.data import write_atomically
+from scripts.data import write_atomically, write_json
 from scripts.networks.pretrained import mismatch
 
-__all__ = ["EarlyStop", "LoadWeights", "PublishWeights", "TrainingCheckpoint", "ValidateFirst", "load_weights"]
+__all__ = ["EarlyStop", "LoadWeights", "PublishWeights", "TrainingCheckpoint", "load_weights"]
 
 logger = logging.getLogger(__name__)
 
@@ -70,35 +70,6 @@ class LoadWeights:
         engine.add_event_handler(Events.STARTED, lambda: load_weights(_bare(self.network), self.path))
 
 
-class ValidateFirst:
-    """Validate a network before its training, so that no training ends with weights worse than those it began with.
-
-    The result counts as that of epoch 0. MONAI's ``ValidationHandler(exec_at_start=True)`` runs the validation twice.
-
-    Args:
-        evaluator: the evaluator that the trainer runs.
-    """
-
-    def __init__(self, evaluator: Evaluator) -> None:
-        self.evaluator = evaluator
-
-    def attach(self, engine: Engine) -> None:
-        """Register the handler, after the one that loads weights.
-
-        Args:
-            engine: the trainer.
-        """
-        engine.add_event_handler(Events.STARTED, self)
-
-    def __call__(self) -> None:
-        """Validate."""
-        self.evaluator.run()
-        self.evaluator.state.best_metric_epoch = 0
-        logger.info(
-            "Before the training: %s = %.4f", self.evaluator.state.key_metric_name, self.evaluator.state.best_metric
-        )
-
-
 class EarlyStop:
     """End a training when its validations have stopped to improve.
 
@@ -130,7 +101,7 @@ class EarlyStop:
     def __call__(self, engine: Engine) -> None:
         """End the training if it is time."""
         best = self.evaluator.state.best_metric_epoch
-        if best >= 0 and engine.state.epoch - best >= self.patience:
+        if best > 0 and engine.state.epoch - best >= self.patience:
             logger.info("No improvement since epoch %d: the training ends", best)
             engine.terminate()
 
@@ -171,19 +142,17 @@ class TrainingCheckpoint:
         Args:
             engine: the trainer.
         """
-        engine.add_event_handler(Events.STARTED, self.load if self.resume else self.begin)
+        engine.add_event_handler(Events.STARTED, self.load if self.resume else self.require_new)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
 
-    def begin(self, engine: Engine) -> None:
-        """Refuse to overwrite another training; keep weights that were validated before the first epoch."""
+    def require_new(self, engine: Engine) -> None:
+        """Refuse to overwrite another training."""
         existing = [str(path) for path in (self.best, self.last) if path.exists()]
         if existing:
             raise FileExistsError(
                 f"{' and '.join(existing)}: a training lies here; `--resume True` goes on with it, `--ckpt_dir` "
                 "names another folder"
             )
-        if self.evaluator.state.best_metric_epoch == 0:
-            self.save(engine)
 
     def load(self, engine: Engine) -> None:
         """Go on from the last epoch."""
@@ -229,37 +198,75 @@ class TrainingCheckpoint:
 
 
 class PublishWeights:
-    """Copy the best weights of a training to where they are used, as soon as they are better than what was there.
+    """Exchange the weights that are in use for those of a training, as soon as they are better.
 
-    What the training began with counts as better until an epoch beats it (see `ValidateFirst`). A copy is complete or
-    absent, so a training can be killed at any time.
+    Before the training, the weights in use are validated as the training's own will be. Each file is complete or absent
+    at any time, so the training can be killed.
 
     Args:
-        source: file of the best weights, ``model.pt`` of `TrainingCheckpoint`.
-        targets: files to write.
+        folder: of the training; `TrainingCheckpoint` keeps the best weights there, and this handler ``stats.json``:
+            ``epoch``, ``max_epochs``, ``best_metric`` and its epoch, ``in_use_before``, the metric of the weights that
+            were in use before, and ``published``, whether they have been exchanged.
+        in_use: file of the weights in use.
+        copy: file for the best weights of this training, better or not.
+        network: the network.
         evaluator: the evaluator that the trainer runs.
+
+    Raises:
+        FileNotFoundError: there are no weights in use.
+        ValueError: they do not fit the network.
     """
 
-    def __init__(self, source: str | Path, targets: Sequence[str | Path], evaluator: Evaluator) -> None:
-        self.source = Path(source)
-        self.targets = targets
+    def __init__(
+        self, folder: str | Path, in_use: str | Path, copy: str | Path, network: nn.Module, evaluator: Evaluator
+    ) -> None:
+        self.folder = Path(folder)
+        self.in_use = in_use
+        self.copy = copy
+        self.network = network
         self.evaluator = evaluator
+        self.before = float("nan")
+        self.published = False
 
     def attach(self, engine: Engine) -> None:
-        """Register the handler, after `TrainingCheckpoint`.
+        """Register the handler, after the one that loads weights and `TrainingCheckpoint`.
 
         Args:
             engine: the trainer.
         """
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+        engine.add_event_handler(Events.STARTED, self.validate_in_use)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.publish)
 
-    def __call__(self, engine: Engine) -> None:
+    def validate_in_use(self) -> None:
+        """Measure how good the weights in use are."""
+        network, state = _bare(self.network), self.evaluator.state
+        initial = copy.deepcopy(network.state_dict())
+        load_weights(network, self.in_use)
+        self.evaluator.run()
+        self.before = float(state.best_metric)
+        state.best_metric, state.best_metric_epoch = -1, -1  # what follows is another network
+        network.load_state_dict(initial)
+        logger.info("Weights in use: %s = %.4f", state.key_metric_name, self.before)
+
+    def publish(self, engine: Engine) -> None:
         """Publish weights that are the best since this epoch."""
-        if self.evaluator.state.best_metric_epoch != engine.state.epoch:
-            return
-        for target in self.targets:
-            write_atomically(target, lambda partial: shutil.copyfile(self.source, partial))
-            logger.info("Epoch %d: better weights in %s", engine.state.epoch, target)
+        best = self.evaluator.state
+        if best.best_metric_epoch == engine.state.epoch:
+            weights = self.folder / "model.pt"
+            write_atomically(self.copy, lambda partial: shutil.copyfile(weights, partial))
+            if best.best_metric > self.before:
+                write_atomically(self.in_use, lambda partial: shutil.copyfile(weights, partial))
+                self.published = True
+                logger.info("Epoch %d: better weights are in use now", engine.state.epoch)
+        stats = {
+            "epoch": engine.state.epoch,
+            "max_epochs": engine.state.max_epochs,
+            "best_metric": float(best.best_metric),
+            "best_metric_epoch": best.best_metric_epoch,
+            "in_use_before": self.before,
+            "published": self.published,
+        }
+        write_json(self.folder / "stats.json", stats)
 
 
 def _bare(network: nn.Module) -> nn.Module:

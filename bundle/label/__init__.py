@@ -1,0 +1,166 @@
+"""The bundle in a MONAI Label server."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from bundle.pack import NAME
+from bundle.workflow import ROOT, sha256_of
+from scripts.data import FORMATS, read_info, require_writable, write_atomically
+
+__all__ = ["label", "prepare_app"]
+
+APP = "monailabel"
+"""Folder beside the sections for what belongs to them: the server's app, its weights, trainings and logs."""
+
+
+def label(studies: str, *bundles: str, host: str = "127.0.0.1", port: int = 8000, epistemic_samples: int = 20) -> None:
+    """Serve the sections of a folder for annotation: MONAI Label's `monaibundle` app with this bundle in it.
+
+    What a person corrects goes to `STUDIES/labels`, and all else to `STUDIES/monailabel`: weights that are trained for
+    these sections stay with them, and the shipped ones are only read. Nothing is fetched from the network.
+
+    Args:
+        studies: folder of sections, one in each file.
+        *bundles: folders of other MONAI bundles to serve beside this one.
+        host: address to listen at; "0.0.0.0" lets other computers in.
+        port: port to listen at.
+        epistemic_samples: samples of the network's dropout for the scoring of sections.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or it holds no sections.
+        ModuleNotFoundError: MONAI Label is not installed in this environment.
+        OSError: a folder cannot be written, or the port is in use.
+        ValueError: two bundles have the same name.
+    """
+    if importlib.util.find_spec("monailabel") is None:
+        raise OSError("MONAI Label is not installed here; `make label` makes an environment for it")
+    folder = Path(studies).resolve()
+    _check_sections(folder)
+    _check_port(host, port)
+    app, names = prepare_app(folder, *bundles)
+    print(f"Serving {folder} at http://{host}:{port}; weights and logs in {app}", flush=True)
+    options = {
+        "app": app,
+        "studies": folder,
+        "host": host,
+        "port": port,
+        "uvicorn_app": "bundle.label.server:app",
+    }
+    # without the last two, the start fetches from the network
+    conf = {"models": ",".join(names), "epistemic_samples": epistemic_samples, "zoo_source": "ngc", "sam2": "false"}
+    arguments = [f"--{key}={value}" for key, value in options.items()]
+    for key, value in conf.items():
+        arguments += ["--conf", key, str(value)]
+    os.execve(sys.executable, [sys.executable, "-m", "monailabel.main", "start_server", *arguments], _environment())
+
+
+def prepare_app(studies: Path, *bundles: str) -> tuple[Path, list[str]]:
+    """Make MONAI Label's `monaibundle` app in the folder of the sections, or bring it up to date.
+
+    The bundle in it has its configs and scripts from here, and weights of its own: `models/model.pt`, which a training
+    improves, and `models/shipped.pt`.
+
+    Args:
+        studies: folder of sections.
+        *bundles: folders of further bundles.
+
+    Returns:
+        The app, and the names of its bundles.
+
+    Raises:
+        FileNotFoundError: a bundle has no `configs`.
+        OSError: a folder cannot be written.
+        ValueError: two bundles have the same name.
+    """
+    app = studies / APP
+    require_writable(app)
+    if not (app / "monaibundle.py").exists():
+        command = [sys.executable, "-m", "monailabel.main", "apps", "--download", "--name", "monaibundle"]
+        shutil.rmtree(app / "stock", ignore_errors=True)
+        subprocess.run([*command, "--output", str(app / "stock")], check=True, capture_output=True, env=_environment())
+        # the app itself is `bundle.label.app`, which builds on this one
+        os.replace(app / "stock" / "monaibundle" / "main.py", app / "monaibundle.py")
+        shutil.rmtree(app / "stock")
+    (app / "main.py").write_text("from bundle.label.app import SectionsApp\n\n__all__ = ['SectionsApp']\n")
+    home = app / "model" / NAME
+    for name in ("configs", "scripts"):
+        _link(home / name, ROOT / name)
+    _provide_weights(home / "models")
+    names = [NAME]
+    for bundle in bundles:
+        source = Path(bundle).resolve()
+        if not (source / "configs").is_dir():
+            raise FileNotFoundError(f"{bundle}: is no MONAI bundle, it has no folder configs")
+        if source.name in names:
+            raise ValueError(f"{bundle}: there is another bundle named {source.name}")
+        _link(app / "model" / source.name, source)
+        names.append(source.name)
+    return app, names
+
+
+def _provide_weights(folder: Path) -> None:
+    """Copy the shipped weights, and use them unless others were trained here."""
+    shipped, copy, used = ROOT / "models" / "model.pt", folder / "shipped.pt", folder / "model.pt"
+    for left in folder.glob(".writing-*"):  # by a training that was killed
+        shutil.rmtree(left)
+    untrained = not used.exists() or (copy.exists() and sha256_of(used) == sha256_of(copy))
+    if not copy.exists() or sha256_of(copy) != sha256_of(shipped):
+        write_atomically(copy, lambda path: shutil.copyfile(shipped, path))
+    if untrained and (not used.exists() or sha256_of(used) != sha256_of(copy)):
+        write_atomically(used, lambda path: shutil.copyfile(shipped, path))
+
+
+def _link(link: Path, target: Path) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if link.is_symlink():
+        link.unlink()  # the bundle may have moved
+    link.symlink_to(target, target_is_directory=True)
+
+
+def _check_sections(folder: Path) -> None:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder of sections")
+    files = [file for file in sorted(folder.iterdir()) if file.name.lower().endswith(FORMATS)]
+    if not files:
+        raise FileNotFoundError(f"{folder}: holds no sections; supported formats are {', '.join(FORMATS)}")
+    for file in files:
+        try:
+            pages = read_info(file).pages
+        except ValueError as error:
+            print(f"warning: {error}", file=sys.stderr)
+            continue
+        if pages > 1:
+            print(
+                f"warning: {file}: is a stack of {pages} sections; MONAI Label needs a file for each", file=sys.stderr
+            )
+
+
+def _check_port(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            raise OSError(f"{host}:{port}: the server cannot listen there: {error}") from None
+
+
+def _environment() -> dict[str, str]:
+    """Give the environment of the server and of the processes that it starts."""
+    paths = [str(Path(__file__).parent / "site"), str(ROOT), os.environ.get("PYTHONPATH", "")]
+    own = {
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1,localhost"])),
+    }
+    defaults = {
+        "MONAI_LABEL_DATASTORE_FILE_EXT": json.dumps([f"*{suffix}" for suffix in FORMATS]),
+        "MONAI_LABEL_TRACKING_ENABLED": "false",
+    }
+    return {**defaults, **os.environ, **own}

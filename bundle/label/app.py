@@ -1,0 +1,240 @@
+"""MONAI Label's `monaibundle` app, with what annotating sections needs beside it.
+
+The other bundles of a server are served as that app serves them.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from monaibundle import MyApp
+from monailabel.config import settings
+from monailabel.datastore.local import LocalDatastore
+from monailabel.interfaces.app import MONAILabelApp
+from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.exception import ImageNotFoundException
+from monailabel.interfaces.tasks.batch_infer import BatchInferTask
+from monailabel.interfaces.tasks.infer_v2 import InferTask
+from monailabel.interfaces.tasks.scoring import ScoringMethod
+from monailabel.interfaces.tasks.strategy import Strategy
+from monailabel.interfaces.tasks.train import TrainTask
+from monailabel.tasks.activelearning.epistemic import Epistemic
+from monailabel.tasks.infer.bundle import BundleInferTask
+from monailabel.tasks.scoring.epistemic_v2 import EpistemicScoring
+from monailabel.tasks.train.bundle import BundleTrainTask
+
+from bundle.pack import NAME
+from scripts.data import binarize_label, hold_out, read_info, read_section
+from scripts.networks import dropout_uncertainty
+from scripts.settings import compare_settings, first_cause, require_between
+
+__all__ = ["SectionsApp"]
+
+logger = logging.getLogger(__name__)
+
+
+class SectionsApp(MyApp, MONAILabelApp):  # the server looks for a class with MONAILabelApp among its direct bases
+    """The app."""
+
+    def init_datastore(self) -> Datastore:
+        """Make the store of sections and labels."""
+        return SectionStore(
+            self.studies,
+            extensions=settings.MONAI_LABEL_DATASTORE_FILE_EXT,
+            auto_reload=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
+            read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,
+        )
+
+    def init_infers(self) -> dict[str, InferTask]:
+        """Make what proposes masks."""
+        return {**super().init_infers(), NAME: Segmentation(self.models[NAME], self.conf)}
+
+    def init_trainers(self) -> dict[str, TrainTask]:
+        """Make what trains."""
+        return {**super().init_trainers(), NAME: FineTuning(self.models[NAME], self.conf)}
+
+    def init_strategies(self) -> dict[str, Strategy]:
+        """Make what proposes the next section."""
+        return {
+            **super().init_strategies(),
+            "epistemic": Epistemic(desc="The section that the network is least sure of"),
+        }
+
+    def init_scoring_methods(self) -> dict[str, ScoringMethod]:
+        """Make what measures how sure the network is of a section."""
+        samples = int(self.conf.get("epistemic_samples", 20))
+        return {**super().init_scoring_methods(), "epistemic": Uncertainty(self._infers[NAME], simulation_size=samples)}
+
+    def init_batch_infer(self) -> Callable:
+        """Make what segments all sections."""
+        return BatchSegmentation()
+
+
+class SectionStore(LocalDatastore):
+    """A folder of sections, which takes labels only if they can be trained on."""
+
+    def get_image_uri(self, image_id: str) -> str:
+        """Give the file of a section."""
+        uri = super().get_image_uri(image_id)
+        if not uri:
+            raise ImageNotFoundException(f"{self._datastore_path} has no section named {image_id!r}")
+        return uri
+
+    def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
+        """Keep a label, if it has the size of its section and the values of a mask."""
+        section = read_info(self.get_image_uri(image_id))
+        mask = binarize_label(read_section(label_filename), f"the label of {image_id}")
+        if mask.shape != (section.width, section.height):
+            raise ValueError(
+                f"the label of {image_id} has {mask.shape[0]}x{mask.shape[1]} pixels, the section "
+                f"{section.width}x{section.height}"
+            )
+        return super().save_label(image_id, label_filename, label_tag, label_info)
+
+
+class Segmentation(BundleInferTask):
+    """Masks as ``run inference`` makes them.
+
+    Args:
+        path: folder of the bundle.
+        conf: of the server.
+    """
+
+    def __init__(self, path: str, conf: dict[str, str]) -> None:
+        super().__init__(path, conf, load_strict=True)
+
+    def pre_transforms(self, data: dict[str, Any] | None = None) -> Sequence[Callable]:
+        """Give the transforms before the network, if the settings of the request are valid."""
+        given = {key: data[key] for key in self.displayable_configs}
+        compare_settings(given, {key: [default] for key, default in self.displayable_configs.items()})
+        transforms = super().pre_transforms(data)
+        self.inferer(data)  # what is out of range is refused here, before the network has run
+        self.post_transforms(data)
+        return transforms
+
+    def _get_network(self, device: str, data: dict[str, Any] | None) -> torch.nn.Module:
+        chosen = (data or {}).get("model_filename") or "model.pt"
+        chosen = chosen if isinstance(chosen, str) else chosen[0]
+        if not (Path(self.path[0]).parent / chosen).is_file():
+            # MONAI Label would go on, with other weights or with random ones
+            raise FileNotFoundError(f"{Path(self.path[0]).parent} holds no weights {chosen!r}")
+        return super()._get_network(device, data)
+
+
+class BatchSegmentation(BatchInferTask):
+    """Masks for many sections, where one that cannot be read does not stop the others."""
+
+    def __call__(self, request: dict[str, Any], datastore: Datastore, infer: Callable) -> dict[str, Any]:
+        """Segment the sections of a request.
+
+        Raises:
+            ValueError: sections failed; the message says which, and why. The others have their masks.
+        """
+        failed = []
+
+        def attempt(request: dict[str, Any], datastore: Datastore) -> dict[str, Any]:
+            try:
+                return infer(request, datastore)
+            except Exception as error:
+                failed.append(f"{first_cause(error)}")
+                logger.error("%s: %s", request["image"], failed[-1])
+                return {}
+
+        results = super().__call__(request, datastore, attempt)
+        if failed:
+            raise ValueError(f"{len(failed)} of {len(results)} sections failed: {'; '.join(failed)}")
+        return results
+
+
+class Uncertainty(EpistemicScoring):
+    """Epistemic uncertainty by the dropout of the network; see `scripts.networks.dropout_uncertainty`."""
+
+    def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any]:
+        """Score the sections without a label that the weights in use have not scored."""
+        return super().__call__({**request, "max_workers": 1}, datastore)  # configs are parsed by one thread at a time
+
+    def run_scoring(self, image_id: str, simulation_size: int, model_ts: int, datastore: Datastore) -> None:
+        """Score a section and keep the score beside it."""
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        request = {**self.infer_task.config(), "image": datastore.get_image_uri(image_id), "device": device}
+        try:
+            data = self.infer_task.run_pre_transforms(request, self.infer_task.pre_transforms(request))
+        except ValueError as error:
+            logger.error("EPISTEMIC:: %s: %s", image_id, first_cause(error))
+            return
+        network = self.infer_task._get_network(device, None)
+        score = dropout_uncertainty(network, data["image"].as_tensor().to(device), samples=simulation_size)
+        logger.info("EPISTEMIC:: %s => %.3g nats per pixel", image_id, score)
+        datastore.update_image_info(image_id, {self.key_output_entropy: score, self.key_output_ts: model_ts})
+
+
+class FineTuning(BundleTrainTask):
+    """Training on the labels of the sections, from weights that are there.
+
+    A part of each labelled section is held out. New weights replace `models/model.pt` as soon as they are better there
+    than those; each training also leaves its best weights in a file of its own beside it.
+    """
+
+    OPTIONS = {"learning_rate": 3e-4, "patches_per_section": 16, "patch_size": 256, "val_interval": 5}  # noqa: RUF012
+
+    def config(self) -> dict[str, Any]:
+        """Give the options and their defaults."""
+        unused = ("multi_gpu", "gpus", "tracking", "tracking_uri", "tracking_experiment_name", "run_id")
+        return {**{k: v for k, v in super().config().items() if k not in unused}, **self.OPTIONS}
+
+    def stats(self) -> dict[str, Any]:
+        """Give what the last training achieved."""
+        trainings = sorted(self._trainings.glob("*/stats.json"))
+        return json.loads(trainings[-1].read_text()) if trainings else {}
+
+    def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any]:
+        """Train.
+
+        Raises:
+            ValueError: an option is out of its range, or there is nothing to train on.
+            RuntimeError: from the config, with the cause chained.
+        """
+        defaults = {key: value[0] if isinstance(value, list) else value for key, value in self.config().items()}
+        self._request = {**defaults, **request, "multi_gpu": False}
+        compare_settings({k: self._request[k] for k in self.OPTIONS}, {k: [v] for k, v in self.OPTIONS.items()})
+        share, epochs = self._request["val_split"], self._request["max_epochs"]
+        require_between(0, 1, val_split=share)
+        if type(epochs) is not int or epochs < 1:
+            raise ValueError(f"max_epochs has to be at least 1, got {epochs!r}")
+        self._folder = self._trainings / time.strftime("%Y-%m-%d_%H%M%S")
+        super().__call__(self._request, datastore)
+        return self.stats()
+
+    @property
+    def _trainings(self) -> Path:
+        return Path(self.bundle_path) / "trainings"
+
+    def _partition_datalist(self, datalist: list[dict], request: dict[str, Any], shuffle: bool = False) -> tuple:
+        if not datalist:
+            raise ValueError("no section has a label yet: correct and submit one first")
+        return hold_out(datalist, request["val_split"])
+
+    def _load_checkpoint(self, model_pytorch: str, pretrained: bool, train_handlers: list) -> None:
+        # MONAI Label's own handler loads whatever fits; that of the config refuses what does not
+        self._initial = model_pytorch if pretrained else None
+
+    def _update_overrides(self, overrides: dict[str, Any]) -> dict[str, Any]:
+        models = Path(self.bundle_path) / "models"
+        publish = {
+            "_target_": "scripts.handlers.PublishWeights",
+            "folder": "@ckpt_dir",
+            "in_use": str(models / "model.pt"),
+            "copy": str(models / f"{self._folder.name}.pt"),
+            "network": "@network",
+            "evaluator": "@validate#evaluator",
+        }
+        overrides["train#handlers"] = [*overrides["train#handlers"], publish]
+        overrides.update({key: self._request[key] for key in self.OPTIONS})
+        overrides.update({"ckpt_dir": str(self._folder), "initial_weights": self._initial})
+        return overrides
