@@ -162,5 +162,7 @@ def _environment() -> dict[str, str]:
     defaults = {
         "MONAI_LABEL_DATASTORE_FILE_EXT": json.dumps([f"*{suffix}" for suffix in FORMATS]),
         "MONAI_LABEL_TRACKING_ENABLED": "false",
+        # proposals, scoring and training run side by side; threads that wait must not keep the others from working
+        "OMP_WAIT_POLICY": "PASSIVE",
     }
     return {**defaults, **os.environ, **own}

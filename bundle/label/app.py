@@ -146,6 +146,8 @@ class BatchSegmentation(BatchInferTask):
                 logger.error("%s: %s", request["image"], failed[-1])
                 return {}
 
+        # MONAI Label deals sections out to GPUs, also where there are none
+        request = {**request, "multi_gpu": request.get("multi_gpu", True) and torch.cuda.device_count() > 1}
         results = super().__call__(request, datastore, attempt)
         if failed:
             raise ValueError(f"{len(failed)} of {len(results)} sections failed: {'; '.join(failed)}")

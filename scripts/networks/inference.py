@@ -11,8 +11,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 Network = TypeVar("Network", bound=nn.Module)
 
-DROPOUT = (nn.Dropout, nn.Dropout2d)
-
 
 def for_inference(network: Network, keep_dropout: bool = False) -> Network:
     """Fold each batch normalisation into the convolution before it: the form that `configs/inference.json` uses.
@@ -31,7 +29,7 @@ def for_inference(network: Network, keep_dropout: bool = False) -> Network:
     folded = copy.deepcopy(network).eval()
     if keep_dropout:
         for module in folded.modules():
-            module.train(isinstance(module, DROPOUT))
+            module.train(isinstance(module, nn.Dropout2d))
     for module in list(folded.modules()):
         for (name, convolution), (norm_name, norm) in pairwise(list(module.named_children())):
             if isinstance(convolution, (nn.Conv2d, nn.ConvTranspose2d)) and isinstance(norm, nn.BatchNorm2d):

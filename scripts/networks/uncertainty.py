@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from .inference import DROPOUT, for_inference
+from .inference import for_inference
 
 __all__ = ["dropout_uncertainty"]
 
@@ -17,6 +17,7 @@ def dropout_uncertainty(
     network: nn.Module,
     section: torch.Tensor,
     samples: int = 20,
+    dropout: float = 0.5,
     patch_size: int = 512,
     max_patches: int = 16,
     seed: int = 0,
@@ -35,6 +36,8 @@ def dropout_uncertainty(
         section: (channel, width, height) as the network wants it.
         samples: number of samples, at least 2. They differ from the dropout layer on; what comes before it is computed
             once for all of them.
+        dropout: probability of dropping a channel, in (0, 1). With that of the training, 0.1, most samples of a narrow
+            layer are equal, and the order of sections hangs on the seed.
         patch_size: width and height of a patch in pixels.
         max_patches: a larger section is judged by this many patches, evenly spread over it, to bound the time.
         seed: of the dropout, so that sections are compared by the same networks.
@@ -43,12 +46,14 @@ def dropout_uncertainty(
         The mutual information in nats per pixel, from 0 to the logarithm of the number of classes.
 
     Raises:
-        ValueError: fewer than 2 samples or no patches are asked for, or the network has no dropout that acts, or more
-            than one such layer.
+        ValueError: fewer than 2 samples or no patches are asked for, or a probability that is none, or the network has
+            not one layer of dropout.
     """
     if samples < 2 or max_patches < 1:
         raise ValueError(f"samples has to be at least 2 and max_patches 1, got {samples} and {max_patches}")
-    network = _sampling(for_inference(network), samples)
+    if not 0 < dropout < 1:
+        raise ValueError(f"dropout has to be between 0 and 1, got {dropout}")
+    network = _sampling(for_inference(network), samples, dropout)
     total, pixels = 0.0, 0
     with torch.random.fork_rng(devices=[section.device] if section.device.type == "cuda" else []):
         torch.manual_seed(seed)
@@ -62,22 +67,22 @@ def dropout_uncertainty(
 class _Sampling(nn.Module):
     """Dropout that makes several samples of one input."""
 
-    def __init__(self, dropout: nn.Module, samples: int) -> None:
+    def __init__(self, samples: int, dropout: float) -> None:
         super().__init__()
-        self.dropout = dropout.train()
+        self.dropout = nn.Dropout2d(dropout)
         self.samples = samples
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.dropout(x.repeat_interleave(self.samples, dim=0))
 
 
-def _sampling(network: nn.Module, samples: int) -> nn.Module:
-    layers = [name for name, module in network.named_modules() if isinstance(module, DROPOUT) and module.p > 0]
+def _sampling(network: nn.Module, samples: int, dropout: float) -> nn.Module:
+    layers = [name for name, module in network.named_modules() if isinstance(module, nn.Dropout2d)]
     if len(layers) != 1:
         raise ValueError(
-            f"{type(network).__name__} has {len(layers)} layers with dropout, epistemic uncertainty needs one"
+            f"{type(network).__name__} has {len(layers)} layers of dropout, epistemic uncertainty needs one"
         )
-    network.set_submodule(layers[0], _Sampling(network.get_submodule(layers[0]), samples))
+    network.set_submodule(layers[0], _Sampling(samples, dropout))
     return network
 
 

@@ -11,6 +11,7 @@ import pytest
 from scripts.data import (
     check_sections,
     find_sections,
+    hold_out,
     load_sections,
     pending_sections,
     require_writable,
@@ -175,3 +176,35 @@ def test_results_among_the_sections(tmp_path: Path, section: np.ndarray) -> None
     write_section(tmp_path / "a.png", section)
     with pytest.raises(ValueError, match="the output folder holds the section"):
         pending_sections(find_sections(tmp_path), tmp_path, MASK, overwrite=False)
+
+
+def labelled_section(folder: Path, name: str, label: np.ndarray) -> dict:
+    write_section(folder / f"{name}.png", np.arange(label.size).reshape(label.shape).astype(np.uint8))
+    write_section(folder / f"{name}_label.png", label.astype(np.uint8))
+    return {"image": str(folder / f"{name}.png"), "label": str(folder / f"{name}_label.png")}
+
+
+def test_held_out_is_the_strip_that_is_like_the_section(tmp_path: Path) -> None:
+    label = np.zeros((40, 50))
+    label[30:] = 1  # a quarter: strips across it have as much
+    training, validation = hold_out([labelled_section(tmp_path, "a", label)], 0.2)
+    assert [item["region"] for item in validation] == [[0, 0, 40, 10]]
+    assert [item["region"] for item in training] == [[0, 10, 40, 50]]
+    label = np.zeros((40, 50))
+    label[36:, 10:40] = 1  # at one border only
+    label[20:24, :10] = 1
+    _, validation = hold_out([labelled_section(tmp_path, "b", label)], 0.2)
+    assert validation[0]["region"] == [0, 0, 40, 10]
+    check_sections(training + validation)
+
+
+def test_what_cannot_be_held_out(tmp_path: Path) -> None:
+    assert hold_out([], 0.2) == ([], [])
+    empty = labelled_section(tmp_path, "empty", np.zeros((40, 50)))
+    with pytest.raises(ValueError, match=r"empty_label\.png: no mitochondria in what is held out"):
+        hold_out([empty], 0.2)
+    full = labelled_section(tmp_path, "full", np.ones((40, 50)))
+    assert len(hold_out([empty, full], 0.2)[1]) == 2
+    write_section(tmp_path / "small.png", np.ones((4, 5), np.uint8))
+    with pytest.raises(ValueError, match=r"small\.png: has 4x5 pixels, its section .*empty\.png 40x50"):
+        hold_out([{**empty, "label": str(tmp_path / "small.png")}], 0.2)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
-from scripts.handlers import EarlyStop, LoadWeights, TrainingCheckpoint, load_weights
+from scripts.handlers import EarlyStop, LoadWeights, PublishWeights, TrainingCheckpoint, load_weights
 
 
 def make_trainer(folder: Path, scores: list[float], resume: bool = False, patience: int = 99) -> Engine:
@@ -120,3 +121,59 @@ def test_files_without_weights(tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(ValueError, match=r"list.pt: holds no weights"):
         load_weights(nn.Linear(1, 1), tmp_path / "list.pt")
+
+
+def publish(folder: Path, scores: list[float], in_use: float) -> dict:
+    """Train with the scores of a list, where the weights in use have another."""
+    trainer = make_trainer(folder, scores)
+    torch.save(nn.Linear(1, 1).state_dict(), folder / "in_use.pt")
+    initial = {key: value.clone() for key, value in trainer.network.state_dict().items()}
+    seen = []
+
+    class Evaluator:
+        state = SimpleNamespace(best_metric=-1, best_metric_epoch=-1, key_metric_name="jaccard")
+
+        def run(self) -> None:
+            seen.append({key: value.clone() for key, value in trainer.network.state_dict().items()})
+            self.state.best_metric, self.state.best_metric_epoch = in_use, 1
+
+    evaluator = Evaluator()
+
+    @trainer.on(Events.EPOCH_COMPLETED)
+    def validate(engine: Engine) -> None:
+        score = scores[engine.state.epoch - 1]
+        if score > evaluator.state.best_metric:
+            evaluator.state.best_metric, evaluator.state.best_metric_epoch = score, engine.state.epoch
+
+    handler = PublishWeights(folder, folder / "in_use.pt", folder / "copy.pt", trainer.network, evaluator)
+    handler.attach(trainer)
+    before = torch.load(folder / "in_use.pt")
+    trainer.add_event_handler(
+        Events.EPOCH_STARTED(once=1),
+        lambda: torch.testing.assert_close(trainer.network.state_dict(), initial, rtol=0, atol=0),
+    )
+    run(trainer)
+    torch.testing.assert_close(seen[0], before, rtol=0, atol=0)
+    return json.loads((folder / "stats.json").read_text())
+
+
+def test_better_weights_are_published(tmp_path: Path) -> None:
+    stats = publish(tmp_path, [0.4, 0.6, 0.5], in_use=0.5)
+    best = (tmp_path / "model.pt").read_bytes()
+    assert (tmp_path / "in_use.pt").read_bytes() == best == (tmp_path / "copy.pt").read_bytes()
+    assert stats == {
+        "epoch": 3,
+        "max_epochs": 3,
+        "best_metric": 0.6,
+        "best_metric_epoch": 2,
+        "in_use_before": 0.5,
+        "published": True,
+    }
+
+
+def test_worse_weights_are_kept_beside_those_in_use(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    stats = publish(tmp_path, [0.4, 0.5], in_use=0.5)
+    assert stats["published"] is False
+    assert (tmp_path / "copy.pt").read_bytes() == (tmp_path / "model.pt").read_bytes()
+    assert (tmp_path / "in_use.pt").read_bytes() != (tmp_path / "model.pt").read_bytes()

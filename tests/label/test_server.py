@@ -1,0 +1,246 @@
+"""The whole round of annotation with a real MONAI Label server, over its REST interface.
+
+The tests share a server. What changes its weights stands at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monailabel_server import AFFINE, NAME, Server
+from scipy import ndimage
+
+from bundle.workflow import ROOT, run, sha256_of
+from scripts.data import read_section, write_section
+
+
+def segment(image: Path, output: Path, **settings: Any) -> np.ndarray:
+    """Give the mask that `run inference` makes."""
+    run("inference", run_id="inference", dataset_dir=str(image), output_dir=str(output), **settings)
+    return read_section(next(output.iterdir())) > 0
+
+
+# settings of requests, and the same for the command line
+SETTINGS = {
+    "default": ({}, {}),
+    "no CRF": ({"use_crf": False, "threshold_without_crf": 0.2}, {"use_crf": False, "threshold_without_crf": 0.2}),
+    "changed CRF": (
+        {"bilateral_srgb": 10, "iterations": 2, "threshold": 0.25, "overlap": 0.5},
+        {"crf#bilateral_srgb": 10, "crf#iterations": 2, "threshold": 0.25, "overlap": 0.5},
+    ),
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("name", ["picture.png", "lzw.v1.tif", "long.tiff", "volume.nii.gz"])
+def test_masks_are_those_of_run_inference(
+    server: Server, studies: Path, tmp_path: Path, name: str, settings: str
+) -> None:
+    image = next(s for s in ("picture", "lzw.v1", "long", "volume") if name.startswith(s))
+    asked, given = SETTINGS[settings]
+    path = server.mask(image, tmp_path, **asked)
+    assert path.name.endswith(name.removeprefix(image))
+    mask = read_section(path)
+    assert mask.dtype == np.uint8
+    expected = segment(studies / name, tmp_path / "cli", **given)
+    assert 0 < expected.mean() < 0.5
+    np.testing.assert_array_equal(mask, expected)
+    if name == "volume.nii.gz":
+        assert nib.load(path).shape == (160, 192, 1)
+        np.testing.assert_allclose(nib.load(path).affine, AFFINE, atol=1e-7)
+
+
+def test_settings_differ_in_effect(server: Server, tmp_path: Path) -> None:
+    masks = [read_section(server.mask("picture", tmp_path, **asked)) for asked, _ in SETTINGS.values()]
+    assert not np.array_equal(masks[0], masks[1])
+    assert not np.array_equal(masks[0], masks[2])
+
+
+def test_settings_are_offered(server: Server) -> None:
+    offered = server.ask("GET", "/info/")["models"][NAME]["config"]
+    config = json.loads((ROOT / "configs" / "inference.json").read_text())
+    for key in ("use_crf", "overlap", "threshold", "threshold_without_crf"):
+        assert offered[key] == config[key]
+    assert offered.items() >= config["crf"].items()
+    assert offered["model_filename"][0] == "model.pt"
+    assert "shipped.pt" in offered["model_filename"]
+
+
+BAD_REQUESTS = {
+    "unknown section": ("nope", {}, 404, "has no section named 'nope'"),
+    "damaged section": ("damaged", {}, 400, "damaged.png: cannot be read"),
+    "threshold out of range": ("picture", {"threshold": 7}, 400, "threshold has to be a number between 0 and 1, got 7"),
+    "overlap out of range": ("picture", {"overlap": 1.5}, 400, "overlap must be >= 0 and < 1"),
+    "negative width": (
+        "picture",
+        {"bilateral_srgb": -1},
+        400,
+        "bilateral_srgb must be a finite number above 0, got -1",
+    ),
+    "no number": ("picture", {"iterations": "five"}, 400, "'iterations' = 'five' is of type str, expected int"),
+    "no such weights": ("picture", {"model_filename": "lost.pt"}, 404, "holds no weights 'lost.pt'"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_REQUESTS)
+def test_bad_requests_get_a_reason(server: Server, case: str) -> None:
+    image, settings, status, reason = BAD_REQUESTS[case]
+    answer = server.infer(image, **settings)
+    assert (answer.status_code, reason in answer.json()["detail"]) == (status, True), answer.text
+    assert server("GET", "/info/").ok
+
+
+def test_bad_labels_get_a_reason(server: Server, tmp_path: Path) -> None:
+    cases = {
+        "small.png": (np.zeros((10, 20), np.uint8), "has 10x20 pixels, the section 160x192"),
+        "instances.png": (
+            np.arange(160 * 192).reshape(160, 192).astype(np.uint8) % 90,
+            "label values run from 0 to 89",
+        ),
+    }
+    for name, (pixels, reason) in cases.items():
+        write_section(tmp_path / name, pixels)
+        answer = server.submit("picture", tmp_path / name)
+        assert (answer.status_code, reason in answer.json()["detail"]) == (400, True), answer.text
+    answer = server.submit("nope", tmp_path / "small.png")
+    assert (answer.status_code, "no section named 'nope'" in answer.json()["detail"]) == (404, True)
+    assert server.ask("GET", "/datastore/")["completed"] == 0
+
+
+def test_training_without_labels_is_refused(server: Server) -> None:
+    answer = server("POST", f"/train/{NAME}", json={})
+    assert (answer.status_code, answer.json()["detail"]) == (
+        400,
+        "no section has a label yet: correct and submit one first",
+    )
+    assert server("POST", "/train/other", json={}).status_code == 404
+
+
+def test_another_bundle_with_scripts_does_not_disturb(server: Server, studies: Path, tmp_path: Path) -> None:
+    own = server.mask("picture", tmp_path).read_bytes()
+    pixels = read_section(studies / "picture.png").astype(float)
+    scaled = (pixels - pixels.min()) / (pixels.max() - pixels.min())
+    for _ in range(2):
+        other = read_section(server.mask("picture", tmp_path, model="bright_segmentation"))
+        assert (other != (scaled > 0.5)).mean() < 0.001
+        assert server.mask("picture", tmp_path).read_bytes() == own
+
+
+def test_all_sections_at_once(server: Server, studies: Path, tmp_path: Path) -> None:
+    server.ask("POST", f"/batch/infer/{NAME}?images=all", json={"label_tag": "batch", "max_workers": 1})
+    status = server.wait("batch/infer")
+    assert status["status"] == "ERROR"  # one section is damaged; the others have their masks
+    assert "1 of 11 sections failed" in status["details"][-1]
+    assert "damaged.png: cannot be read" in status["details"][-1]
+    masks = sorted((studies / "labels" / "batch").iterdir())
+    assert len(masks) == 10
+    np.testing.assert_array_equal(
+        read_section(studies / "labels" / "batch" / "s1.png"), read_section(server.mask("s1", tmp_path))
+    )
+
+
+def test_the_least_certain_section_is_next(server: Server, studies: Path) -> None:
+    assert server.wait("scoring/")["status"] == "DONE"
+    store = json.loads((studies / "datastore_v2.json").read_text())["objects"]
+    scores = {name: item["image"]["info"].get("epistemic_entropy", 0) for name, item in store.items()}
+    assert scores["damaged"] == 0
+    assert len(set(scores.values())) > 5
+    served = [server.ask("POST", "/activelearning/epistemic", json={})["id"] for _ in range(2)]
+    assert served == sorted(scores, key=scores.__getitem__, reverse=True)[:2]
+    assert server.ask("POST", "/activelearning/random", json={})["id"] in scores
+
+
+def test_correct_train_and_infer_again(server: Server, studies: Path, tissue: Path, tmp_path: Path) -> None:
+    shipped = sha256_of(ROOT / "models" / "model.pt")
+    before = server.mask("s4", tmp_path).read_bytes()
+    answer = server("POST", f"/infer/{NAME}?image=s0&output=json", data={"params": json.dumps({"save_label": True})})
+    assert answer.ok
+    assert (studies / "labels" / "original" / "s0.png").exists()
+    for number, values in ((0, 255), (1, 1)):  # both kinds of masks
+        truth = read_section(sorted((tissue / "labels").glob("train*.png"))[number]) > 0
+        wider = ndimage.binary_dilation(truth, iterations=5)  # the person draws around what the weights find
+        write_section(tmp_path / "label.png", (wider * values).astype(np.uint8))
+        assert server.submit(f"s{number}", tmp_path / "label.png").ok
+    assert server.ask("GET", "/datastore/")["completed"] == 2
+
+    status = server.train(max_epochs=3, val_interval=1, learning_rate=1e-3)
+    assert status["status"] == "DONE", "\n".join(status["details"])
+    stats = server.ask("GET", "/info/")["train_stats"][NAME]
+    assert stats["epoch"] == stats["max_epochs"] == 3
+    assert stats["published"] is (stats["best_metric"] > stats["in_use_before"]) is True
+    assert any("training" in line and "loss" in line for line in status["details"])
+    copies = [path for path in server.models.glob("*.pt") if path.name not in ("model.pt", "shipped.pt")]
+    assert [path.read_bytes() for path in copies] == [(server.models / "model.pt").read_bytes()]
+    assert sha256_of(server.models / "shipped.pt") == shipped == sha256_of(ROOT / "models" / "model.pt")
+
+    after = server.mask("s4", tmp_path)
+    assert after.read_bytes() != before
+    expected = segment(studies / "s4.png", tmp_path / "cli", checkpoint=str(server.models / "model.pt"))
+    np.testing.assert_array_equal(read_section(after), expected)
+    assert server.mask("s4", tmp_path, model_filename="shipped.pt").read_bytes() == before
+
+
+def test_worse_weights_do_not_replace_better_ones(server: Server) -> None:
+    before = (server.models / "model.pt").read_bytes()
+    status = server.train(max_epochs=1, learning_rate=10.0)
+    assert status["status"] == "DONE", "\n".join(status["details"])
+    stats = server.ask("GET", "/info/")["train_stats"][NAME]
+    assert stats["published"] is False
+    assert stats["best_metric"] < stats["in_use_before"]
+    assert (server.models / "model.pt").read_bytes() == before
+
+
+def test_bad_options_of_a_training_get_a_reason(server: Server) -> None:
+    for options, reason in (
+        ({"max_epochs": 0}, "max_epochs has to be at least 1, got 0"),
+        ({"val_split": 1.5}, "val_split has to be a number between 0 and 1, got 1.5"),
+        ({"learning_rate": "fast"}, "'learning_rate' = 'fast' is of type str, expected float"),
+    ):
+        answer = server("POST", f"/train/{NAME}?run_sync=true", json=options)
+        assert (answer.status_code, reason in answer.json()["detail"]) == (400, True), answer.text
+    status = server.train(model_filename="lost.pt")  # as clients do it, in the background
+    assert status["status"] == "ERROR"
+    assert "lost.pt: no such file of weights" in status["details"][-1]
+
+
+def start_endless_training(server: Server) -> None:
+    """Train until weights have been published or an epoch has passed."""
+    known = set((server.models.parent / "trainings").iterdir())
+    server.ask("POST", f"/train/{NAME}", json={"max_epochs": 1000, "val_interval": 1, "patches_per_section": 4})
+    for _ in range(600):
+        new = set((server.models.parent / "trainings").iterdir()) - known
+        if new and (new.pop() / "checkpoint.pt").exists():
+            return
+        time.sleep(0.2)
+    pytest.fail(str(server.ask("GET", "/train/")))
+
+
+def usable(server: Server) -> bool:
+    """Tell whether all weights can be loaded."""
+    return all(torch.load(path, weights_only=True) for path in server.models.glob("*.pt"))
+
+
+def test_a_cancelled_training_leaves_usable_weights(server: Server, tmp_path: Path) -> None:
+    start_endless_training(server)
+    assert server.ask("DELETE", "/train/")["status"] == "STOPPED"
+    assert usable(server)
+    assert server.mask("s4", tmp_path).exists()
+
+
+def test_a_killed_server_leaves_usable_weights(server: Server, tmp_path: Path) -> None:
+    start_endless_training(server)
+    server.stop(signal.SIGKILL)
+    assert usable(server)
+    server.start()
+    assert server.ask("GET", "/datastore/")["completed"] == 2
+    assert server.mask("s4", tmp_path).exists()
+    status = server.train(max_epochs=1)
+    assert status["status"] == "DONE", "\n".join(status["details"])
