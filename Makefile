@@ -3,8 +3,10 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN = $(VENV)/bin
 RUN = runs/quickstart
+LABEL_VENV ?= .venv-label
+PORT ?= 8000
 
-.PHONY: train test
+.PHONY: train test label test_label
 
 train: $(VENV)/installed
 	$(BIN)/python -m bundle phantom --output data/phantom
@@ -20,7 +22,24 @@ test: $(VENV)/installed
 	$(BIN)/pip install --quiet -r requirements-dev.txt
 	$(BIN)/python -m pytest
 
+label: $(LABEL_VENV)/installed
+	@test -n "$(STUDIES)" || { echo "name the folder of your sections: make label STUDIES=folder"; exit 2; }
+	$(LABEL_VENV)/bin/python -m bundle label "$(STUDIES)" --port $(PORT)
+
+test_label: $(VENV)/installed $(LABEL_VENV)/installed
+	$(BIN)/pip install --quiet -r requirements-dev.txt
+	LABEL_PYTHON=$(LABEL_VENV)/bin/python $(BIN)/python -m pytest tests/label
+
 $(VENV)/installed: requirements.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet -r requirements.txt
+	touch $@
+
+$(LABEL_VENV)/installed: bundle/label/requirements.txt
+	$(PYTHON) -m venv $(LABEL_VENV)
+	@# sam2, which MONAI Label wants, is built with the PyTorch that is there
+	$(LABEL_VENV)/bin/pip install --quiet $$(grep ^torch== bundle/label/requirements.txt) "setuptools<81" wheel
+	SAM2_BUILD_CUDA=0 $(LABEL_VENV)/bin/pip install --quiet --no-build-isolation --no-deps \
+		$$(grep ^sam2 bundle/label/requirements.txt)
+	$(LABEL_VENV)/bin/pip install --quiet -r bundle/label/requirements.txt
 	touch $@

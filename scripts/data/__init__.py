@@ -2,6 +2,7 @@
 
 from .image_io import (
     FORMATS,
+    PICTURES,
     SectionInfo,
     read_affine,
     read_info,
@@ -24,6 +25,7 @@ from .sections import (
 
 __all__ = [
     "FORMATS",
+    "PICTURES",
     "SectionInfo",
     "binarize_label",
     "check_sections",

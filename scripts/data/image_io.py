@@ -19,6 +19,7 @@ import tifffile
 
 __all__ = [
     "FORMATS",
+    "PICTURES",
     "SectionInfo",
     "read_affine",
     "read_info",
@@ -31,7 +32,9 @@ __all__ = [
 
 TIFF = (".tif", ".tiff")
 NIFTI = (".nii", ".nii.gz")
-FORMATS = (*TIFF, *NIFTI, ".nrrd", ".png")
+PICTURES = (*TIFF, ".png")
+"""File name suffixes of formats without a third axis; a TIFF of many pages is a series of pictures."""
+FORMATS = (*PICTURES, *NIFTI, ".nrrd")
 """File name suffixes that are read and written."""
 
 
@@ -101,15 +104,15 @@ def read_info(path: str | Path) -> SectionInfo:
     return SectionInfo(int(shape[0]), int(shape[1]), int(np.prod(shape[2:], dtype=int)))
 
 
-def read_affine(path: str | Path) -> np.ndarray | None:
-    """Read where a volume lies in space.
+def read_affine(path: str | Path) -> np.ndarray:
+    """Read where a section lies in space.
 
     Args:
         path: PNG, TIFF, NIfTI or NRRD file.
 
     Returns:
         float64 (4, 4), from voxel indices to the file's unit of length in right-anterior-superior axes, as NIfTI has
-        it; None for pictures, which have no such geometry.
+        it; for pictures as ITK, and so 3D Slicer, places them.
 
     Raises:
         ValueError: the format is not supported or the header cannot be read.
@@ -117,14 +120,17 @@ def read_affine(path: str | Path) -> np.ndarray | None:
     _, suffix = split_suffix(path)
     if suffix in NIFTI:
         return np.array(nib.load(path).affine, dtype=np.float64)
-    if suffix != ".nrrd":
-        return None
-    io = _itk_header(path)
-    axes = range(io.GetNumberOfDimensions())
     affine = np.eye(4)
-    for axis in axes:
-        affine[axes, axis] = np.array(io.GetDirection(axis)) * io.GetSpacing(axis)
-        affine[axis, 3] = io.GetOrigin(axis)
+    try:
+        io = _itk_header(path)
+        axes = range(io.GetNumberOfDimensions())
+        for axis in axes:
+            affine[axes, axis] = np.array(io.GetDirection(axis)) * io.GetSpacing(axis)
+            affine[axis, 3] = io.GetOrigin(axis)
+    except (RuntimeError, ValueError) as error:
+        if suffix == ".nrrd":
+            raise ValueError(f"{path}: cannot be read: {_reason(error)}") from None
+        affine = np.eye(4)  # a picture of a kind that ITK does not read
     return np.diag([-1, -1, 1, 1]) @ affine  # ITK's axes point to the left and posterior
 
 

@@ -205,8 +205,8 @@ class PublishWeights:
 
     Args:
         folder: of the training; `TrainingCheckpoint` keeps the best weights there, and this handler ``stats.json``:
-            ``epoch``, ``max_epochs``, ``best_metric`` and its epoch, ``in_use_before``, the metric of the weights that
-            were in use before, and ``published``, whether they have been exchanged.
+            ``epoch`` and ``total_epochs``, ``best_metric`` and its epoch, ``in_use_before``, the metric of the weights
+            that were in use before, and ``published``, whether they have been exchanged.
         in_use: file of the weights in use.
         copy: file for the best weights of this training, better or not.
         network: the network.
@@ -237,7 +237,7 @@ class PublishWeights:
         engine.add_event_handler(Events.STARTED, self.validate_in_use)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.publish)
 
-    def validate_in_use(self) -> None:
+    def validate_in_use(self, engine: Engine) -> None:
         """Measure how good the weights in use are."""
         network, state = _bare(self.network), self.evaluator.state
         initial = copy.deepcopy(network.state_dict())
@@ -247,6 +247,7 @@ class PublishWeights:
         state.best_metric, state.best_metric_epoch = -1, -1  # what follows is another network
         network.load_state_dict(initial)
         logger.info("Weights in use: %s = %.4f", state.key_metric_name, self.before)
+        self._report(engine)
 
     def publish(self, engine: Engine) -> None:
         """Publish weights that are the best since this epoch."""
@@ -258,11 +259,15 @@ class PublishWeights:
                 write_atomically(self.in_use, lambda partial: shutil.copyfile(weights, partial))
                 self.published = True
                 logger.info("Epoch %d: better weights are in use now", engine.state.epoch)
+        self._report(engine)
+
+    def _report(self, engine: Engine) -> None:
+        best = self.evaluator.state
         stats = {
             "epoch": engine.state.epoch,
-            "max_epochs": engine.state.max_epochs,
-            "best_metric": float(best.best_metric),
-            "best_metric_epoch": best.best_metric_epoch,
+            "total_epochs": engine.state.max_epochs,
+            "best_metric": float(best.best_metric) if best.best_metric_epoch > 0 else self.before,
+            "best_metric_epoch": max(0, best.best_metric_epoch),
             "in_use_before": self.before,
             "published": self.published,
         }

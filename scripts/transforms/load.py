@@ -43,14 +43,12 @@ class LoadSectiond(MapTransform):
         d = dict(data)
         for key in self.key_iterator(d):
             pixels = torch.from_numpy(read_section(d[key], d.get(self.page_key)).astype(np.float32)[None])
-            geometry = read_affine(d[key])
             in_pixels = torch.eye(3, dtype=torch.float64)
             meta = {
                 ImageMetaKey.FILENAME_OR_OBJ: str(d[key]),
-                # a section of a volume is a volume of one section, to programs that write results for it
-                ImageMetaKey.SPATIAL_SHAPE: np.asarray([*pixels.shape[1:], *([] if geometry is None else [1])]),
+                ImageMetaKey.SPATIAL_SHAPE: np.asarray(pixels.shape[1:]),
                 "original_channel_dim": float("nan"),
-                "original_affine": in_pixels if geometry is None else torch.from_numpy(geometry),
+                "original_affine": torch.from_numpy(read_affine(d[key])),
                 "page": d.get(self.page_key) or 0,
             }
             d[key] = MetaTensor(pixels, affine=in_pixels, meta=meta)

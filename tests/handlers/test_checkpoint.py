@@ -163,7 +163,7 @@ def test_better_weights_are_published(tmp_path: Path) -> None:
     assert (tmp_path / "in_use.pt").read_bytes() == best == (tmp_path / "copy.pt").read_bytes()
     assert stats == {
         "epoch": 3,
-        "max_epochs": 3,
+        "total_epochs": 3,
         "best_metric": 0.6,
         "best_metric_epoch": 2,
         "in_use_before": 0.5,

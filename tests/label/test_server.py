@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import itk
 import nibabel as nib
 import numpy as np
 import pytest
@@ -56,6 +57,22 @@ def test_masks_are_those_of_run_inference(
     if name == "volume.nii.gz":
         assert nib.load(path).shape == (160, 192, 1)
         np.testing.assert_allclose(nib.load(path).affine, AFFINE, atol=1e-7)
+
+
+@pytest.mark.parametrize("image", ["picture", "volume"])
+def test_masks_for_3d_slicer_lie_on_their_sections(server: Server, studies: Path, tmp_path: Path, image: str) -> None:
+    # what its module sends
+    sent = {"result_extension": ".nrrd", "result_dtype": "uint8", "label": None, "slice": 0}
+    path = server.mask(image, tmp_path, **sent)
+    assert path.suffix == ".nrrd"
+    mask, section = itk.imread(str(path)), itk.imread(str(next(studies.glob(f"{image}.*"))))
+    assert tuple(itk.size(mask)) == (160, 192, 1)
+    np.testing.assert_allclose(np.array(mask.GetSpacing())[:2], np.array(section.GetSpacing())[:2], rtol=1e-6)
+    np.testing.assert_allclose(np.array(mask.GetOrigin())[:2], np.array(section.GetOrigin())[:2], rtol=1e-6)
+    same = read_section(server.mask(image, tmp_path))
+    np.testing.assert_array_equal(itk.array_from_image(mask)[0].T, same)
+    # and it sends back volumes
+    assert server.submit(image, path, tag="slicer").ok
 
 
 def test_settings_differ_in_effect(server: Server, tmp_path: Path) -> None:
@@ -174,7 +191,7 @@ def test_correct_train_and_infer_again(server: Server, studies: Path, tissue: Pa
     status = server.train(max_epochs=3, val_interval=1, learning_rate=1e-3)
     assert status["status"] == "DONE", "\n".join(status["details"])
     stats = server.ask("GET", "/info/")["train_stats"][NAME]
-    assert stats["epoch"] == stats["max_epochs"] == 3
+    assert stats["epoch"] == stats["total_epochs"] == 3
     assert stats["published"] is (stats["best_metric"] > stats["in_use_before"]) is True
     assert any("training" in line and "loss" in line for line in status["details"])
     copies = [path for path in server.models.glob("*.pt") if path.name not in ("model.pt", "shipped.pt")]
