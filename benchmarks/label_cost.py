@@ -43,9 +43,8 @@ def label_cost(url: str, section: str, repeats: int = 5, epochs: int = 10) -> No
         time.sleep(0.5)
     labelled = requests.get(f"{url}/datastore/").json()["completed"]
     stats = requests.get(f"{url}/info/").json()["train_stats"][NAME]
-    print(
-        f"training, {labelled} labelled section(s), {epochs} epochs: {time.perf_counter() - start:.0f} s {task['status']}"
-    )
+    seconds = time.perf_counter() - start
+    print(f"training, {labelled} labelled section(s), {epochs} epochs: {seconds:.0f} s, {task['status']}")
     print(f"held out: {stats['in_use_before']:.3f} before, {stats['best_metric']:.3f} after")
 
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from scripts.settings import compare_settings, require
+from scripts.settings import compare_settings, require, require_between
 
 DEFAULTS = {
     "learning_rate": [0.001, 0.003],
@@ -78,3 +78,10 @@ except ValueError as error:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 1
     assert run.stderr.strip().splitlines()[-1] == "Cause: ValueError: section 7 is torn"
+
+
+def test_range() -> None:
+    require_between(0, 1, threshold=0.5, share=1e-9)
+    for value in (0, 1, 7, float("nan"), True, "0.5", None):
+        with pytest.raises(ValueError, match=rf"share has to be a number between 0 and 1, got {value!r}"):
+            require_between(0, 1, threshold=0.5, share=value)

@@ -132,3 +132,10 @@ def test_weights_are_missing(infer: Callable, tiny_phantom: Path, tmp_path: Path
     with pytest.raises(RuntimeError) as caught:
         infer(tiny_phantom / "images", checkpoint=str(tmp_path / "none.pt"))
     assert "none.pt: no such file of weights" in str(first_cause(caught.value))
+
+
+@pytest.mark.parametrize("name", ["threshold", "threshold_without_crf"])
+def test_threshold_out_of_range(infer: Callable, tiny_phantom: Path, name: str) -> None:
+    with pytest.raises(RuntimeError) as caught:
+        infer(tiny_phantom / "images", **{name: 128})
+    assert f"{name} has to be a number between 0 and 1, got 128" in str(first_cause(caught.value))

@@ -124,6 +124,7 @@ def test_whole_sections_are_equalised_before_they_are_cut(
         ({"dataset_dir": "nowhere"}, FileNotFoundError, r"nowhere.datalist.json: no such list"),
         ({"initial_weights": "nowhere.pt"}, FileNotFoundError, "nowhere.pt: no such file of weights"),
         ({"pretrained": "nowhere.pth"}, FileNotFoundError, "nowhere.pth"),
+        ({"validate#dataset#data": []}, ValueError, "there are no sections for validation"),
     ],
 )
 def test_mistakes_are_named_before_the_training(
