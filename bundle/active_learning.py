@@ -1,4 +1,4 @@
-"""Whether it pays to label the sections that a network is unsure of."""
+"""Whether it pays to label sections that a network is unsure of."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bundle.data.combine import merged
 from bundle.data.fetch import write_list
 from bundle.evaluate import evaluate_sets
 from bundle.workflow import ROOT, check_set, commit, load_network, machine, refuse, sha256_of, train
-from scripts.data import load_sections, require_writable, write_atomically, write_json
+from scripts.data import load_sections, next_section, require_writable, write_atomically, write_json
 from scripts.networks import dropout_uncertainty
 from scripts.transforms import CropRegiond
 
@@ -89,13 +89,15 @@ def active_learning(
             chosen: list[int] = []
             current, rounds = str(Path(weights).resolve()), []
             for count in labelled:
-                rest = [i for i in range(len(pool)) if i not in chosen]
                 if strategy == "random":
-                    ranked = np.random.default_rng(draw).permutation(len(pool)).tolist()
-                    ranked = [i for i in ranked if i in rest]
+                    order = np.random.default_rng(draw).permutation(len(pool)).tolist()
+                    chosen += [i for i in order if i not in chosen][: count - len(chosen)]
                 else:
-                    ranked = _most_uncertain({i: sections[i] for i in rest}, current, draw, network)
-                chosen += ranked[: count - len(chosen)]
+                    rest = {i: image for i, image in enumerate(sections) if i not in chosen}
+                    scores = _uncertainties(rest, current, draw, network)
+                    while len(chosen) < count:
+                        chosen.append(int(next_section(scores, [str(i) for i in chosen])))
+                        del scores[str(chosen[-1])]
                 folder = runs_dir / f"{strategy}_{draw}_{count}"
                 labels = [pool[i] for i in chosen]
                 content = {"name": data_dir.name, "training": labels, "validation": labels, "test": parts["test"]}
@@ -162,13 +164,13 @@ def _read(pool: list[dict]) -> list[torch.Tensor]:
     return [transform(item)["image"].as_tensor() for item in tqdm(pool, "reading")]
 
 
-def _most_uncertain(
+def _uncertainties(
     sections: dict[int, torch.Tensor], checkpoint: str, seed: int, network: dict[str, Any]
-) -> list[int]:
-    """Rank sections, the one that the network is least sure of first."""
+) -> dict[str, float]:
+    """Measure how unsure the network is of each section."""
     loaded = load_network("train", checkpoint=Path(checkpoint), **network)
-    scores = {i: dropout_uncertainty(loaded, image, seed=seed) for i, image in tqdm(sections.items(), "uncertainty")}
-    return sorted(scores, key=scores.__getitem__, reverse=True)
+    images = tqdm(sections.items(), "uncertainty")
+    return {str(index): dropout_uncertainty(loaded, image, seed=seed) for index, image in images}
 
 
 def _scores(figures: dict[str, Any], strategy: str) -> np.ndarray:

@@ -24,19 +24,20 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
-from monailabel.tasks.activelearning.epistemic import Epistemic
 from monailabel.tasks.infer.bundle import BundleInferTask
 from monailabel.tasks.scoring.epistemic_v2 import EpistemicScoring
 from monailabel.tasks.train.bundle import BundleTrainTask
 
 from bundle.pack import NAME
-from scripts.data import binarize_label, hold_out, read_info, read_section
+from scripts.data import binarize_label, hold_out, next_section, read_info, read_section
 from scripts.networks import dropout_uncertainty
 from scripts.settings import compare_settings, first_cause, require_between
 
 __all__ = ["SectionsApp"]
 
 logger = logging.getLogger(__name__)
+
+DAY = 24 * 60 * 60
 
 
 class SectionsApp(MyApp, MONAILabelApp):  # the server looks for a class with MONAILabelApp among its direct bases
@@ -74,6 +75,28 @@ class SectionsApp(MyApp, MONAILabelApp):  # the server looks for a class with MO
     def init_batch_infer(self) -> Callable:
         """Make what segments all sections."""
         return BatchSegmentation()
+
+
+class MostInformative(Strategy):
+    """Propose a section that the network is unsure of, far from those with a label; see `scripts.data.next_section`."""
+
+    def __init__(self) -> None:
+        super().__init__("A section that the network is unsure of, far from those with a label")
+
+    def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any] | None:
+        """Choose a section, one that was not proposed in the last day if there are such."""
+        unlabelled = datastore.get_unlabeled_images()
+        if not unlabelled:
+            return None
+        info = {name: datastore.get_image_info(name) for name in unlabelled}
+        proposed = {n: i.get("strategy", {}).get(request["strategy"], {}).get("ts", 0) for n, i in info.items()}
+        recent = {name for name, when in proposed.items() if time.time() - when < DAY}
+        fresh = [name for name in unlabelled if name not in recent] or [min(proposed, key=proposed.__getitem__)]
+        # before the first scoring has ended, the distances decide
+        scored = any("epistemic_entropy" in info[name] for name in fresh)
+        uncertainty = {name: info[name].get("epistemic_entropy", 0.0 if scored else 1.0) for name in fresh}
+        name = next_section(uncertainty, [*datastore.get_labeled_images(), *recent - {*fresh}])
+        return {"id": name, "epistemic_entropy": uncertainty[name]}
 
 
 class SectionStore(LocalDatastore):

@@ -14,7 +14,7 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +128,29 @@ def hold_out(sections: Sequence[dict], share: float) -> tuple[list[dict], list[d
             "for validation, so nothing could tell good weights from bad ones; label a section that has some"
         )
     return training, validation
+
+
+def next_section(uncertainty: Mapping[str, float], labelled: Collection[str]) -> str:
+    """Choose the section of a stack to label next: one that is uncertain, and far from those that are labelled.
+
+    Neighbours in a stack are nearly the same tissue, and so are their uncertainties: the most uncertain sections alone
+    would lie side by side, and the second would teach little. So each counts by its uncertainty times its distance to
+    the nearest labelled section, in sections of the naturally sorted names.
+
+    Args:
+        uncertainty: of the sections without a label, by their names, at least 0; not empty.
+        labelled: names of those with a label.
+
+    Returns:
+        The name of the section.
+    """
+    order = {name: index for index, name in enumerate(sorted({*uncertainty, *labelled}, key=_natural))}
+    places = [order[name] for name in labelled]
+
+    def gain(name: str) -> float:
+        return uncertainty[name] * min((abs(order[name] - place) for place in places), default=1)
+
+    return max(sorted(uncertainty, key=_natural), key=gain)
 
 
 def find_sections(source: str | Path | Sequence[str | Path]) -> list[dict]:

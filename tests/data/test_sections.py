@@ -13,6 +13,7 @@ from scripts.data import (
     find_sections,
     hold_out,
     load_sections,
+    next_section,
     pending_sections,
     require_writable,
     result_path,
@@ -208,3 +209,14 @@ def test_what_cannot_be_held_out(tmp_path: Path) -> None:
     write_section(tmp_path / "small.png", np.ones((4, 5), np.uint8))
     with pytest.raises(ValueError, match=r"small\.png: has 4x5 pixels, its section .*empty\.png 40x50"):
         hold_out([{**empty, "label": str(tmp_path / "small.png")}], 0.2)
+
+
+def test_the_next_section_is_uncertain_and_far_from_labels() -> None:
+    names = [f"s{i}" for i in range(12)]  # s10 comes after s9
+    flat = dict.fromkeys(names, 1.0)
+    assert next_section({**flat, "s4": 1.1}, []) == "s4"
+    rest = {name: 1.0 for name in names if name not in ("s0", "s11")}
+    assert next_section(rest, ["s0", "s11"]) == "s5"
+    assert next_section({**rest, "s1": 6.0}, ["s0", "s11"]) == "s1"
+    assert next_section({**rest, "s1": 4.0}, ["s0", "s11"]) == "s5"
+    assert next_section({"s3": 0.0}, ["s2"]) == "s3"

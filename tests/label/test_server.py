@@ -20,7 +20,7 @@ from monailabel_server import AFFINE, NAME, Server
 from scipy import ndimage
 
 from bundle.workflow import ROOT, run, sha256_of
-from scripts.data import read_section, write_section
+from scripts.data import next_section, read_section, write_section
 
 
 def segment(image: Path, output: Path, **settings: Any) -> np.ndarray:
@@ -164,14 +164,17 @@ def test_all_sections_at_once(server: Server, studies: Path, tmp_path: Path) -> 
     )
 
 
-def test_the_least_certain_section_is_next(server: Server, studies: Path) -> None:
+def test_uncertain_sections_are_next(server: Server, studies: Path) -> None:
     assert server.wait("scoring/")["status"] == "DONE"
     store = json.loads((studies / "datastore_v2.json").read_text())["objects"]
     scores = {name: item["image"]["info"].get("epistemic_entropy", 0) for name, item in store.items()}
     assert scores["damaged"] == 0
     assert len(set(scores.values())) > 5
-    served = [server.ask("POST", "/activelearning/epistemic", json={})["id"] for _ in range(2)]
-    assert served == sorted(scores, key=scores.__getitem__, reverse=True)[:2]
+    served = [server.ask("POST", "/activelearning/epistemic", json={})["id"] for _ in range(3)]
+    assert served[0] == max(scores, key=scores.__getitem__)
+    for number in (1, 2):
+        rest = {name: score for name, score in scores.items() if name not in served[:number]}
+        assert served[number] == next_section(rest, served[:number])
     assert server.ask("POST", "/activelearning/random", json={})["id"] in scores
 
 
