@@ -62,10 +62,7 @@ class SectionsApp(MyApp, MONAILabelApp):  # the server looks for a class with MO
 
     def init_strategies(self) -> dict[str, Strategy]:
         """Make what proposes the next section."""
-        return {
-            **super().init_strategies(),
-            "epistemic": Epistemic(desc="The section that the network is least sure of"),
-        }
+        return {**super().init_strategies(), "epistemic": MostInformative()}
 
     def init_scoring_methods(self) -> dict[str, ScoringMethod]:
         """Make what measures how sure the network is of a section."""
