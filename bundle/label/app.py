@@ -231,7 +231,15 @@ class FineTuning(BundleTrainTask):
             raise ValueError(f"max_epochs has to be at least 1, got {epochs!r}")
         self._folder = self._trainings / time.strftime("%Y-%m-%d_%H%M%S")
         super().__call__(self._request, datastore)
-        return self.stats()
+        (self._folder / "checkpoint.pt").unlink()  # nothing resumes it: the next training starts from the weights
+        stats = self.stats()
+        logger.info(
+            "On what was held out, the weights that were in use have %.4f, the best of this training %.4f: they %s",
+            stats["in_use_before"],
+            stats["best_metric"],
+            "are in use now" if stats["published"] else "stay beside those in use",
+        )
+        return stats
 
     @property
     def _trainings(self) -> Path:
