@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bundle import evaluate, finetune, table1
+from bundle import active_learning, evaluate, finetune, table1
 
 ROOT = Path(__file__).parents[1]
 CARD = (ROOT / "docs" / "README.md").read_text()
@@ -32,6 +32,11 @@ def test_table_1(data: str) -> None:
 def test_finetuning() -> None:
     figures = json.loads((ROOT / "docs" / "results" / "finetune_sbem.json").read_text())
     assert "\n".join(rows(finetune.markdown(figures))) in CARD
+
+
+def test_active_learning() -> None:
+    figures = json.loads((ROOT / "docs" / "results" / "active_learning_vnc.json").read_text())
+    assert "\n".join(rows(active_learning.markdown(figures))) in (ROOT / "docs" / "monai_label.md").read_text()
 
 
 def test_metadata() -> None:

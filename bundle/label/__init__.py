@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import json
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from bundle.pack import NAME
 from bundle.workflow import ROOT, sha256_of
-from scripts.data import FORMATS, read_info, require_writable, write_atomically
+from scripts.data import FORMATS, read_info, require_writable, split_suffix, write_atomically
 
 __all__ = ["label", "prepare_app"]
 
@@ -36,8 +37,8 @@ def label(studies: str, *bundles: str, host: str = "127.0.0.1", port: int = 8000
 
     Raises:
         FileNotFoundError: there is no such folder, or it holds no sections.
-        ModuleNotFoundError: MONAI Label is not installed in this environment.
-        OSError: a folder cannot be written, or the port is in use.
+        OSError: MONAI Label is not installed in this environment, a folder cannot be written, the port is in use, or
+            another server serves the folder.
         ValueError: two bundles have the same name.
     """
     if importlib.util.find_spec("monailabel") is None:
@@ -45,6 +46,7 @@ def label(studies: str, *bundles: str, host: str = "127.0.0.1", port: int = 8000
     folder = Path(studies).resolve()
     _check_sections(folder)
     _check_port(host, port)
+    _lock(folder / APP)
     app, names = prepare_app(folder, *bundles)
     print(f"Serving {folder} at http://{host}:{port}; weights and logs in {app}", flush=True)
     options = {
@@ -59,7 +61,7 @@ def label(studies: str, *bundles: str, host: str = "127.0.0.1", port: int = 8000
     arguments = [f"--{key}={value}" for key, value in options.items()]
     for key, value in conf.items():
         arguments += ["--conf", key, str(value)]
-    os.execve(sys.executable, [sys.executable, "-m", "monailabel.main", "start_server", *arguments], _environment())
+    os.execve(sys.executable, [sys.executable, "-m", "monailabel.main", "start_server", *arguments], _environment(app))
 
 
 def prepare_app(studies: Path, *bundles: str) -> tuple[Path, list[str]]:
@@ -77,7 +79,7 @@ def prepare_app(studies: Path, *bundles: str) -> tuple[Path, list[str]]:
 
     Raises:
         FileNotFoundError: a bundle has no `configs`.
-        OSError: a folder cannot be written.
+        OSError: a folder cannot be written, or MONAI Label cannot copy its app.
         ValueError: two bundles have the same name.
     """
     app = studies / APP
@@ -85,7 +87,10 @@ def prepare_app(studies: Path, *bundles: str) -> tuple[Path, list[str]]:
     if not (app / "monaibundle.py").exists():
         command = [sys.executable, "-m", "monailabel.main", "apps", "--download", "--name", "monaibundle"]
         shutil.rmtree(app / "stock", ignore_errors=True)
-        subprocess.run([*command, "--output", str(app / "stock")], check=True, capture_output=True, env=_environment())
+        command += ["--output", str(app / "stock")]
+        done = subprocess.run(command, capture_output=True, text=True, env=_environment(app))
+        if done.returncode:
+            raise OSError(f"MONAI Label cannot copy its app to {app}: {done.stdout[-500:]}{done.stderr[-500:]}")
         # the app itself is `bundle.label.app`, which builds on this one
         os.replace(app / "stock" / "monaibundle" / "main.py", app / "monaibundle.py")
         shutil.rmtree(app / "stock")
@@ -112,10 +117,22 @@ def _provide_weights(folder: Path) -> None:
     for left in folder.glob(".writing-*"):  # by a training that was killed
         shutil.rmtree(left)
     untrained = not used.exists() or (copy.exists() and sha256_of(used) == sha256_of(copy))
-    if not copy.exists() or sha256_of(copy) != sha256_of(shipped):
-        write_atomically(copy, lambda path: shutil.copyfile(shipped, path))
-    if untrained and (not used.exists() or sha256_of(used) != sha256_of(copy)):
-        write_atomically(used, lambda path: shutil.copyfile(shipped, path))
+    # in this order, a start that is killed half way can be repeated
+    for target in ([used] if untrained else []) + [copy]:
+        if not target.exists() or sha256_of(target) != sha256_of(shipped):
+            write_atomically(target, lambda path: shutil.copyfile(shipped, path))
+
+
+def _lock(app: Path) -> None:
+    """Let no second server write the same weights; the lock is that of the process, and outlives `execve`."""
+    require_writable(app)
+    descriptor = os.open(app / ".running", os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise OSError(f"{app}: another server serves this folder") from None
+    os.set_inheritable(descriptor, True)
 
 
 def _link(link: Path, target: Path) -> None:
@@ -128,10 +145,15 @@ def _link(link: Path, target: Path) -> None:
 def _check_sections(folder: Path) -> None:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of sections")
-    files = [file for file in sorted(folder.iterdir()) if file.name.lower().endswith(FORMATS)]
+    files = [f for f in sorted(folder.iterdir()) if f.name.lower().endswith(FORMATS) and not f.name.startswith(".")]
     if not files:
         raise FileNotFoundError(f"{folder}: holds no sections; supported formats are {', '.join(FORMATS)}")
+    stems: dict[str, Path] = {}
     for file in files:
+        stem = split_suffix(file)[0]
+        if stem in stems:
+            print(f"warning: {file}: has the name of {stems[stem].name}; only one of them is served", file=sys.stderr)
+        stems[stem] = file
         try:
             pages = read_info(file).pages
         except ValueError as error:
@@ -152,15 +174,15 @@ def _check_port(host: str, port: int) -> None:
             raise OSError(f"{host}:{port}: the server cannot listen there: {error}") from None
 
 
-def _environment() -> dict[str, str]:
+def _environment(app: Path) -> dict[str, str]:
     """Give the environment of the server and of the processes that it starts."""
     paths = [str(Path(__file__).parent / "site"), str(ROOT), os.environ.get("PYTHONPATH", "")]
-    own = {
-        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-        "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1,localhost"])),
-    }
+    own = {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    for name in ("NO_PROXY", "no_proxy"):
+        own[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1,localhost"]))
     defaults = {
-        "MONAI_LABEL_DATASTORE_FILE_EXT": json.dumps([f"*{suffix}" for suffix in FORMATS]),
+        "MONAI_LABEL_DATASTORE_FILE_EXT": json.dumps([f"*{s}" for suffix in FORMATS for s in (suffix, suffix.upper())]),
+        "MONAI_LABEL_SESSION_PATH": str(app / "sessions"),
         "MONAI_LABEL_TRACKING_ENABLED": "false",
         # proposals, scoring and training run side by side; threads that wait must not keep the others from working
         "OMP_WAIT_POLICY": "PASSIVE",

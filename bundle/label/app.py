@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import requests
 import torch
 from monaibundle import MyApp
 from monailabel.config import settings
@@ -28,8 +30,18 @@ from monailabel.tasks.infer.bundle import BundleInferTask
 from monailabel.tasks.scoring.epistemic_v2 import EpistemicScoring
 from monailabel.tasks.train.bundle import BundleTrainTask
 
+from bundle.label import APP
 from bundle.pack import NAME
-from scripts.data import binarize_label, hold_out, next_section, read_info, read_section
+from scripts.data import (
+    FORMATS,
+    binarize_label,
+    hold_out,
+    next_section,
+    read_info,
+    read_section,
+    split_suffix,
+    write_json,
+)
 from scripts.networks import dropout_uncertainty
 from scripts.settings import compare_settings, first_cause, require_between
 
@@ -45,6 +57,12 @@ class SectionsApp(MyApp, MONAILabelApp):  # the server looks for a class with MO
 
     def init_datastore(self) -> Datastore:
         """Make the store of sections and labels."""
+        record = Path(self.studies) / "datastore_v2.json"
+        try:
+            json.loads(record.read_text() if record.exists() else "{}")
+        except ValueError:  # MONAI Label writes it in place, and was killed; it finds sections and labels again
+            logger.warning("%s is damaged, and moved to %s.damaged", record, record)
+            record.replace(f"{record}.damaged")
         return SectionStore(
             self.studies,
             extensions=settings.MONAI_LABEL_DATASTORE_FILE_EXT,
@@ -72,6 +90,13 @@ class SectionsApp(MyApp, MONAILabelApp):  # the server looks for a class with MO
     def init_batch_infer(self) -> Callable:
         """Make what segments all sections."""
         return BatchSegmentation()
+
+    def _local_request(self, url: str, params: dict[str, Any] | None, action: str) -> Any:
+        try:
+            return super()._local_request(url, params, action)
+        except requests.RequestException as error:  # the end of a training, whose weights are in use already
+            logger.warning("%s was not started, the server does not answer at 127.0.0.1: %s", action, error)
+            return None
 
 
 class MostInformative(Strategy):
@@ -106,16 +131,47 @@ class SectionStore(LocalDatastore):
             raise ImageNotFoundException(f"{self._datastore_path} has no section named {image_id!r}")
         return uri
 
+    def get_image_info(self, image_id: str) -> dict[str, Any]:
+        """Give what is known of a section, with a path for 3D Slicer, where the section lies alone in its folder.
+
+        Slicer, told to open a picture, opens all in its folder whose names differ by a number, as one volume.
+        """
+        info = super().get_image_info(image_id)
+        if info:
+            source = Path(info["path"])
+            alone = Path(self._datastore_path) / APP / "open" / image_id / source.name
+            alone.parent.mkdir(parents=True, exist_ok=True)
+            if not alone.is_symlink():
+                alone.symlink_to(source)
+            info["path"] = str(alone)
+        return info
+
     def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
-        """Keep a label, if it has the size of its section and the values of a mask."""
-        section = read_info(self.get_image_uri(image_id))
+        """Keep a label, if it has the size of its section and the values of a mask, in place of an earlier one."""
+        image = self.get_image_uri(image_id)
+        section = read_info(image)
+        if section.pages > 1:
+            raise ValueError(f"{image}: is a stack of {section.pages} sections; a label needs a file of one section")
         mask = binarize_label(read_section(label_filename), f"the label of {image_id}")
         if mask.shape != (section.width, section.height):
             raise ValueError(
                 f"the label of {image_id} has {mask.shape[0]}x{mask.shape[1]} pixels, the section "
                 f"{section.width}x{section.height}"
             )
-        return super().save_label(image_id, label_filename, label_tag, label_info)
+        label_id = super().save_label(image_id, label_filename, label_tag, label_info)
+        folder = Path(self._datastore.label_path(label_tag))
+        for suffix in FORMATS:  # of another client, which would come back when this one is removed
+            if suffix != split_suffix(label_filename)[1]:
+                (folder / f"{label_id}{suffix}").unlink(missing_ok=True)
+        return label_id
+
+    def _list_files(self, path: str, patterns: Sequence[str]) -> dict[str, str]:
+        files = [f for f in os.listdir(path) if f.lower().endswith(FORMATS) and not f.startswith(".")]
+        return {file: file for file in files}
+
+    def _to_id(self, file: str) -> tuple[str, str]:
+        stem, suffix = split_suffix(file)
+        return stem, Path(file).name[-len(suffix) :]  # as it is written, with capitals
 
 
 class Segmentation(BundleInferTask):
@@ -128,6 +184,11 @@ class Segmentation(BundleInferTask):
 
     def __init__(self, path: str, conf: dict[str, str]) -> None:
         super().__init__(path, conf, load_strict=True)
+
+    def config(self) -> dict[str, Any]:
+        """Give the settings, with the weights that are there now."""
+        weights = sorted((path.name for path in Path(self.path[0]).parent.glob("*.pt")), key=len)
+        return {**super().config(), "model_filename": weights}
 
     def pre_transforms(self, data: dict[str, Any] | None = None) -> Sequence[Callable]:
         """Give the transforms before the network, if the settings of the request are valid."""
@@ -166,8 +227,9 @@ class BatchSegmentation(BatchInferTask):
                 logger.error("%s: %s", request["image"], failed[-1])
                 return {}
 
-        # MONAI Label deals sections out to GPUs, also where there are none
-        request = {**request, "multi_gpu": request.get("multi_gpu", True) and torch.cuda.device_count() > 1}
+        # MONAI Label deals sections out to GPUs, also where there are none, and to threads that share one config
+        several = request.get("multi_gpu", True) and torch.cuda.device_count() > 1
+        request = {**request, "multi_gpu": several, "max_workers": 1}
         results = super().__call__(request, datastore, attempt)
         if failed:
             raise ValueError(f"{len(failed)} of {len(results)} sections failed: {'; '.join(failed)}")
@@ -184,14 +246,14 @@ class Uncertainty(EpistemicScoring):
     def run_scoring(self, image_id: str, simulation_size: int, model_ts: int, datastore: Datastore) -> None:
         """Score a section and keep the score beside it."""
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        request = {**self.infer_task.config(), "image": datastore.get_image_uri(image_id), "device": device}
         try:
+            request = {**self.infer_task.config(), "image": datastore.get_image_uri(image_id), "device": device}
             data = self.infer_task.run_pre_transforms(request, self.infer_task.pre_transforms(request))
-        except ValueError as error:
+            network = self.infer_task._get_network(device, None)
+            score = dropout_uncertainty(network, data["image"].as_tensor().to(device), samples=simulation_size)
+        except Exception as error:  # one section must not keep the others from being scored
             logger.error("EPISTEMIC:: %s: %s", image_id, first_cause(error))
             return
-        network = self.infer_task._get_network(device, None)
-        score = dropout_uncertainty(network, data["image"].as_tensor().to(device), samples=simulation_size)
         logger.info("EPISTEMIC:: %s => %.3g nats per pixel", image_id, score)
         datastore.update_image_info(image_id, {self.key_output_entropy: score, self.key_output_ts: model_ts})
 
@@ -248,7 +310,12 @@ class FineTuning(BundleTrainTask):
     def _partition_datalist(self, datalist: list[dict], request: dict[str, Any], shuffle: bool = False) -> tuple:
         if not datalist:
             raise ValueError("no section has a label yet: correct and submit one first")
-        return hold_out(datalist, request["val_split"])
+        # the same in each training, or weights would be judged by what they have learned
+        record = self._trainings.parent / "held_out.json"
+        known = json.loads(record.read_text()) if record.exists() else {}
+        training, validation = hold_out(datalist, request["val_split"], known)
+        write_json(record, {**known, **{Path(item["image"]).name: item["region"] for item in validation}})
+        return training, validation
 
     def _load_checkpoint(self, model_pytorch: str, pretrained: bool, train_handlers: list) -> None:
         # MONAI Label's own handler loads whatever fits; that of the config refuses what does not

@@ -83,27 +83,33 @@ def check_sections(sections: Sequence[dict]) -> None:
                 logger.warning("%s: all labelled pixels are %s", section["label"], kind)
 
 
-def hold_out(sections: Sequence[dict], share: float) -> tuple[list[dict], list[dict]]:
+def hold_out(
+    sections: Sequence[dict], share: float, known: Mapping[str, Sequence[int]] | None = None
+) -> tuple[list[dict], list[dict]]:
     """Hold out a part of each labelled section for validation, so that even one section can be trained on.
 
-    The part is a strip along the border on which the share of mitochondria is most like that of the whole section.
+    The part is a strip along the border on which the share of mitochondria is most like that of the whole section, of
+    those strips that leave mitochondria on both sides, if there are any.
 
     Args:
         sections: items with an `image` and its `label`, whole.
         share: of the area of each section, between 0 and 1.
+        known: regions that were held out before, by the name of the image's file; they are held out again where they
+            are a strip of this share.
 
     Returns:
         The items for training and those for validation, each with a `region`.
 
     Raises:
-        ValueError: a label is damaged or has another size than its image, or nothing that is held out is labelled as
-            mitochondrion.
+        ValueError: an image is a stack, a label is damaged or has another size than its image, or nothing that is held
+            out is labelled as mitochondrion.
     """
     training, validation, mitochondria = [], [], 0
     for section in sections:
-        page = section.get("page") or 0
-        label = binarize_label(read_section(section["label"], page), section["label"])
         info = read_info(section["image"])
+        if info.pages > 1:
+            raise ValueError(f"{section['image']}: is a stack of {info.pages} sections where one section is expected")
+        label = binarize_label(read_section(section["label"]), section["label"])
         width, height = label.shape
         if (width, height) != (info.width, info.height):
             raise ValueError(
@@ -117,15 +123,23 @@ def hold_out(sections: Sequence[dict], share: float) -> tuple[list[dict], list[d
             (0, 0, width, y): (0, y, width, height),
             (0, height - y, width, height): (0, 0, width, height - y),
         }
-        means = {(left, top, right, low): label[left:right, top:low].mean() for left, top, right, low in strips}
-        held = min(means, key=lambda strip: abs(means[strip] - label.mean()))
-        mitochondria += means[held] > 0
-        training.append({**section, "page": page, "region": list(strips[held])})
-        validation.append({**section, "page": page, "region": list(held)})
+        held = tuple((known or {}).get(Path(section["image"]).name, ()))
+        if held not in strips:
+
+            def distance(strip: tuple, strips: dict = strips, label: np.ndarray = label) -> tuple[bool, float]:
+                here, there = (label[left:right, top:low] for left, top, right, low in (strip, strips[strip]))
+                return not (here.any() and there.any()), abs(here.mean() - label.mean())
+
+            held = min(strips, key=distance)
+        left, top, right, low = held
+        mitochondria += np.count_nonzero(label[left:right, top:low])
+        training.append({**section, "page": 0, "region": list(strips[held])})
+        validation.append({**section, "page": 0, "region": list(held)})
     if sections and not mitochondria:
         raise ValueError(
-            f"{sections[0]['label']}{' and others' if len(sections) > 1 else ''}: no mitochondria in what is held out "
-            "for validation, so nothing could tell good weights from bad ones; label a section that has some"
+            f"{sections[0]['label']}{' and others' if len(sections) > 1 else ''}: there are no mitochondria in the "
+            f"{share:.0%} held out for validation, so nothing could tell good weights from bad ones; hold out a larger "
+            "share, or label another section"
         )
     return training, validation
 

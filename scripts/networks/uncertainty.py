@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import nn
+from torch.nn.functional import pad
 
 from .inference import for_inference
 
@@ -58,7 +59,9 @@ def dropout_uncertainty(
     with torch.random.fork_rng(devices=[section.device] if section.device.type == "cuda" else []):
         torch.manual_seed(seed)
         for patch in _patches(section, patch_size, max_patches):
-            draws = network(patch[None]).float().softmax(dim=1)
+            width, height = patch.shape[1:]
+            padded = pad(patch[None], (0, patch_size - height, 0, patch_size - width), mode="replicate")
+            draws = network(padded)[:, :, :width, :height].float().softmax(dim=1)
             information = _entropy(draws.mean(dim=0)) - _entropy(draws).mean(dim=0)
             total, pixels = total + information.sum().item(), pixels + information.numel()
     return max(0.0, total / pixels)  # rounding can leave it below 0

@@ -191,24 +191,39 @@ def test_held_out_is_the_strip_that_is_like_the_section(tmp_path: Path) -> None:
     training, validation = hold_out([labelled_section(tmp_path, "a", label)], 0.2)
     assert [item["region"] for item in validation] == [[0, 0, 40, 10]]
     assert [item["region"] for item in training] == [[0, 10, 40, 50]]
-    label = np.zeros((40, 50))
-    label[36:, 10:40] = 1  # at one border only
-    label[20:24, :10] = 1
-    _, validation = hold_out([labelled_section(tmp_path, "b", label)], 0.2)
-    assert validation[0]["region"] == [0, 0, 40, 10]
     check_sections(training + validation)
+
+
+def test_mitochondria_are_on_both_sides_where_that_is_possible(tmp_path: Path) -> None:
+    label = np.zeros((100, 100))
+    label[:30, 2:6] = 1  # empty strips are more like the section than those that have some
+    training, validation = hold_out([labelled_section(tmp_path, "corner", label)], 0.2)
+    for items in (training, validation):
+        left, top, right, bottom = items[0]["region"]
+        assert label[left:right, top:bottom].any()
+
+
+def test_what_was_held_out_stays_so(tmp_path: Path) -> None:
+    section = labelled_section(tmp_path, "a", np.eye(40))
+    regions = [[0, 0, 8, 40], [32, 0, 40, 40], [0, 0, 40, 8], [0, 32, 40, 40]]
+    for region in regions:
+        assert hold_out([section], 0.2, {"a.png": region})[1][0]["region"] == region
+    assert hold_out([section], 0.25, {"a.png": regions[1]})[1] == hold_out([section], 0.25)[1]
 
 
 def test_what_cannot_be_held_out(tmp_path: Path) -> None:
     assert hold_out([], 0.2) == ([], [])
     empty = labelled_section(tmp_path, "empty", np.zeros((40, 50)))
-    with pytest.raises(ValueError, match=r"empty_label\.png: no mitochondria in what is held out"):
+    with pytest.raises(ValueError, match=r"empty_label\.png: there are no mitochondria in the 20% held out"):
         hold_out([empty], 0.2)
     full = labelled_section(tmp_path, "full", np.ones((40, 50)))
     assert len(hold_out([empty, full], 0.2)[1]) == 2
     write_section(tmp_path / "small.png", np.ones((4, 5), np.uint8))
     with pytest.raises(ValueError, match=r"small\.png: has 4x5 pixels, its section .*empty\.png 40x50"):
         hold_out([{**empty, "label": str(tmp_path / "small.png")}], 0.2)
+    write_section(tmp_path / "stack.tif", np.ones((40, 50, 2), np.uint8))
+    with pytest.raises(ValueError, match=r"stack\.tif: is a stack of 2 sections where one section is expected"):
+        hold_out([{**empty, "image": str(tmp_path / "stack.tif")}], 0.2)
 
 
 def test_the_next_section_is_uncertain_and_far_from_labels() -> None:

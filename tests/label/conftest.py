@@ -37,6 +37,10 @@ def studies(tissue: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("picture.png", "lzw.v1.tif", "long.tiff"):
         write_section(folder / name, pixels)
     nib.save(nib.Nifti1Image(pixels, AFFINE), folder / "volume.nii.gz")
+    write_section(folder / "capitals.tif", pixels)
+    (folder / "capitals.tif").rename(folder / "CAPITALS.TIF")
+    write_section(folder / "small.png", pixels[:90, :100])  # less than the network's least size
+    (folder / "._picture.png").write_bytes(b"what a Mac leaves behind")
     (folder / "damaged.png").write_bytes((folder / "picture.png").read_bytes()[:1000])
     return folder
 

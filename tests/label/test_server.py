@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -69,10 +70,46 @@ def test_masks_for_3d_slicer_lie_on_their_sections(server: Server, studies: Path
     assert tuple(itk.size(mask)) == (160, 192, 1)
     np.testing.assert_allclose(np.array(mask.GetSpacing())[:2], np.array(section.GetSpacing())[:2], rtol=1e-6)
     np.testing.assert_allclose(np.array(mask.GetOrigin())[:2], np.array(section.GetOrigin())[:2], rtol=1e-6)
+    direction = np.array(section.GetDirection())  # of a plane or a volume
+    np.testing.assert_allclose(np.array(mask.GetDirection())[:2, :2], direction[:2, :2], atol=1e-6)
     same = read_section(server.mask(image, tmp_path))
     np.testing.assert_array_equal(itk.array_from_image(mask)[0].T, same)
-    # and it sends back volumes
-    assert server.submit(image, path, tag="slicer").ok
+    # and it sends back volumes, by default as NIfTI
+    itk.imwrite(mask, str(tmp_path / "label.nii.gz"))
+    assert server.submit(image, tmp_path / "label.nii.gz", tag="slicer").ok
+    np.testing.assert_array_equal(read_section(studies / "labels" / "slicer" / f"{image}.nii.gz"), same)
+
+
+def test_a_label_in_another_format_takes_the_place_of_the_first(server: Server, studies: Path, tmp_path: Path) -> None:
+    for name in ("a.nii.gz", "b.png"):
+        write_section(tmp_path / name, np.ones((160, 192), np.uint8))
+        assert server.submit("picture", tmp_path / name, tag="twice").ok
+    assert [path.name for path in (studies / "labels" / "twice").iterdir()] == ["picture.png"]
+
+
+def test_3d_slicer_gets_sections_that_lie_alone(server: Server, studies: Path) -> None:
+    # of a folder of numbered pictures it would make a volume
+    path = Path(server.ask("POST", "/activelearning/first", json={})["path"])
+    assert [other.name for other in path.parent.iterdir()] == [path.name]
+    assert path.resolve().parent == studies
+    assert path.stat().st_size > 0
+
+
+def test_names_do_not_matter(server: Server, studies: Path, tmp_path: Path) -> None:
+    listed = server.ask("GET", "/datastore/?output=all")["objects"]
+    assert {"CAPITALS", "lzw.v1", "small"} < set(listed)
+    assert len(listed) == 13
+    np.testing.assert_array_equal(
+        read_section(server.mask("CAPITALS", tmp_path)), read_section(server.mask("picture", tmp_path))
+    )
+    small = read_section(server.mask("small", tmp_path))
+    np.testing.assert_array_equal(small, segment(studies / "small.png", tmp_path / "cli"))
+
+
+def test_a_second_server_is_refused(server: Server) -> None:
+    second = subprocess.run([*server.command, "--port", "0"], cwd=ROOT, capture_output=True, text=True)
+    assert second.returncode != 0
+    assert "another server serves this folder" in second.stderr
 
 
 def test_settings_differ_in_effect(server: Server, tmp_path: Path) -> None:
@@ -152,13 +189,13 @@ def test_another_bundle_with_scripts_does_not_disturb(server: Server, studies: P
 
 
 def test_all_sections_at_once(server: Server, studies: Path, tmp_path: Path) -> None:
-    server.ask("POST", f"/batch/infer/{NAME}?images=all", json={"label_tag": "batch", "max_workers": 1})
+    server.ask("POST", f"/batch/infer/{NAME}?images=all", json={"label_tag": "batch"})
     status = server.wait("batch/infer")
     assert status["status"] == "ERROR"  # one section is damaged; the others have their masks
-    assert "1 of 11 sections failed" in status["details"][-1]
+    assert "1 of 13 sections failed" in status["details"][-1]
     assert "damaged.png: cannot be read" in status["details"][-1]
     masks = sorted((studies / "labels" / "batch").iterdir())
-    assert len(masks) == 10
+    assert len(masks) == 12
     np.testing.assert_array_equal(
         read_section(studies / "labels" / "batch" / "s1.png"), read_section(server.mask("s1", tmp_path))
     )
@@ -169,6 +206,7 @@ def test_uncertain_sections_are_next(server: Server, studies: Path) -> None:
     store = json.loads((studies / "datastore_v2.json").read_text())["objects"]
     scores = {name: item["image"]["info"].get("epistemic_entropy", 0) for name, item in store.items()}
     assert scores["damaged"] == 0
+    assert all(score > 0 for name, score in scores.items() if name != "damaged")
     assert len(set(scores.values())) > 5
     served = [server.ask("POST", "/activelearning/epistemic", json={})["id"] for _ in range(3)]
     assert served[0] == max(scores, key=scores.__getitem__)
@@ -262,5 +300,7 @@ def test_a_killed_server_leaves_usable_weights(server: Server, tmp_path: Path) -
     server.start()
     assert server.ask("GET", "/datastore/")["completed"] == 2
     assert server.mask("s4", tmp_path).exists()
+    offered = server.ask("GET", "/info/")["models"][NAME]["config"]["model_filename"]
+    assert sorted(offered) == sorted(path.name for path in server.models.glob("*.pt"))
     status = server.train(max_epochs=1)
     assert status["status"] == "DONE", "\n".join(status["details"])
