@@ -10,11 +10,13 @@ import statistics
 import time
 
 import fire
+import fire.decorators
 import requests
 
 NAME = "em_mitochondria_segmentation"
 
 
+@fire.decorators.SetParseFn(str, "section")  # a name such as 007 is no number
 def label_cost(url: str, section: str, repeats: int = 5, epochs: int = 10) -> None:
     """Print the time from request to answer of proposals, and that of a training.
 
