@@ -16,17 +16,15 @@ from monai.transforms import Compose
 from tqdm import tqdm
 
 from bundle.data.combine import merged
-from bundle.data.fetch import write_list
 from bundle.evaluate import evaluate_sets
-from bundle.workflow import ROOT, check_set, commit, load_network, machine, refuse, sha256_of, train
+from bundle.finetune import check_steps, train_and_score
+from bundle.workflow import ROOT, check_set, commit, load_network, machine, refuse, sha256_of
 from scripts.data import load_sections, next_section, require_writable, write_atomically, write_json
 from scripts.networks import dropout_uncertainty
 from scripts.transforms import CropRegiond
 
 __all__ = ["active_learning", "markdown"]
 
-EPOCHS = 5
-BATCH = 4
 STRATEGIES = ("random", "epistemic")
 
 
@@ -77,8 +75,7 @@ def active_learning(
         raise ValueError(f"labelled has to hold ascending numbers from 1 to {len(pool)}, got {labelled}")
     if type(draws) is not int or draws < 1:
         raise ValueError(f"draws has to be at least 1, got {draws!r}")
-    if type(steps) is not int or steps < EPOCHS or steps % EPOCHS:
-        raise ValueError(f"steps has to be a multiple of the {EPOCHS} epochs, got {steps!r}")
+    check_steps(steps)
     runs_dir = Path(runs).resolve() / data_dir.name
     require_writable(Path(output).parent, runs_dir)
     sections = _read(pool)
@@ -93,29 +90,20 @@ def active_learning(
                     order = np.random.default_rng(draw).permutation(len(pool)).tolist()
                     chosen += [i for i in order if i not in chosen][: count - len(chosen)]
                 else:
-                    rest = {i: image for i, image in enumerate(sections) if i not in chosen}
-                    scores = _uncertainties(rest, current, draw, network)
-                    while len(chosen) < count:
-                        chosen.append(int(next_section(scores, [str(i) for i in chosen])))
-                        del scores[str(chosen[-1])]
+                    loaded = load_network("train", checkpoint=Path(current), **network)
+                    chosen = _choose_uncertain(sections, chosen, count, loaded, draw)
                 folder = runs_dir / f"{strategy}_{draw}_{count}"
-                labels = [pool[i] for i in chosen]
-                content = {"name": data_dir.name, "training": labels, "validation": labels, "test": parts["test"]}
-                write_list(content, folder)
-                train(
-                    "train",
-                    folder=folder,
-                    epochs=EPOCHS,
-                    dataset_dir=str(folder),
+                score = train_and_score(
+                    folder,
+                    [pool[i] for i in chosen],
+                    parts["test"],
+                    steps=steps,
                     seed=draw,
-                    batch_size=BATCH,
-                    val_interval=EPOCHS,
                     initial_weights=current,
                     learning_rate=learning_rate,
-                    **{"train#sampler#num_samples": steps * BATCH // EPOCHS, **settings},
+                    **settings,
                 )
                 current = str(folder / "model.pt")
-                score = evaluate_sets(str(folder), checkpoint=current, network="fusion_fcn", **settings)[folder.name]
                 rounds.append({"chosen": [Path(pool[i]["image"]).name for i in chosen], **score})
             results[strategy].append(rounds)
     figures = {
@@ -164,13 +152,17 @@ def _read(pool: list[dict]) -> list[torch.Tensor]:
     return [transform(item)["image"].as_tensor() for item in tqdm(pool, "reading")]
 
 
-def _uncertainties(
-    sections: dict[int, torch.Tensor], checkpoint: str, seed: int, network: dict[str, Any]
-) -> dict[str, float]:
-    """Measure how unsure the network is of each section."""
-    loaded = load_network("train", checkpoint=Path(checkpoint), **network)
-    images = tqdm(sections.items(), "uncertainty")
-    return {str(index): dropout_uncertainty(loaded, image, seed=seed) for index, image in images}
+def _choose_uncertain(
+    sections: list[torch.Tensor], chosen: list[int], count: int, network: torch.nn.Module, seed: int
+) -> list[int]:
+    """Add sections until there are so many, each as the labelling server proposes it."""
+    rest = [index for index in range(len(sections)) if index not in chosen]
+    scores = {str(i): dropout_uncertainty(network, sections[i], seed=seed) for i in tqdm(rest, "uncertainty")}
+    while len(chosen) < count:
+        best = next_section(scores, [str(index) for index in chosen])
+        del scores[best]
+        chosen = [*chosen, int(best)]
+    return chosen
 
 
 def _scores(figures: dict[str, Any], strategy: str) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from bundle.evaluate import evaluate_sets
 from bundle.workflow import check_set, machine, refuse, sha256_of, train
 from scripts.data import load_sections, require_writable, write_atomically, write_json
 
-__all__ = ["finetune", "markdown"]
+__all__ = ["check_steps", "finetune", "markdown", "train_and_score"]
 
 EPOCHS = 5
 BATCH = 4
@@ -70,8 +69,7 @@ def finetune(
     pool = merged(parts["training"] + parts["validation"])
     if not labelled or not all(type(count) is int and 0 <= count <= len(pool) for count in labelled):
         raise ValueError(f"labelled has to hold numbers from 0 to {len(pool)}, got {labelled}")
-    if type(steps) is not int or steps < EPOCHS or steps % EPOCHS:
-        raise ValueError(f"steps has to be a multiple of the {EPOCHS} epochs, got {steps!r}")
+    check_steps(steps)
     runs_dir = Path(runs).resolve() / data_dir.name
     require_writable(Path(output).parent, runs_dir)
     rates = {"finetuned": finetuning_rate, "scratch": learning_rate}
@@ -87,31 +85,85 @@ def finetune(
         "finetuned": {},
         "scratch": {},
     }
-    score = partial(evaluate_sets, network="fusion_fcn", **settings)
     for count, (name, rate) in product(labelled, rates.items()):
         if count == 0:
             if name == "finetuned":
-                figures[name][0] = score(str(data_dir), checkpoint=weights)[data_dir.name]
+                scores = evaluate_sets(str(data_dir), checkpoint=weights, network="fusion_fcn", **settings)
+                figures[name][0] = scores[data_dir.name]
             continue
         chosen = [pool[(2 * i + 1) * len(pool) // (2 * count)] for i in range(count)]
-        folder = runs_dir / f"{name}_{count}"
-        write_list({"name": data_dir.name, "training": chosen, "validation": chosen, "test": parts["test"]}, folder)
-        train(
-            "train",
-            folder=folder,
-            epochs=EPOCHS,
-            dataset_dir=str(folder),
+        figures[name][count] = train_and_score(
+            runs_dir / f"{name}_{count}",
+            chosen,
+            parts["test"],
+            steps=steps,
             seed=seed,
-            batch_size=BATCH,
-            val_interval=EPOCHS,
             initial_weights=str(Path(weights).resolve()) if name == "finetuned" else None,
             learning_rate=rate,
-            **{"train#sampler#num_samples": steps * BATCH // EPOCHS, **settings},
+            **settings,
         )
-        figures[name][count] = score(str(folder), checkpoint=str(folder / "model.pt"))[folder.name]
     write_json(f"{output}.json", figures)
     _draw(figures, f"{output}.png")
     return markdown(figures)
+
+
+def check_steps(steps: Any) -> None:
+    """Refuse a number of steps that `train_and_score` cannot make.
+
+    Args:
+        steps: of a training.
+
+    Raises:
+        ValueError: it is no multiple of the number of epochs.
+    """
+    if type(steps) is not int or steps < EPOCHS or steps % EPOCHS:
+        raise ValueError(f"steps has to be a multiple of the {EPOCHS} epochs, got {steps!r}")
+
+
+def train_and_score(
+    folder: Path,
+    labelled: list[dict],
+    test: list[dict],
+    steps: int,
+    seed: int,
+    initial_weights: str | None,
+    learning_rate: float,
+    **settings: Any,
+) -> dict[str, dict[str, float]]:
+    """Train on few sections for a number of steps, and score the weights after the last one.
+
+    Args:
+        folder: of the training; one that is complete there is not repeated.
+        labelled: sections to train on.
+        test: sections to score.
+        steps: of the training, with 4 patches in each; see `check_steps`.
+        seed: of the training.
+        initial_weights: what to start from; random weights if None.
+        learning_rate: at the start.
+        **settings: further settings of `train.json`.
+
+    Returns:
+        By "without_crf" and "with_crf": `jaccard` and `mean_over_sections`.
+
+    Raises:
+        ValueError: the folder holds a training with other settings.
+        RuntimeError: from the configs, with the cause chained.
+    """
+    write_list({"name": folder.parent.name, "training": labelled, "validation": labelled, "test": test}, folder)
+    train(
+        "train",
+        folder=folder,
+        epochs=EPOCHS,
+        dataset_dir=str(folder),
+        seed=seed,
+        batch_size=BATCH,
+        val_interval=EPOCHS,
+        initial_weights=initial_weights,
+        learning_rate=learning_rate,
+        **{"train#sampler#num_samples": steps * BATCH // EPOCHS, **settings},
+    )
+    scores = evaluate_sets(str(folder), checkpoint=str(folder / "model.pt"), network="fusion_fcn", **settings)
+    return scores[folder.name]
 
 
 def markdown(figures: dict[str, Any]) -> str:
