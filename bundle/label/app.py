@@ -5,6 +5,7 @@ The other bundles of a server are served as that app serves them.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -141,8 +142,8 @@ class SectionStore(LocalDatastore):
             source = Path(info["path"])
             alone = Path(self._datastore_path) / APP / "open" / image_id / source.name
             alone.parent.mkdir(parents=True, exist_ok=True)
-            if not alone.is_symlink():
-                alone.symlink_to(source)
+            with contextlib.suppress(FileExistsError):
+                alone.symlink_to(os.path.relpath(source, alone.parent))  # relative, as the folder may be moved
             info["path"] = str(alone)
         return info
 
