@@ -21,6 +21,8 @@ __all__ = ["label", "prepare_app"]
 APP = "monailabel"
 """Folder beside the sections for what belongs to them: the server's app, its weights, trainings and logs."""
 
+NO_LABELS = "no section has a label yet: correct and submit one first"
+
 
 def label(studies: str, *bundles: str, host: str = "127.0.0.1", port: int = 8000, epistemic_samples: int = 20) -> None:
     """Serve the sections of a folder for annotation: MONAI Label's `monaibundle` app with this bundle in it.

@@ -31,7 +31,7 @@ from monailabel.tasks.infer.bundle import BundleInferTask
 from monailabel.tasks.scoring.epistemic_v2 import EpistemicScoring
 from monailabel.tasks.train.bundle import BundleTrainTask
 
-from bundle.label import APP
+from bundle.label import APP, NO_LABELS
 from bundle.pack import NAME
 from scripts.data import (
     FORMATS,
@@ -310,7 +310,7 @@ class FineTuning(BundleTrainTask):
 
     def _partition_datalist(self, datalist: list[dict], request: dict[str, Any], shuffle: bool = False) -> tuple:
         if not datalist:
-            raise ValueError("no section has a label yet: correct and submit one first")
+            raise ValueError(NO_LABELS)
         # the same in each training, or weights would be judged by what they have learned
         record = self._trainings.parent / "held_out.json"
         known = json.loads(record.read_text()) if record.exists() else {}

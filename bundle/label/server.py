@@ -10,6 +10,7 @@ from monailabel.interfaces.utils.app import app_instance
 from starlette.middleware.base import RequestResponseEndpoint
 from starlette.responses import Response
 
+from bundle.label import NO_LABELS
 from scripts.settings import first_cause
 
 __all__ = ["app"]
@@ -41,7 +42,7 @@ async def refuse_training_in_vain(request: Request, call_next: RequestResponseEn
         if model and model not in instance.info()["trainers"]:
             return JSONResponse({"detail": f"there is no model {model!r} to train"}, 404)
         if not instance.datastore().datalist():
-            return JSONResponse({"detail": "no section has a label yet: correct and submit one first"}, 400)
+            return JSONResponse({"detail": NO_LABELS}, 400)
     return await call_next(request)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import nn
 from torch.nn.functional import pad
+
+from scripts.grid import grid_corners
 
 from .inference import for_inference
 
@@ -91,15 +91,10 @@ def _sampling(network: nn.Module, samples: int, dropout: float) -> nn.Module:
 
 def _patches(section: torch.Tensor, size: int, most: int) -> list[torch.Tensor]:
     """Cover a section with a regular grid of patches, or thin the grid out evenly."""
-    axes = []
-    for length in section.shape[1:]:
-        count = math.ceil(length / size)
-        axes.append([round(i * max(0, length - size) / max(1, count - 1)) for i in range(count)])
-    corners = [(x, y) for x in axes[0] for y in axes[1]]
-    chosen = (
-        [corners[(2 * i + 1) * len(corners) // (2 * most)] for i in range(most)] if len(corners) > most else corners
-    )
-    return [section[:, x : x + size, y : y + size] for x, y in chosen]
+    corners = grid_corners(section.shape[1:], (size, size))
+    if len(corners) > most:
+        corners = [corners[(2 * i + 1) * len(corners) // (2 * most)] for i in range(most)]
+    return [section[:, x : x + size, y : y + size] for x, y in corners]
 
 
 def _entropy(probabilities: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +9,8 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, Randomizable, SpatialCrop
 from monai.utils import ensure_tuple_rep
+
+from scripts.grid import grid_corners
 
 __all__ = ["CropRegiond", "RandGridCropd"]
 
@@ -97,10 +98,7 @@ class RandGridCropd(Randomizable, MapTransform):
 
     def _grid(self, shape: Sequence[int]) -> list[tuple[int, int]]:
         """Give the lower corners of all patches of a section."""
-        axes = []
         for size, patch in zip(shape, self.spatial_size, strict=True):
             if size < patch:
                 raise ValueError(f"a section of {tuple(shape)} pixels is smaller than the patch {self.spatial_size}")
-            count = math.ceil(size / patch)
-            axes.append([round(i * (size - patch) / max(1, count - 1)) for i in range(count)])
-        return [(x, y) for x in axes[0] for y in axes[1]]
+        return grid_corners(shape, self.spatial_size)
