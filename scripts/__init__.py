@@ -1,5 +1,15 @@
 """The parts that the configs name. MONAI Label unloads exactly this package between bundles."""
 
-from . import crf, data, handlers, inferers, networks, settings, transforms
+from . import alignment, crf, data, handlers, inferers, networks, registration, settings, transforms
 
-__all__ = ["crf", "data", "handlers", "inferers", "networks", "settings", "transforms"]
+__all__ = [
+    "alignment",
+    "crf",
+    "data",
+    "handlers",
+    "inferers",
+    "networks",
+    "registration",
+    "settings",
+    "transforms",
+]

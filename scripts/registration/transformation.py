@@ -1,0 +1,270 @@
+"""Where the pixels of a section belong in the aligned stack, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from .grid import Grid, crosses
+
+__all__ = ["Transformation", "affine_between", "uncut_cells"]
+
+FloatArray = NDArray[np.float64]
+
+CANDIDATES = 6
+"""Nodes tried for the way back: near a fold the nearest ones may lie on its other side."""
+TOLERANCE = 0.05
+"""Pixels within which the way back has to arrive."""
+
+
+class Transformation:
+    """A deformation that may jump at folds, given by the affine map at each node of a grid.
+
+    Between nodes the maps of those that no fold separates from a point are blended. Under a fold there is no map.
+
+    Args:
+        grid: over the section.
+        values: float64 (nodes along x, nodes along y, 2), position (x, y) of each node in the aligned stack.
+        linear: float64 (nodes along x, nodes along y, 2, 2), derivative of the position at each node.
+        fold: bool (width, height) of the section, or smaller by a whole factor, true where a fold hides the tissue.
+    """
+
+    def __init__(
+        self, grid: Grid, values: FloatArray, linear: FloatArray, fold: NDArray[np.bool_] | None = None
+    ) -> None:
+        self.grid = grid
+        self.values = values
+        self.linear = linear
+        self.fold = fold if fold is not None and fold.any() else None
+
+    @classmethod
+    def affine(
+        cls, size: tuple[int, int], matrix: FloatArray, nodes: int = 8, fold: NDArray[np.bool_] | None = None
+    ) -> Transformation:
+        """The same affine map everywhere.
+
+        Args:
+            size: width and height of the section in pixels.
+            matrix: (2, 3), takes (x, y, 1) of the section to the aligned stack.
+            nodes: of the grid along the longer side.
+            fold: see above.
+        """
+        grid = Grid.over(size, nodes)
+        values = grid.nodes() @ matrix[:, :2].T + matrix[:, 2]
+        linear = np.broadcast_to(matrix[:, :2], (*grid.shape, 2, 2)).copy()
+        return cls(grid, values.reshape(*grid.shape, 2), linear, fold)
+
+    def forward(self, points: FloatArray) -> FloatArray:
+        """Positions in the aligned stack.
+
+        Args:
+            points: (n, 2), positions (x, y) in pixels of the section.
+
+        Returns:
+            (n, 2), NaN under a fold.
+        """
+        result = self._blend(points)
+        if self.fold is not None:
+            result[self._folded(points)] = np.nan
+        return result
+
+    def derivative(self, points: FloatArray) -> FloatArray:
+        """Derivative of the position in the aligned stack, (n, 2, 2), for points (n, 2) of the section."""
+        index, weight = self.grid.seen(points, self.fold)
+        return np.einsum("nc,ncij->nij", weight, self.linear.reshape(-1, 2, 2)[index])
+
+    def is_of(self, size: tuple[int, int]) -> bool:
+        """Whether this is the transformation of a section of this width and height."""
+        return tuple(size) == self.grid.size
+
+    def backward(self, points: FloatArray) -> FloatArray:
+        """Positions in the section.
+
+        Where two sides of a fold overlap in the aligned stack, that of the nearer node is taken.
+
+        Args:
+            points: (n, 2), positions (x, y) in pixels of the aligned stack.
+
+        Returns:
+            (n, 2), NaN where nothing of the section comes to lie; positions outside the section where it would, if it
+            went on.
+        """
+        nodes, values = self.grid.nodes(), self.values.reshape(-1, 2)
+        inverse = np.linalg.inv(self.linear).reshape(-1, 2, 2)
+        result = np.full(points.shape, np.nan)
+        todo = np.arange(len(points))
+        for rank in range(CANDIDATES if self.fold is not None else 1):
+            if not len(todo):
+                break
+            target = points[todo]
+            # one candidate after the other: nearly all points are done after the first
+            nearest = self._tree.query(target, k=[rank + 1])[1][:, 0]
+            place = nodes[nearest] + np.einsum("nij,nj->ni", inverse[nearest], target - values[nearest])
+            for _ in range(8):
+                error = target - self._blend(place)
+                if not np.nanmax(np.abs(error), initial=0) > TOLERANCE / 5:
+                    break
+                # NaN under a fold: the next step starts from where this one was
+                place += np.einsum("nij,nj->ni", inverse[nearest], np.nan_to_num(error))
+            arrived = np.abs(target - self.forward(place)).max(axis=1, initial=0) < TOLERANCE
+            result[todo[arrived]] = place[arrived]
+            todo = todo[~arrived]
+        return result
+
+    def jacobian(self) -> FloatArray:
+        """Determinants of the map over each cell of the grid, (cells along x, cells along y).
+
+        Negative where the section is folded over itself. NaN in cells that a fold cuts.
+        """
+        v = self.values
+        dx = (v[1:, :-1] - v[:-1, :-1] + v[1:, 1:] - v[:-1, 1:]) / (2 * self.grid.spacing)
+        dy = (v[:-1, 1:] - v[:-1, :-1] + v[1:, 1:] - v[1:, :-1]) / (2 * self.grid.spacing)
+        determinant = dx[..., 0] * dy[..., 1] - dx[..., 1] * dy[..., 0]
+        return np.where(self.whole_cells(), determinant, np.nan)
+
+    def whole_cells(self) -> NDArray[np.bool_]:
+        """Cells of the grid that no fold touches, (cells along x, cells along y)."""
+        return uncut_cells(self.grid.nodes().reshape(*self.grid.shape, 2), self.fold, self.grid.size)
+
+    def enlarged(self, factor: int, size: tuple[int, int]) -> Transformation:
+        """The transformation of the section itself, if this is that of a copy reduced by a whole factor.
+
+        Args:
+            factor: by which both this section and the aligned stack are reduced here.
+            size: width and height of the section itself.
+        """
+        values = (self.values + 0.5) * factor - 0.5
+        return Transformation(self.grid.enlarged(factor, size), values, self.linear, self.fold)
+
+    def with_fold(self, fold: NDArray[np.bool_] | None) -> Transformation:
+        """The same map with other folds."""
+        return Transformation(self.grid, self.values, self.linear, fold)
+
+    def moved(self, change: Callable[[FloatArray], tuple[FloatArray, FloatArray]]) -> Transformation:
+        """Follow this transformation by a smooth map of the aligned stack.
+
+        Args:
+            change: from positions (n, 2) to new positions and the derivatives there, (n, 2, 2) or (2, 2).
+        """
+        values, derivative = change(self.values.reshape(-1, 2))
+        derivative = np.broadcast_to(derivative, (self.values[..., 0].size, 2, 2))
+        linear = derivative.reshape(self.linear.shape) @ self.linear
+        return Transformation(self.grid, values.reshape(self.values.shape), linear, self.fold)
+
+    def outline(self) -> FloatArray:
+        """Positions (n, 2) of the border of the section in the aligned stack, at the nodes and corners."""
+        sides = []
+        for axis in (0, 1):
+            along = np.linspace(0, self.grid.size[1 - axis] - 1, 2 * self.grid.shape[1 - axis])
+            for end in (0, self.grid.size[axis] - 1):
+                points = np.stack([np.full(len(along), float(end)), along], axis=1)
+                sides.append(points if axis == 0 else points[:, ::-1])
+        places = self.forward(np.concatenate(sides))
+        return places[np.isfinite(places).all(axis=1)]
+
+    def save(self, path: str | Path, aligned_size: tuple[int, int] = (0, 0)) -> None:
+        """Write everything to a NumPy archive (.npz).
+
+        Args:
+            path: of the archive.
+            aligned_size: width and height of the aligned stack in pixels, for `load_sizes`.
+        """
+        fold = np.zeros((0, 0), bool) if self.fold is None else self.fold
+        np.savez_compressed(
+            path,
+            size=np.array(self.grid.size),
+            aligned_size=np.array(aligned_size),
+            spacing=self.grid.spacing,
+            origin=np.array(self.grid.origin),
+            values=self.values,
+            linear=self.linear.astype(np.float32),
+            fold_shape=np.array(fold.shape),
+            fold=np.packbits(fold),
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Transformation:
+        """Read what `save` wrote."""
+        with np.load(path) as archive:
+            shape = tuple(archive["fold_shape"])
+            fold = np.unpackbits(archive["fold"], count=int(np.prod(shape))).astype(bool).reshape(shape)
+            grid = Grid(
+                tuple(int(n) for n in archive["size"]),
+                float(archive["spacing"]),
+                tuple(float(x) for x in archive["origin"]),
+                archive["values"].shape[:2],
+            )
+            return cls(grid, archive["values"], archive["linear"].astype(np.float64), fold)
+
+    @staticmethod
+    def load_sizes(path: str | Path) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Read width and height of the section and of the aligned stack from what `save` wrote."""
+        with np.load(path) as archive:
+            return tuple(tuple(int(n) for n in archive[key]) for key in ("size", "aligned_size"))
+
+    def _blend(self, points: FloatArray) -> FloatArray:
+        index, weight = self.grid.seen(points, self.fold)
+        nodes, values = self.grid.nodes(), self.values.reshape(-1, 2)
+        linear = self.linear.reshape(-1, 2, 2)
+        result = np.zeros(points.shape)
+        for corner in range(4):
+            i = index[:, corner]
+            moved = values[i] + np.einsum("nij,nj->ni", linear[i], points - nodes[i])
+            result += weight[:, corner, None] * moved
+        result[weight.sum(axis=1) == 0] = np.nan
+        return result
+
+    def _folded(self, points: FloatArray) -> NDArray[np.bool_]:
+        return crosses(self.fold, self.grid.size, points, points)
+
+    @cached_property
+    def _tree(self) -> cKDTree:
+        return cKDTree(self.values.reshape(-1, 2))
+
+
+def uncut_cells(corners: FloatArray, fold: NDArray[np.bool_] | None, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Cells of a grid that no fold touches.
+
+    Args:
+        corners: (nodes along x, nodes along y, 2), positions of the nodes in the section, NaN where there is none.
+        fold: mask of the folds of the section.
+        size: width and height of the section in pixels.
+
+    Returns:
+        bool (cells along x, cells along y), false too where a corner is NaN.
+    """
+    a, b, c, d = corners[:-1, :-1], corners[:-1, 1:], corners[1:, :-1], corners[1:, 1:]
+    whole = np.isfinite(a + b + c + d).all(axis=-1)
+    if fold is not None:
+        safe = np.nan_to_num(corners)
+        a, b, c, d = safe[:-1, :-1], safe[:-1, 1:], safe[1:, :-1], safe[1:, 1:]
+        for start, stop in ((a, b), (c, d), (a, c), (b, d), (a, d), (b, c)):
+            near = whole & (np.abs(stop - start).max(axis=-1) < np.inf)
+            hit = crosses(fold, size, start[near], stop[near])
+            whole[near] &= ~hit
+    return whole
+
+
+def affine_between(
+    transformations: Sequence[Transformation], weights: Sequence[float], size: tuple[int, int]
+) -> Transformation:
+    """What sections have in common, for one that has no transformation of its own.
+
+    Args:
+        transformations: of its neighbours.
+        weights: how much each counts.
+        size: width and height of the section in pixels.
+
+    Returns:
+        The weighted mean of their best affine maps.
+    """
+    matrices = []
+    for transformation in transformations:
+        points = np.column_stack([transformation.grid.nodes(), np.ones(len(transformation.grid.nodes()))])
+        matrices.append(np.linalg.lstsq(points, transformation.values.reshape(-1, 2), rcond=None)[0].T)
+    return Transformation.affine(size, np.average(matrices, axis=0, weights=weights))
