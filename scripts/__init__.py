@@ -1,15 +1,6 @@
 """The parts that the configs name. MONAI Label unloads exactly this package between bundles."""
 
-from . import alignment, crf, data, handlers, inferers, networks, registration, settings, transforms
+# `alignment` and `registration` are imported by the configs that need them: segmentation works without OpenCV
+from . import crf, data, handlers, inferers, networks, settings, transforms
 
-__all__ = [
-    "alignment",
-    "crf",
-    "data",
-    "handlers",
-    "inferers",
-    "networks",
-    "registration",
-    "settings",
-    "transforms",
-]
+__all__ = ["crf", "data", "handlers", "inferers", "networks", "settings", "transforms"]

@@ -17,6 +17,8 @@ SEARCH_SIZE = 512
 """Pixels of the longer side at which folds are looked for: membranes are no longer seen there, folds are."""
 BLUR = 2.0
 """Standard deviation in those pixels."""
+EDGE = 1.5
+"""Width in those pixels by which what is found is widened."""
 
 
 class FoldFinder:
@@ -35,7 +37,7 @@ class FoldFinder:
     """
 
     def __init__(
-        self, darkness: float = 2.0, length: float = 0.2, slenderness: float = 12.0, displacement: float = 0.008
+        self, darkness: float = 1.7, length: float = 0.2, slenderness: float = 12.0, displacement: float = 0.015
     ) -> None:
         for name, value in (
             ("darkness", darkness),
@@ -75,8 +77,9 @@ class FoldFinder:
             if length >= self.length * max(small.shape) and length**2 >= self.slenderness * region.area:
                 count += 1
                 found[tuple(region.coords.T)] = count
-        whole = cv2.resize(found, image.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-        return whole.astype(np.int32)
+        whole = cv2.resize(found.astype(np.uint8), image.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        # blur and opening leave out the edges of a fold
+        return cv2.dilate(whole, disk(round(EDGE * factor))).astype(np.int32)
 
     def confirmed(self, candidates: NDArray[np.int32], transformation: Transformation) -> NDArray[np.bool_]:
         """Keep the candidates whose sides have moved apart, or over each other.
@@ -110,19 +113,22 @@ def displacement_across(fold: NDArray[np.bool_], transformation: Transformation)
     grid = transformation.grid
     nodes = grid.nodes().reshape(*grid.shape, 2)
     distance = cv2.distanceTransform((~fold).astype(np.uint8), cv2.DIST_L2, 5)
+    inside = cv2.distanceTransform(np.pad(fold, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    ridge = inside[skeletonize(fold)]
+    if not ridge.size:
+        return 0.0
     reach = 2 * grid.spacing
+    most_steps = int(np.ceil(2 * ridge.max() / grid.spacing)) + 2
     jumps = []
     for axis in (0, 1):
         # pairs of nodes with the fold between them, as far apart as it is wide
-        for steps in range(1, 2 + int(np.ceil(2 * _half_width(fold) / grid.spacing)) + 1):
-            if steps >= grid.shape[axis]:
-                break
+        for steps in range(1, min(most_steps, grid.shape[axis] - 1) + 1):
             first = np.take(nodes, np.arange(grid.shape[axis] - steps), axis).reshape(-1, 2)
             second = np.take(nodes, np.arange(steps, grid.shape[axis]), axis).reshape(-1, 2)
             near = [_at(distance, points) for points in (first, second)]
             beside = (near[0] > 0) & (near[1] > 0) & (near[0] < reach) & (near[1] < reach)
-            middle = (first + second) / 2
-            beside &= _at(distance, middle) == 0
+            # not across a dark body that touches it
+            beside &= _at(inside, (first + second) / 2) >= np.median(ridge) / 2
             moved = transformation.forward(second[beside]) - transformation.forward(first[beside])
             # what the smooth part of the deformation does over this way, from the derivatives on both sides
             slope = transformation.derivative(np.concatenate([first[beside], second[beside]]))
@@ -132,12 +138,6 @@ def displacement_across(fold: NDArray[np.bool_], transformation: Transformation)
     jumps = np.concatenate(jumps) if jumps else np.zeros(0)
     jumps = jumps[np.isfinite(jumps)]
     return float(np.median(jumps)) if len(jumps) else 0.0
-
-
-def _half_width(fold: NDArray[np.bool_]) -> float:
-    inside = cv2.distanceTransform(np.pad(fold, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
-    ridge = inside[skeletonize(fold)]
-    return float(np.median(ridge)) if ridge.size else 0.0
 
 
 def _at(image: NDArray, points: NDArray[np.float64]) -> NDArray:

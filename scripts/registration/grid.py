@@ -1,13 +1,15 @@
-"""A regular grid of nodes over a section, some of whose links are cut by folds."""
+"""A regular grid of nodes over a section, and the folds that separate some of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Grid", "crosses"]
+__all__ = ["FoldMask", "Grid"]
 
 FloatArray = NDArray[np.float64]
 
@@ -68,81 +70,103 @@ class Grid:
         index = first[:, None] + np.array([0, 1, shape[1], shape[1] + 1])
         return index, np.stack([(1 - fx) * (1 - fy), (1 - fx) * fy, fx * (1 - fy), fx * fy], axis=1)
 
-    def seen(self, points: FloatArray, fold: NDArray[np.bool_] | None) -> tuple[NDArray[np.intp], FloatArray]:
+    def seen(self, points: FloatArray, folds: FoldMask | None) -> tuple[NDArray[np.intp], FloatArray]:
         """The nodes around each point that no fold separates from it.
 
         Args:
             points: (n, 2), positions in pixels.
-            fold: mask of the folds, see `crosses`.
+            folds: of the section.
 
         Returns:
             As `corners`, but a node behind a fold has the weight 0. All four weights are 0 where every node is.
         """
         index, weight = self.corners(points)
-        if fold is None or not fold.any():
+        if folds is None:
             return index, weight
-        step = self.spacing
-        nodes = np.stack(np.divmod(index, self.shape[1]), axis=-1) * step + self.origin
-        near = _near_fold(fold, self.size, points, 2 * step)
-        hidden = crosses(fold, self.size, np.repeat(points[near, None], 4, axis=1), nodes[near])
+        near = np.flatnonzero(folds.distance(points) < 2 * self.spacing)
+        nodes = np.stack(np.divmod(index[near], self.shape[1]), axis=-1) * self.spacing + self.origin
+        hidden = folds.between(np.repeat(points[near, None], 4, axis=1), nodes)
         # a node on the far side of the cell still counts a little, or a point beside the fold might see none
-        weight[near] = np.where(hidden, 0, weight[near] + 1e-6)
-        total = weight[near].sum(axis=1, keepdims=True)
-        weight[near] = np.divide(weight[near], total, out=np.zeros_like(weight[near]), where=total > 0)
+        seen = np.where(hidden, 0, weight[near] + 1e-6)
+        total = seen.sum(axis=1, keepdims=True)
+        weight[near] = np.divide(seen, total, out=np.zeros_like(seen), where=total > 0)
         return index, weight
 
-    def scatter(self, points: FloatArray, values: FloatArray, fold: NDArray[np.bool_] | None) -> FloatArray:
+    def scatter(self, points: FloatArray, values: FloatArray, folds: FoldMask | None) -> FloatArray:
         """Give the values of points to the nodes around them.
 
         Args:
             points: (n, 2), positions in pixels.
             values: (n, channels).
-            fold: mask of the folds; nothing is given across them.
+            folds: of the section; nothing is given across them.
 
         Returns:
             (nodes, channels), what each node got.
         """
-        index, weight = self.seen(points, fold)
+        index, weight = self.seen(points, folds)
         result = np.zeros((int(np.prod(self.shape)), values.shape[1]))
         np.add.at(result, index.ravel(), (weight[..., None] * values[:, None]).reshape(-1, values.shape[1]))
         return result
 
 
-def crosses(fold: NDArray[np.bool_], size: tuple[int, int], start: FloatArray, stop: FloatArray) -> NDArray[np.bool_]:
-    """Whether the straight way between two points touches a fold.
+class FoldMask:
+    """Where folds hide the tissue of a section.
 
     Args:
-        fold: bool (width, height) of the section, or smaller by a whole factor.
+        mask: bool (width, height) of the section, or smaller by a whole factor, true under a fold.
         size: width and height of the section in pixels.
-        start: (..., 2), positions (x, y) in pixels.
-        stop: (..., 2), likewise.
-
-    Returns:
-        bool (...).
     """
-    factor = np.maximum(1, np.rint(np.array(size) / fold.shape))
-    start, stop = (start + 0.5) / factor, (stop + 0.5) / factor
-    longest = np.abs(stop - start).max(initial=0)
-    touched = np.zeros(start.shape[:-1], bool)
-    for share in np.linspace(0, 1, int(np.ceil(longest)) * 2 + 1):
-        place = (start + share * (stop - start)).astype(np.intp)
-        x, y = (np.clip(place[..., axis], 0, fold.shape[axis] - 1) for axis in (0, 1))
-        touched |= fold[x, y]
-    return touched
 
+    def __init__(self, mask: NDArray[np.bool_], size: tuple[int, int]) -> None:
+        self.mask = mask
+        self._factor = np.maximum(1, np.rint(np.array(size) / mask.shape))
 
-def _near_fold(
-    fold: NDArray[np.bool_], size: tuple[int, int], points: FloatArray, distance: float
-) -> NDArray[np.bool_]:
-    """Points in or beside blocks of the section that a fold touches."""
-    blocks = [max(1, int(n // distance)) for n in size]
-    hit = np.zeros(blocks, bool)
-    where = np.argwhere(fold)
-    hit[tuple((where * blocks // fold.shape).T)] = True
-    padded = np.pad(hit, 1)
-    wide = np.zeros_like(hit)
-    for dx in range(3):
-        for dy in range(3):
-            wide |= padded[dx : dx + blocks[0], dy : dy + blocks[1]]
-    place = np.clip((points * blocks / size).astype(np.intp), 0, np.array(blocks) - 1)
-    return wide[place[:, 0], place[:, 1]]
+    def covers(self, points: FloatArray) -> NDArray[np.bool_]:
+        """Whether points lie under a fold.
+
+        Args:
+            points: (..., 2), positions (x, y) in pixels of the section.
+
+        Returns:
+            bool (...).
+        """
+        return self._at(self.mask, (points + 0.5) / self._factor)
+
+    def distance(self, points: FloatArray) -> FloatArray:
+        """Distance in pixels of points (..., 2) to the nearest fold, to about a pixel of the mask; 0 under a fold."""
+        return self._at(self._distance, (points + 0.5) / self._factor) * self._factor.min()
+
+    def between(self, start: FloatArray, stop: FloatArray) -> NDArray[np.bool_]:
+        """Whether the straight way between two points touches a fold.
+
+        Args:
+            start: (..., 2), positions (x, y) in pixels of the section.
+            stop: (..., 2), likewise.
+
+        Returns:
+            bool (...).
+        """
+        touched = self.covers(start) | self.covers(stop)
+        start, stop = (start + 0.5) / self._factor, (stop + 0.5) / self._factor
+        length = np.linalg.norm(stop - start, axis=-1)
+        way = np.argwhere(~touched & (length > 0))
+        place, length = start[tuple(way.T)], length[tuple(way.T)]
+        direction = (stop[tuple(way.T)] - place) / length[:, None]
+        gone = np.zeros(len(way))
+        # as far at once as the nearest fold is away
+        while len(way):
+            free = self._at(self._distance, place + gone[:, None] * direction)
+            touched[tuple(way[free == 0].T)] = True
+            gone += np.maximum(free - 1, 0.5)
+            on = (free > 0) & (gone < length)
+            way, place, direction, length, gone = way[on], place[on], direction[on], length[on], gone[on]
+        return touched
+
+    @cached_property
+    def _distance(self) -> NDArray[np.float32]:
+        return cv2.distanceTransform((~self.mask).astype(np.uint8), cv2.DIST_L2, 5)
+
+    @staticmethod
+    def _at(image: NDArray, places: FloatArray) -> NDArray:
+        x, y = (np.clip(places[..., axis].astype(np.intp), 0, image.shape[axis] - 1) for axis in (0, 1))
+        return image[x, y]

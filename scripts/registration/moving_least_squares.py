@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import SuperLU, splu
 
-from .grid import Grid, crosses
+from .grid import FoldMask, Grid
 from .transformation import Transformation
 
 __all__ = ["MODELS", "MovingLeastSquares", "MovingLeastSquaresFit"]
@@ -87,11 +87,13 @@ class MovingLeastSquares:
             What fits matches of this section.
         """
         grid = Grid.over(size, self.nodes)
-        cut = fold is not None and self.around_folds and bool(fold.any())
+        folds = FoldMask(fold, size) if fold is not None and self.around_folds and fold.any() else None
         factors = (
-            _factorise(grid, self._radii(grid), _link_weights(grid, fold)) if cut else _open(grid, self._radii(grid))
+            _factorise(grid, self._radii(grid), _link_weights(grid, folds))
+            if folds is not None
+            else _open(grid, self._radii(grid))
         )
-        return MovingLeastSquaresFit(grid, fold, self.model, self.alpha, factors)
+        return MovingLeastSquaresFit(grid, fold, folds, self.model, self.alpha, factors)
 
     def _radii(self, grid: Grid) -> tuple[float, ...]:
         """Radii of the kernels in spacings of the grid."""
@@ -104,10 +106,17 @@ class MovingLeastSquaresFit:
     """Fits matches of one section; made by `MovingLeastSquares.prepare`."""
 
     def __init__(
-        self, grid: Grid, fold: NDArray[np.bool_] | None, model: str, alpha: float, factors: tuple[SuperLU, ...]
+        self,
+        grid: Grid,
+        fold: NDArray[np.bool_] | None,
+        folds: FoldMask | None,
+        model: str,
+        alpha: float,
+        factors: tuple[SuperLU, ...],
     ) -> None:
         self.grid = grid
         self.fold = fold
+        self._folds = folds
         self.model = model
         self.alpha = alpha
         self._factors = factors
@@ -144,7 +153,7 @@ class MovingLeastSquaresFit:
 
     def _diffuse(self, points: FloatArray, values: FloatArray) -> FloatArray:
         """Weighted sums of the values of all points at each node, (nodes, channels)."""
-        source = self.grid.scatter(points, values, self.fold)
+        source = self.grid.scatter(points, values, self._folds)
         result = np.zeros_like(source)
         for level, factor in enumerate(self._factors):
             result += 4.0 ** (-level * (self.alpha - 1)) * factor.solve(factor.solve(source))
@@ -168,10 +177,10 @@ def _linear_part(model: str, pp: FloatArray, pq: FloatArray) -> FloatArray:
     return (pq.swapaxes(1, 2) + similar @ ridge) @ np.linalg.inv(pp + ridge)
 
 
-def _link_weights(grid: Grid, fold: NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
+def _link_weights(grid: Grid, folds: FoldMask) -> tuple[FloatArray, FloatArray]:
     nodes = grid.nodes().reshape(*grid.shape, 2)
     pairs = ((nodes[:-1], nodes[1:]), (nodes[:, :-1], nodes[:, 1:]))
-    return tuple(np.where(crosses(fold, grid.size, start, stop), LEAK, 1.0) for start, stop in pairs)
+    return tuple(np.where(folds.between(start, stop), LEAK, 1.0) for start, stop in pairs)
 
 
 @lru_cache(maxsize=2)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from .grid import Grid, crosses
+from .grid import FoldMask, Grid
 
-__all__ = ["Transformation", "affine_between", "uncut_cells"]
+__all__ = ["Transformation", "affine_between"]
 
 FloatArray = NDArray[np.float64]
 
@@ -20,6 +21,10 @@ CANDIDATES = 6
 """Nodes tried for the way back: near a fold the nearest ones may lie on its other side."""
 TOLERANCE = 0.05
 """Pixels within which the way back has to arrive."""
+STEPS = 8
+"""Most steps of Newton's method on that way."""
+REACH = 4
+"""Spacings of the grid within which a node is a candidate; that far the map is followed beyond the section."""
 
 
 class Transformation:
@@ -41,6 +46,7 @@ class Transformation:
         self.values = values
         self.linear = linear
         self.fold = fold if fold is not None and fold.any() else None
+        self._folds = None if self.fold is None else FoldMask(self.fold, grid.size)
 
     @classmethod
     def affine(
@@ -69,18 +75,14 @@ class Transformation:
             (n, 2), NaN under a fold.
         """
         result = self._blend(points)
-        if self.fold is not None:
-            result[self._folded(points)] = np.nan
+        if self._folds is not None:
+            result[self._folds.covers(points)] = np.nan
         return result
 
     def derivative(self, points: FloatArray) -> FloatArray:
         """Derivative of the position in the aligned stack, (n, 2, 2), for points (n, 2) of the section."""
-        index, weight = self.grid.seen(points, self.fold)
+        index, weight = self.grid.seen(points, self._folds)
         return np.einsum("nc,ncij->nij", weight, self.linear.reshape(-1, 2, 2)[index])
-
-    def is_of(self, size: tuple[int, int]) -> bool:
-        """Whether this is the transformation of a section of this width and height."""
-        return tuple(size) == self.grid.size
 
     def backward(self, points: FloatArray) -> FloatArray:
         """Positions in the section.
@@ -91,27 +93,41 @@ class Transformation:
             points: (n, 2), positions (x, y) in pixels of the aligned stack.
 
         Returns:
-            (n, 2), NaN where nothing of the section comes to lie; positions outside the section where it would, if it
-            went on.
+            (n, 2), NaN where nothing of the section comes to lie. Close to its border the positions go on outside.
         """
         nodes, values = self.grid.nodes(), self.values.reshape(-1, 2)
         inverse = np.linalg.inv(self.linear).reshape(-1, 2, 2)
         result = np.full(points.shape, np.nan)
-        todo = np.arange(len(points))
-        for rank in range(CANDIDATES if self.fold is not None else 1):
+        todo = np.flatnonzero(np.isfinite(points).all(axis=1))
+        # one candidate after the other: nearly all points are done after the first
+        for rank in range(1 if self._folds is None else CANDIDATES):
             if not len(todo):
                 break
+            distance, nearest = (column[:, 0] for column in self._tree.query(points[todo], k=[rank + 1]))
+            if rank:
+                close = distance < 2 * self.grid.spacing
+                todo, nearest = todo[close], nearest[close]
             target = points[todo]
-            # one candidate after the other: nearly all points are done after the first
-            nearest = self._tree.query(target, k=[rank + 1])[1][:, 0]
-            place = nodes[nearest] + np.einsum("nij,nj->ni", inverse[nearest], target - values[nearest])
-            for _ in range(8):
-                error = target - self._blend(place)
-                if not np.nanmax(np.abs(error), initial=0) > TOLERANCE / 5:
-                    break
-                # NaN under a fold: the next step starts from where this one was
-                place += np.einsum("nij,nj->ni", inverse[nearest], np.nan_to_num(error))
-            arrived = np.abs(target - self.forward(place)).max(axis=1, initial=0) < TOLERANCE
+            node, back = nodes[nearest], inverse[nearest]
+            place = node + np.einsum("nij,nj->ni", back, target - values[nearest])
+            error = np.full(target.shape, np.inf)
+            on_way = np.arange(len(todo))
+            for step in range(STEPS):
+                if step and self._folds is not None:
+                    covered = self._folds.covers(place[on_way])
+                    error[on_way[covered]] = np.inf
+                    on_way = on_way[~covered]
+                error[on_way] = target[on_way] - self._blend(place[on_way])
+                # NaN: behind a fold, and so not the right candidate
+                on_way = on_way[np.abs(error[on_way]).max(axis=1, initial=0) > TOLERANCE / 5]
+                place[on_way] += np.einsum("nij,nj->ni", back[on_way], error[on_way])
+                near = np.abs(place[on_way] - node[on_way]).max(axis=1, initial=0) < REACH * self.grid.spacing
+                error[on_way[~near]] = np.inf
+                on_way = on_way[near]
+            arrived = np.abs(error).max(axis=1, initial=0) < TOLERANCE
+            arrived &= np.abs(place - node).max(axis=1, initial=0) < REACH * self.grid.spacing
+            if self._folds is not None:
+                arrived &= ~self._folds.covers(place)
             result[todo[arrived]] = place[arrived]
             todo = todo[~arrived]
         return result
@@ -129,7 +145,27 @@ class Transformation:
 
     def whole_cells(self) -> NDArray[np.bool_]:
         """Cells of the grid that no fold touches, (cells along x, cells along y)."""
-        return uncut_cells(self.grid.nodes().reshape(*self.grid.shape, 2), self.fold, self.grid.size)
+        return self.uncut(self.grid.nodes().reshape(*self.grid.shape, 2))
+
+    def uncut(self, corners: FloatArray) -> NDArray[np.bool_]:
+        """Cells of any grid that no fold touches.
+
+        Args:
+            corners: (..., nodes along x, nodes along y, 2), positions of its nodes in the section, NaN where there is
+                none.
+
+        Returns:
+            bool (..., cells along x, cells along y), false too where a corner is NaN.
+        """
+        x, y = (slice(None, -1), slice(1, None)), (slice(None, -1), slice(1, None))
+        sides = [corners[..., i, j, :] for i in x for j in y]
+        whole = np.isfinite(sum(sides)).all(axis=-1)
+        if self._folds is not None:
+            for first, second in combinations(sides, 2):
+                near = np.argwhere(whole)
+                hit = self._folds.between(first[whole], second[whole])
+                whole[tuple(near[hit].T)] = False
+        return whole
 
     def enlarged(self, factor: int, size: tuple[int, int]) -> Transformation:
         """The transformation of the section itself, if this is that of a copy reduced by a whole factor.
@@ -208,7 +244,7 @@ class Transformation:
             return tuple(tuple(int(n) for n in archive[key]) for key in ("size", "aligned_size"))
 
     def _blend(self, points: FloatArray) -> FloatArray:
-        index, weight = self.grid.seen(points, self.fold)
+        index, weight = self.grid.seen(points, self._folds)
         nodes, values = self.grid.nodes(), self.values.reshape(-1, 2)
         linear = self.linear.reshape(-1, 2, 2)
         result = np.zeros(points.shape)
@@ -219,35 +255,9 @@ class Transformation:
         result[weight.sum(axis=1) == 0] = np.nan
         return result
 
-    def _folded(self, points: FloatArray) -> NDArray[np.bool_]:
-        return crosses(self.fold, self.grid.size, points, points)
-
     @cached_property
     def _tree(self) -> cKDTree:
         return cKDTree(self.values.reshape(-1, 2))
-
-
-def uncut_cells(corners: FloatArray, fold: NDArray[np.bool_] | None, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Cells of a grid that no fold touches.
-
-    Args:
-        corners: (nodes along x, nodes along y, 2), positions of the nodes in the section, NaN where there is none.
-        fold: mask of the folds of the section.
-        size: width and height of the section in pixels.
-
-    Returns:
-        bool (cells along x, cells along y), false too where a corner is NaN.
-    """
-    a, b, c, d = corners[:-1, :-1], corners[:-1, 1:], corners[1:, :-1], corners[1:, 1:]
-    whole = np.isfinite(a + b + c + d).all(axis=-1)
-    if fold is not None:
-        safe = np.nan_to_num(corners)
-        a, b, c, d = safe[:-1, :-1], safe[:-1, 1:], safe[1:, :-1], safe[1:, 1:]
-        for start, stop in ((a, b), (c, d), (a, c), (b, d), (a, d), (b, c)):
-            near = whole & (np.abs(stop - start).max(axis=-1) < np.inf)
-            hit = crosses(fold, size, start[near], stop[near])
-            whole[near] &= ~hit
-    return whole
 
 
 def affine_between(

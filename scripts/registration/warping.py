@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .grid import Grid
-from .transformation import Transformation, uncut_cells
+from .transformation import Transformation
 
 __all__ = ["INTERPOLATIONS", "to_aligned", "to_section"]
 
@@ -18,6 +19,8 @@ FloatArray = NDArray[np.float64]
 
 INTERPOLATIONS = {"nearest": cv2.INTER_NEAREST, "cubic": cv2.INTER_CUBIC, "lanczos": cv2.INTER_LANCZOS4}
 
+PARTS = 8
+"""Parts, along each side, into which cells are divided that a fold touches."""
 TILE_CELLS = 24
 """Cells of the grid along a tile: bounds the memory, and the size of what OpenCV is given."""
 
@@ -42,16 +45,17 @@ def to_aligned(
     Raises:
         ValueError: the transformation is that of a section of another size.
     """
-    if not transformation.is_of(image.shape):
+    if tuple(image.shape) != transformation.grid.size:
         raise ValueError(
             f"the section has {image.shape[0]}x{image.shape[1]} pixels, its transformation is that of one of "
             f"{transformation.grid.size[0]}x{transformation.grid.size[1]}"
         )
-    spacing = transformation.grid.spacing
-    grid = Grid(size, spacing)
-    nodes = transformation.backward(grid.nodes()).reshape(*grid.shape, 2)
-    whole = uncut_cells(nodes, transformation.fold, transformation.grid.size)
-    return _warp(image, grid, nodes, whole, transformation.backward, interpolation)
+
+    def uncut(points: FloatArray, positions: FloatArray) -> NDArray[np.bool_]:
+        return transformation.uncut(positions)
+
+    source = _Source(transformation.backward, uncut, image.shape)
+    return _warp(image, Grid(size, transformation.grid.spacing), source, interpolation)
 
 
 def to_section(
@@ -71,33 +75,44 @@ def to_section(
         and where it has one, bool.
     """
     grid = Grid(transformation.grid.size, transformation.grid.spacing)
-    nodes = transformation.forward(grid.nodes()).reshape(*grid.shape, 2)
-    corners = np.where(np.isfinite(nodes), grid.nodes().reshape(nodes.shape), np.nan)
-    whole = uncut_cells(corners, transformation.fold, transformation.grid.size)
-    return _warp(image, grid, nodes, whole, transformation.forward, interpolation)
+
+    def uncut(points: FloatArray, positions: FloatArray) -> NDArray[np.bool_]:
+        return transformation.uncut(np.where(np.isfinite(positions), points, np.nan))
+
+    return _warp(image, grid, _Source(transformation.forward, uncut, image.shape), interpolation)
 
 
-def _warp(
-    image: NDArray[Any],
-    grid: Grid,
-    nodes: FloatArray,
-    whole: NDArray[np.bool_],
-    source: Callable[[FloatArray], FloatArray],
-    interpolation: str,
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Fill a picture of the grid's size from where `source` says; it is interpolated in cells that are whole."""
+@dataclass(frozen=True)
+class _Source:
+    """Where points of a picture to be made come from.
+
+    Attributes:
+        positions: of points (n, 2) in the picture that there is, NaN where there is nothing.
+        uncut: of the nodes of grids in the picture and their positions, which cells no fold touches.
+        limits: width and height of the picture that there is.
+    """
+
+    positions: Callable[[FloatArray], FloatArray]
+    uncut: Callable[[FloatArray, FloatArray], NDArray[np.bool_]]
+    limits: tuple[int, int]
+
+
+def _warp(image: NDArray[Any], grid: Grid, source: _Source, interpolation: str) -> tuple[NDArray, NDArray[np.bool_]]:
+    """Fill a picture of the grid's size; where pixels come from is interpolated in cells that no fold touches."""
     if interpolation not in INTERPOLATIONS:
         raise ValueError(f"interpolation has to be one of {', '.join(INTERPOLATIONS)}, got {interpolation!r}")
     kind = image.dtype
     if kind not in (np.uint8, np.uint16, np.int16, np.float32, np.float64):
         # what OpenCV cannot interpolate; 32 bits of an integer fit into a double
         image = image.astype(np.uint8 if kind.kind == "b" else np.float64)
+    points = grid.nodes()
+    nodes = source.positions(points).reshape(*grid.shape, 2)
+    whole = source.uncut(points.reshape(nodes.shape), nodes)
     result = np.zeros(grid.size, image.dtype)
     valid = np.zeros(grid.size, bool)
     for cells, pixels in _tiles(grid):
         positions = _positions(grid, nodes, whole, source, cells, pixels)
-        tile, sourced = _sample(image, positions, INTERPOLATIONS[interpolation])
-        result[pixels], valid[pixels] = tile, sourced
+        result[pixels], valid[pixels] = _sample(image, positions, INTERPOLATIONS[interpolation])
     if np.issubdtype(kind, np.integer) and image.dtype == np.float64:
         result = np.rint(result)
     return result.astype(kind, copy=False), valid
@@ -124,7 +139,7 @@ def _positions(
     grid: Grid,
     nodes: FloatArray,
     whole: NDArray[np.bool_],
-    source: Callable[[FloatArray], FloatArray],
+    source: _Source,
     cells: tuple[slice, slice],
     pixels: tuple[slice, slice],
 ) -> NDArray[np.float32]:
@@ -132,22 +147,34 @@ def _positions(
     around = tuple(slice(c.start, c.stop + 1) for c in cells)
     known, inside = nodes[around], whole[cells]
     place = [np.arange(p.start, p.stop) / grid.spacing - c.start for p, c in zip(pixels, cells, strict=True)]
-    if inside.any():
-        # not by OpenCV, which rounds places to 1/32 of a cell
-        positions = np.stack([_bilinear(known[..., axis], *place) for axis in (0, 1)])
-    else:
-        positions = np.full((2, len(place[0]), len(place[1])), np.nan, np.float32)
-    if not inside.all():
-        cell = [np.minimum(axis.astype(np.intp), n - 1) for axis, n in zip(place, inside.shape, strict=True)]
-        cut = ~inside[np.ix_(*cell)]
-        # far from all tissue there is nothing to look for
-        finite = np.isfinite(known).all(axis=-1)
-        some = finite[:-1, :-1] | finite[1:, :-1] | finite[:-1, 1:] | finite[1:, 1:]
-        positions[:, cut] = np.nan
-        exact = cut & some[np.ix_(*cell)]
-        points = np.argwhere(exact) + np.array([pixels[0].start, pixels[1].start])
-        if len(points):
-            positions[:, exact] = source(points.astype(np.float64)).T
+    # not by OpenCV, which rounds places to 1/32 of a cell
+    positions = np.stack([_bilinear(known[..., axis], *place) for axis in (0, 1)])
+    if inside.all():
+        return positions
+    # far from all tissue there is nothing to look for
+    useful = ((known > -1) & (known < source.limits)).all(axis=-1)
+    useful = useful[:-1, :-1] | useful[1:, :-1] | useful[:-1, 1:] | useful[1:, 1:]
+    cut = np.argwhere(~inside & useful)
+    parts = np.arange(PARTS + 1) / PARTS
+    fine = np.stack(np.meshgrid(parts, parts, indexing="ij"), axis=-1)
+    corner = cut + [c.start for c in cells]
+    fine_points = (corner[:, None, None] + fine) * grid.spacing
+    fine_nodes = source.positions(fine_points.reshape(-1, 2)).reshape(fine_points.shape)
+    fine_whole = source.uncut(fine_points, fine_nodes)
+    cell = [np.minimum(axis.astype(np.intp), n - 1) for axis, n in zip(place, inside.shape, strict=True)]
+    positions[:, ~inside[np.ix_(*cell)]] = np.nan
+    exact = np.zeros(positions.shape[1:], bool)
+    for (i, j), its_nodes, its_whole in zip(cut, fine_nodes, fine_whole, strict=True):
+        its = tuple(slice(*np.searchsorted(axis, (k, k + 1))) for axis, k in zip(cell, (i, j), strict=True))
+        if not its_whole.any():
+            exact[its] = np.isfinite(its_nodes).any()
+            continue
+        within = [(axis[span] - k) * PARTS for axis, span, k in zip(place, its, (i, j), strict=True)]
+        positions[(slice(None), *its)] = np.stack([_bilinear(its_nodes[..., axis], *within) for axis in (0, 1)])
+        part = [np.minimum(axis.astype(np.intp), PARTS - 1) for axis in within]
+        exact[its] = ~its_whole[np.ix_(*part)]
+    points = np.argwhere(exact)
+    positions[:, exact] = source.positions((points + [p.start for p in pixels]).astype(np.float64)).T
     return positions
 
 
@@ -160,14 +187,16 @@ def _bilinear(values: FloatArray, x: FloatArray, y: FloatArray) -> NDArray[np.fl
 
 
 def _sample(image: NDArray[Any], positions: NDArray[np.float32], interpolation: int) -> tuple[NDArray, NDArray]:
-    limits = np.array(image.shape, np.float32).reshape(2, 1, 1) - 0.5
-    valid = ((positions >= -0.5) & (positions < limits)).all(axis=0)  # false for NaN
+    x, y = positions
+    valid = (x >= -0.5) & (x < image.shape[0] - 0.5) & (y >= -0.5) & (y < image.shape[1] - 0.5)  # false for NaN
     if not valid.any():
         return np.zeros(valid.shape, image.dtype), valid
     # only the part that is needed: OpenCV takes no picture of more than 32767 pixels a side
-    low = np.maximum(np.floor(positions[:, valid].min(axis=1)).astype(int) - 8, 0)
-    high = np.ceil(positions[:, valid].max(axis=1)).astype(int) + 9
-    part = image[low[0] : high[0], low[1] : high[1]]
-    x, y = np.where(valid, positions - low.astype(np.float32).reshape(2, 1, 1), np.float32(0))
-    tile = cv2.remap(np.ascontiguousarray(part), y, x, interpolation, borderMode=cv2.BORDER_REPLICATE)
-    return np.where(valid, tile, 0).astype(image.dtype, copy=False), valid
+    flat = positions.reshape(2, -1)
+    low = np.maximum(np.floor(np.fmin.reduce(flat, axis=1)).astype(int) - 8, 0)
+    high = np.ceil(np.fmax.reduce(flat, axis=1)).astype(int) + 9
+    part = np.ascontiguousarray(image[low[0] : max(high[0], 1), low[1] : max(high[1], 1)])
+    x, y = (np.nan_to_num(axis - np.float32(start)) for axis, start in zip(positions, low, strict=True))
+    tile = cv2.remap(part, y, x, interpolation, borderMode=cv2.BORDER_REPLICATE)
+    tile[~valid] = 0
+    return tile, valid
