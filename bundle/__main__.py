@@ -14,6 +14,7 @@ from bundle.finetune import finetune
 from bundle.label import label
 from bundle.pack import pack
 from bundle.phantom import phantom
+from bundle.registration import registration
 from bundle.ship import ship
 from bundle.table1 import table1
 from bundle.tune_crf import tune_crf
@@ -29,6 +30,7 @@ COMMANDS = {
     "label": label,
     "pack": pack,
     "phantom": phantom,
+    "registration": registration,
     "ship": ship,
     "table1": table1,
     "tune_crf": tune_crf,
