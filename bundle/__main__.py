@@ -14,12 +14,19 @@ from bundle.finetune import finetune
 from bundle.label import label
 from bundle.pack import pack
 from bundle.phantom import phantom
-from bundle.registration import registration
 from bundle.ship import ship
 from bundle.table1 import table1
 from bundle.tune_crf import tune_crf
 from bundle.verify import verify
 from scripts.settings import first_cause
+
+try:
+    from bundle.registration import registration
+except ModuleNotFoundError as error:
+    # MONAI Label's environment has no OpenCV
+    if error.name != "cv2":
+        raise
+    registration = None
 
 COMMANDS = {
     "active_learning": active_learning,
@@ -30,12 +37,13 @@ COMMANDS = {
     "label": label,
     "pack": pack,
     "phantom": phantom,
-    "registration": registration,
     "ship": ship,
     "table1": table1,
     "tune_crf": tune_crf,
     "verify": verify,
 }
+if registration is not None:
+    COMMANDS["registration"] = registration
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ PATTERNS = (
     "configs/logging.conf",
     "docs/README.md",
     "docs/data_license.txt",
+    "docs/registration.md",
     "docs/results/**/*",
     "docs/table1/*",
     "models/model.pt",

@@ -142,6 +142,7 @@ class StackAlignment:
         self.canvas = canvas
         self.interpolation = interpolation
         self.overwrite = overwrite
+        self._images: dict[int, tuple[NDArray[np.uint8], NDArray[np.bool_] | None]] = {}
         self._names = _names(self.sections)
         self._sizes = _sizes(self.sections)
         self._folds = _fold_masks(folds_dir, self._names, self._sizes)
@@ -167,10 +168,16 @@ class StackAlignment:
                 f"{self.output_dir} holds another alignment; what differs: {', '.join(differing)}. Choose another "
                 "--output_dir, or replace it by --overwrite True"
             )
+        present = [
+            file
+            for folder, suffix in {**FOLDERS, "chain": ".*"}.items()
+            for file in (self.output_dir / folder).glob(f"*{suffix}")
+        ]
+        if found is None and present:
+            raise FileExistsError(f"{present[0]}: is not of an alignment; choose another --output_dir")
         if self.overwrite:
-            for folder, suffix in {**FOLDERS, "chain": ".*"}.items():
-                for file in (self.output_dir / folder).glob(f"*{suffix}"):
-                    file.unlink()
+            for file in present:
+                file.unlink()
         write_json(path, settings)
 
     def run(self) -> None:
@@ -212,19 +219,17 @@ class StackAlignment:
                     )
             if reference is None:
                 raise ValueError(
-                    f"{self._where(0)} and the other sections: none can be the reference; the last one said: "
+                    f"none of the {count} sections can be the reference; {self._where(index)}: "
                     f"{results[index].numbers['message']}"
                 )
             for way in (range(reference + 1, count), range(reference - 1, -1, -1)):
-                near = {reference: self._neighbour(reference, results[reference])}
+                near = [reference]
                 for index in way:
                     if index in results:
                         continue
                     results[index] = self._section(index, near, results)
                     if results[index].numbers["status"] == REGISTERED:
-                        near[index] = self._neighbour(index, results[index])
-                        for old in sorted(near, key=lambda i: abs(i - index))[self.neighbours :]:
-                            del near[old]
+                        near = [index, *near][: self.neighbours]
                     progress.update()
         return [results[i] for i in range(count)], reference
 
@@ -239,42 +244,49 @@ class StackAlignment:
         # its own folds hide tissue and are cut, but nothing tells how far their sides belong apart
         return Registration(start.with_fold(fold), {"status": REFERENCE, "message": ""})
 
-    def _section(self, index: int, near: dict[int, Neighbour], results: dict[int, Registration]) -> Registration:
+    def _section(self, index: int, near: Sequence[int], results: dict[int, Registration]) -> Registration:
+        """Register a section with those near, the nearest first, or read what an earlier run found."""
         files = [self.output_dir / "chain" / f"{self._names[index]}{suffix}" for suffix in (".npz", ".json")]
         if all(file.exists() for file in files):
-            numbers = json.loads(files[1].read_text())
-            return Registration(Transformation.load(files[0]), numbers)
-        order = sorted(near, key=lambda i: abs(i - index))
+            return Registration(Transformation.load(files[0]), json.loads(files[1].read_text()))
         image, fold = self._working(index)
-        start = affine_between([results[order[0]].transformation], [1.0], image.shape)
+        # in a frame around the nearest neighbour: along a stack the sections may wander far from the reference
+        outline = results[near[0]].transformation.outline()
+        low = np.floor(outline.min(axis=0))
+        size = tuple(int(n) for n in np.ceil(outline.max(axis=0) - low) + 1)
+        start = affine_between([results[near[0]].transformation.shifted(-low)], [1.0], image.shape)
         try:
-            result = self.registration(image, [near[i] for i in order], start, fold)
-            result.numbers = {"status": REGISTERED, "message": "", **result.numbers}
+            neighbours = [self._neighbour(i, results[i].transformation.shifted(-low), size) for i in near]
+            result = self.registration(image, neighbours, start, fold)
+            numbers = {"status": REGISTERED, "message": "", **result.numbers}
+            result = Registration(result.transformation.shifted(low), numbers)
         except RegistrationError as error:
             logger.warning("%s is passed through: %s", self._where(index), error)
-            numbers = {"status": PASSED, "message": str(error)}
-            result = Registration(start, numbers)
-        result.numbers["neighbours"] = [self._names[i] for i in order]
+            result = Registration(start.shifted(low), {"status": PASSED, "message": str(error)})
+        result.numbers["neighbours"] = [self._names[i] for i in near]
         write_atomically(files[0], result.transformation.save)
         write_json(files[1], result.numbers)
+        for old in [i for i in self._images if i != index and i not in near]:
+            del self._images[old]
         return result
 
     def _working(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
         """A section and the mask of its folds at working resolution, 8 bit."""
-        section = self.sections[index]
-        image = _eight_bit(read_section(section["image"], section["page"]), self._factor)
-        mask = self._folds[index]
-        if mask is None:
-            return image, None
-        return image, _reduce(255 * binarize_label(read_section(mask), str(mask)), self._factor) > 127
+        if index not in self._images:
+            section, mask = self.sections[index], self._folds[index]
+            image = _eight_bit(read_section(section["image"], section["page"]), self._factor)
+            fold = None
+            if mask is not None:
+                fold = _reduce(255 * binarize_label(read_section(mask), mask), self._factor) > 127
+            self._images[index] = image, fold
+        return self._images[index]
 
-    def _neighbour(self, index: int, result: Registration) -> Neighbour:
+    def _neighbour(self, index: int, transformation: Transformation, size: tuple[int, int]) -> Neighbour:
         """A section as others are registered with it."""
         image, _ = self._working(index)
-        nothing = missing_tissue(image)
-        aligned, valid = to_aligned(image, result.transformation, image.shape, "cubic")
-        hidden, _ = to_aligned(nothing.astype(np.uint8), result.transformation, image.shape, "nearest")
-        return Neighbour(aligned, ~valid | (hidden > 0))
+        aligned, valid = to_aligned(image, transformation, size)
+        nothing, _ = to_aligned(missing_tissue(image), transformation, size, "nearest")
+        return Neighbour(aligned, ~valid | nothing)
 
     def _pass_through(self, results: list[Registration], transformations: list[Transformation]) -> None:
         """Give the sections that could not be registered what their neighbours on both sides have."""
@@ -300,7 +312,7 @@ class StackAlignment:
             low, high = np.minimum(low, outline.min(axis=0)), np.maximum(high, outline.max(axis=0))
         low = np.floor(low)
         size = tuple(int(n) for n in np.ceil(high - low) + 1)
-        return [t.moved(lambda places: (places - low, np.eye(2))) for t in full], size
+        return [t.shifted(-low) for t in full], size
 
     def _warp(self, results: list[Registration], transformations: list[Transformation], size: tuple[int, int]) -> None:
         """Write what `FOLDERS` names for each section that lacks some of it."""

@@ -57,22 +57,23 @@ def load_sections(datalist: str | Path, part: str) -> list[dict]:
     return [_checked_item(item, datalist.resolve().parent, f"{datalist}: {part}[{i}]") for i, item in enumerate(items)]
 
 
-def check_sections(sections: Sequence[dict]) -> None:
+def check_sections(sections: Sequence[dict], allow_constant: bool = False) -> None:
     """Read every pixel once, so that a damaged section stops a run before it starts.
 
     Labels that are all background or all mitochondrion are warned of.
 
     Args:
         sections: items of `load_sections` or `find_sections`.
+        allow_constant: whether an image may be constant.
 
     Raises:
-        ValueError: a file is damaged, an image is constant, has colours, NaN or infinite pixels, or a label has other
-            values than 0/1 and 0/255.
+        ValueError: a file is damaged, an image is constant where it must not be, has colours, NaN or infinite pixels,
+            or a label has other values than 0/1 and 0/255.
     """
     for section in tqdm(sections, desc="checking sections", unit="section", leave=False):
         page = section.get("page")
         image = read_section(section["image"], page)
-        if image.min() == image.max():
+        if not allow_constant and image.min() == image.max():
             where = f"{section['image']}, page {page}" if page else section["image"]
             raise ValueError(f"{where}: is a constant image, all its pixels are {image.flat[0]}; leave it out")
         if "label" in section:

@@ -181,14 +181,17 @@ class Transformation:
         """The same map with other folds."""
         return Transformation(self.grid, self.values, self.linear, fold)
 
+    def shifted(self, shift: FloatArray) -> Transformation:
+        """Follow this transformation by a shift (x, y) in pixels."""
+        return Transformation(self.grid, self.values + shift, self.linear, self.fold)
+
     def moved(self, change: Callable[[FloatArray], tuple[FloatArray, FloatArray]]) -> Transformation:
         """Follow this transformation by a smooth map of the aligned stack.
 
         Args:
-            change: from positions (n, 2) to new positions and the derivatives there, (n, 2, 2) or (2, 2).
+            change: from positions (n, 2) to new positions and the derivatives (n, 2, 2) there.
         """
         values, derivative = change(self.values.reshape(-1, 2))
-        derivative = np.broadcast_to(derivative, (self.values[..., 0].size, 2, 2))
         linear = derivative.reshape(self.linear.shape) @ self.linear
         return Transformation(self.grid, values.reshape(self.values.shape), linear, self.fold)
 
