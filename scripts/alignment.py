@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +118,8 @@ class StackAlignment:
         interpolation: str = "cubic",
         overwrite: bool = False,
     ) -> None:
+        if not sections:
+            raise ValueError("there are no sections to align")
         for name, value, least in (
             ("working_size", working_size, 64),
             ("neighbours", neighbours, 1),
@@ -159,9 +161,11 @@ class StackAlignment:
             if self.output_dir.resolve() in Path(image).resolve().parents:
                 raise ValueError(f"{self.output_dir}: the output folder holds the section {image}; choose another one")
         require_writable(self.output_dir)
+        for mask in filter(None, self._folds):
+            binarize_label(read_section(mask), mask)
         settings = self._settings()
         path = self.output_dir / "chain" / "settings.json"
-        found = json.loads(path.read_text()) if path.exists() else None
+        found = _read_settings(path)
         if found is not None and found != settings and not self.overwrite:
             differing = sorted(key for key in settings.keys() | found if settings.get(key) != found.get(key))
             raise FileExistsError(
@@ -172,6 +176,7 @@ class StackAlignment:
             file
             for folder, suffix in {**FOLDERS, "chain": ".*"}.items()
             for file in (self.output_dir / folder).glob(f"*{suffix}")
+            if file.is_file()
         ]
         if found is None and present:
             raise FileExistsError(f"{present[0]}: is not of an alignment; choose another --output_dir")
@@ -193,9 +198,8 @@ class StackAlignment:
     def _settings(self) -> dict[str, Any]:
         """Everything that decides on the result, as JSON has it."""
         settings = _public(self)
-        settings["sections"] = [
-            [section["image"], section["page"], Path(section["image"]).stat().st_mtime_ns] for section in self.sections
-        ]
+        settings["sections"] = [[s["image"], s["page"], _changed(s["image"])] for s in self.sections]
+        settings["folds_dir"] = [[mask, mask and _changed(mask)] for mask in self._folds]
         for key in ("output_dir", "overwrite"):
             del settings[key]
         return json.loads(json.dumps(settings, default=str))
@@ -277,7 +281,9 @@ class StackAlignment:
             image = _eight_bit(read_section(section["image"], section["page"]), self._factor)
             fold = None
             if mask is not None:
-                fold = _reduce(255 * binarize_label(read_section(mask), mask), self._factor) > 127
+                # whatever a pixel has of a fold: a line drawn by hand must not vanish, and has to separate its sides
+                fold = _reduce(255 * binarize_label(read_section(mask), mask), self._factor) > 0
+                fold = cv2.dilate(fold.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
             self._images[index] = image, fold
         return self._images[index]
 
@@ -420,12 +426,12 @@ def carry(
     sections = find_sections(source)
     work = []
     for section, name in zip(sections, _names(sections), strict=True):
-        owners = [stem for stem in known if name == stem or name.startswith(f"{stem}_")]
-        if not owners:
+        owner = _owner(section, known)
+        if owner is None:
             raise FileNotFoundError(
                 f"{section['image']}: there is no transformation of its section in {transformations_dir}"
             )
-        path = known[max(owners, key=len)]
+        path = known[owner]
         sizes = Transformation.load_sizes(path)
         expected = sizes[direction == "to_sections"]
         info = read_info(section["image"])
@@ -435,7 +441,7 @@ def carry(
                 f"{'aligned stack' if direction == 'to_sections' else 'section'} {expected[0]}x{expected[1]}"
             )
         target = Path(output_dir) / f"{name}{'.png' if split_suffix(section['image'])[1] == '.png' else '.tif'}"
-        if target.resolve() == Path(section["image"]).resolve():
+        if Path(output_dir).resolve() == Path(section["image"]).resolve().parent:
             raise ValueError(f"{output_dir}: the output folder holds the file {section['image']}; choose another one")
         work.append((section, path, sizes, target))
     require_writable(output_dir)
@@ -465,6 +471,29 @@ def _names(sections: Sequence[dict]) -> list[str]:
     return list(names)
 
 
+def _owner(section: dict, known: Collection[str]) -> str | None:
+    """The aligned section that a picture belongs to, whose name it has, perhaps with something appended."""
+    stem, _ = split_suffix(section["image"])
+    page = f"_{section['page']:0{len(str(section['pages'] - 1))}d}" if section["pages"] > 1 else ""
+    owners = [
+        name for name in known if name.endswith(page) and f"{stem}_".startswith(f"{name[: len(name) - len(page)]}_")
+    ]
+    return max(owners, key=len, default=None)
+
+
+def _changed(file: str) -> int:
+    return Path(file).stat().st_mtime_ns
+
+
+def _read_settings(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    try:
+        return json.loads(path.read_text())
+    except ValueError:
+        return {}  # damaged: as those of another alignment
+
+
 def _sizes(sections: Sequence[dict]) -> list[tuple[int, int]]:
     infos = {image: read_info(image) for image in dict.fromkeys(section["image"] for section in sections)}
     return [(infos[section["image"]].width, infos[section["image"]].height) for section in sections]
@@ -490,12 +519,16 @@ def _fold_masks(folder: str | Path | None, names: Sequence[str], sizes: Sequence
 
 
 def _public(component: object) -> dict[str, Any]:
-    """Arguments of a component, and of those within it."""
-    return {
-        key: _public(value) if type(value).__module__.startswith("scripts.") else value
-        for key, value in vars(component).items()
-        if not key.startswith("_")
-    }
+    """Arguments of a component, and of those within it after a #."""
+    settings: dict[str, Any] = {}
+    for key, value in vars(component).items():
+        if key.startswith("_"):
+            continue
+        if type(value).__module__.startswith("scripts."):
+            settings |= {f"{key}#{inner}": setting for inner, setting in _public(value).items()}
+        else:
+            settings[key] = value
+    return settings
 
 
 def _reduce(pixels: NDArray[Any], factor: int) -> NDArray[Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -228,8 +230,12 @@ class Transformation:
 
     @classmethod
     def load(cls, path: str | Path) -> Transformation:
-        """Read what `save` wrote."""
-        with np.load(path) as archive:
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: the file is damaged, or no such archive.
+        """
+        with _archive(path) as archive:
             shape = tuple(archive["fold_shape"])
             fold = np.unpackbits(archive["fold"], count=int(np.prod(shape))).astype(bool).reshape(shape)
             grid = Grid(
@@ -243,7 +249,7 @@ class Transformation:
     @staticmethod
     def load_sizes(path: str | Path) -> tuple[tuple[int, int], tuple[int, int]]:
         """Read width and height of the section and of the aligned stack from what `save` wrote."""
-        with np.load(path) as archive:
+        with _archive(path) as archive:
             return tuple(tuple(int(n) for n in archive[key]) for key in ("size", "aligned_size"))
 
     def _blend(self, points: FloatArray) -> FloatArray:
@@ -261,6 +267,15 @@ class Transformation:
     @cached_property
     def _tree(self) -> cKDTree:
         return cKDTree(self.values.reshape(-1, 2))
+
+
+@contextmanager
+def _archive(path: str | Path) -> Iterator[Mapping[str, NDArray]]:
+    try:
+        with np.load(path) as archive:
+            yield archive
+    except (ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise ValueError(f"{path}: is no transformation, or damaged: {error}") from None
 
 
 def affine_between(
