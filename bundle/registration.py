@@ -58,7 +58,7 @@ def registration(
 ) -> str:
     """Measure the registration against known deformations and on real sections.
 
-    Writes ``registration.json`` with all figures, ``registration.md`` with tables, and ``registration_folded.png``.
+    Writes ``registration.json`` with all figures, ``registration.md`` with tables, and ``registration_folded.jpg``.
     Parts that are not asked for keep the figures of an earlier call.
 
     Args:
@@ -88,7 +88,7 @@ def registration(
     figures = json.loads(path.read_text()) if path.exists() else {}
     measure: dict[str, Callable[[], Any]] = {
         "phantoms": lambda: _phantoms(phantoms, size),
-        "folded": lambda: _folded(Path(folded), folder / "registration_folded.png"),
+        "folded": lambda: _folded(Path(folded), folder / "registration_folded.jpg"),
         "vnc": lambda: _vnc(Path(vnc)),
         "segmentation": _segmentation,
     }

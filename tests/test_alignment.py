@@ -33,6 +33,7 @@ COUNT = 5
 REFERENCE = 2
 """This section is not deformed, so that its frame is that of the truth."""
 FOLDED = 4
+FOLDS = [f"registration#folds#{key}" for key in ("darkness", "displacement", "length", "slenderness")]
 OUTPUTS = {"images": ".tif", "valid": ".png", "transformations": ".npz", "pictures": ".png"}
 
 
@@ -308,8 +309,9 @@ def test_fold_masks_are_used(tmp_path: Path) -> None:
     write_section(tmp_path / "folds" / "b.tif", np.where(mask, np.uint8(255), np.uint8(0)))
     folder = write_folder(tmp_path / "in", sections)
     report = align(folder, tmp_path / "out", reference=0, folds_dir=tmp_path / "folds")
-    assert report["sections"][1]["fold_share"] == pytest.approx(mask.mean(), abs=1e-3)
-    np.testing.assert_array_equal(loaded(tmp_path / "out", "b").fold, mask)
+    widened = binary_dilation(mask, np.ones((3, 3)))
+    assert report["sections"][1]["fold_share"] == pytest.approx(widened.mean(), abs=1e-3)
+    np.testing.assert_array_equal(loaded(tmp_path / "out", "b").fold, widened)
     error = errors(tmp_path / "out", "b", "a", *truth(FOLDED, fold=True))
     assert np.nanmedian(error) < 1
     assert np.nanpercentile(error, 90) < 3
@@ -366,7 +368,7 @@ def test_sections_that_cannot_be_registered_are_reported(faulty: Path) -> None:
         "f_good": "registered",
     }
     assert table["b_blank"]["message"] == "100% of the section shows no tissue; it is blank or torn"
-    assert table["e_folded"]["message"] == "70% of the section is folded"
+    assert table["e_folded"]["message"] == "71% of the section is folded"  # the mask, and a pixel around it
     assert "too few matches" in table["d_noise"]["message"]
     assert not any(row["message"] for name, row in table.items() if statuses[name] != passed)
 
@@ -491,8 +493,8 @@ def test_a_finished_run_does_nothing_again(three: Path, aligned_three: Path, tmp
     [
         ({"neighbours": 1}, "neighbours"),
         ({"canvas": "reference", "chunk": 20}, "canvas, chunk"),
-        ({"pair": registration(patch_size=48)}, "registration"),
-        ({"pair": registration(find_folds=True)}, "registration"),
+        ({"pair": registration(patch_size=48)}, "registration#patch_size"),
+        ({"pair": registration(find_folds=True)}, ", ".join(FOLDS)),
     ],
 )
 def test_another_alignment_is_not_mixed_in(
@@ -632,3 +634,40 @@ def test_labels_lie_in_the_aligned_stack_where_their_tissue_does(aligned: Path, 
     middle = loaded(aligned, f"section_{REFERENCE}").forward(np.array([[130.0, 90.0]]))[0]
     np.testing.assert_allclose(np.argwhere(found).mean(axis=0), middle, atol=0.7)
     assert np.count_nonzero(found) == pytest.approx(np.pi * 30**2, rel=0.03)
+
+
+def test_changed_fold_masks_are_noticed(three: Path, tmp_path: Path) -> None:
+    folds = tmp_path / "folds"
+    write_section(folds / "section_1.png", np.zeros(SIZE, np.uint8))
+    alignment(three, tmp_path / "out", folds_dir=folds).check()
+    os.utime(folds / "section_1.png", (0, 0))
+    with pytest.raises(FileExistsError, match="what differs: folds_dir"):
+        alignment(three, tmp_path / "out", folds_dir=folds).check()
+    write_section(folds / "section_1.png", np.full(SIZE, 7, np.uint8))
+    with pytest.raises(ValueError, match=r"section_1\.png: label values run from 7 to 7"):
+        alignment(three, tmp_path / "out", folds_dir=folds, overwrite=True).check()
+
+
+def test_results_for_the_pages_of_a_stack_are_carried(tmp_path: Path) -> None:
+    (tmp_path / "t").mkdir()
+    for page in range(2):
+        Transformation.affine((9, 8), np.array([[1.0, 0, page], [0, 1, 0]])).save(tmp_path / f"t/s_{page}.npz", (10, 8))
+    pixels = np.arange(160, dtype=np.uint8).reshape(10, 8, 2)
+    write_section(tmp_path / "masks" / "s_mitochondria.tif", pixels)
+    carry(tmp_path / "masks", tmp_path / "t", tmp_path / "out")
+    for page in range(2):
+        carried = read_section(tmp_path / "out" / f"s_mitochondria_{page}.tif")
+        np.testing.assert_array_equal(carried, pixels[page : 9 + page, :, page])
+
+
+def test_damaged_transformation_is_named(tmp_path: Path) -> None:
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "a.npz").write_bytes(b"nothing")
+    write_section(tmp_path / "in" / "a.png", np.zeros((9, 8), np.uint8))
+    with pytest.raises(ValueError, match=r"a\.npz: is no transformation, or damaged"):
+        carry(tmp_path / "in", tmp_path / "t", tmp_path / "out")
+
+
+def test_no_sections() -> None:
+    with pytest.raises(ValueError, match="no sections to align"):
+        StackAlignment([], "out", registration())

@@ -197,7 +197,7 @@ def _sample(image: NDArray[Any], positions: NDArray[np.float32], interpolation: 
     high = np.ceil(np.fmax.reduce(flat, axis=1)).astype(int) + 9
     part = np.ascontiguousarray(image[low[0] : max(high[0], 1), low[1] : max(high[1], 1)])
     x, y = (np.nan_to_num(axis - np.float32(start)) for axis, start in zip(positions, low, strict=True))
-    if part.dtype == np.float64:
+    if part.dtype == np.float64 and interpolation == cv2.INTER_CUBIC:
         # OpenCV 5.0.0 is off by some 0.5 % within a pixel of the border
         part = cv2.copyMakeBorder(part, *(4 * [8]), cv2.BORDER_REPLICATE)
         x, y = x + 8, y + 8

@@ -163,11 +163,12 @@ def test_settings_reach_the_algorithms(register: Callable, stack: Path) -> None:
     settings = json.loads((output / "chain" / "settings.json").read_text())
     for key in ("working_size", "neighbours", "chunk", "reference", "canvas", "interpolation"):
         assert settings[key] == changed[key]
-    pair = settings["registration"]
-    assert [pair["patch_size"], pair["patch_step"], pair["radii"]] == [24, 8, [8, 4]]
-    assert pair["folds"]["darkness"] == 1.7
-    deformation = {key: changed[key] for key in ("model", "smoothing", "alpha", "around_folds")}
-    assert pair["deformation"] == {**deformation, "nodes": SMALL["deformation#nodes"]}
+    for key in ("patch_size", "patch_step", "radii"):
+        assert settings[f"registration#{key}"] == changed[f"pair#{key}"]
+    assert settings["registration#folds#darkness"] == 1.7
+    for key in ("model", "smoothing", "alpha", "around_folds"):
+        assert settings[f"registration#deformation#{key}"] == changed[key]
+    assert settings["registration#deformation#nodes"] == SMALL["deformation#nodes"]
     report = json.loads((output / "report.json").read_text())
     assert report["reference"] == "section_8"
     assert (report["width"], report["height"]) == SIZE
