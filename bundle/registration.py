@@ -14,6 +14,7 @@ import itk
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, label
+from skimage.transform import resize_local_mean
 from tqdm import tqdm
 
 from bundle.phantom import PIXEL_SIZE, THICKNESS, phantom
@@ -250,7 +251,10 @@ def _folded(folder: Path, picture: Path) -> dict[str, Any]:
             before = np.stack([damaged, reference, reference], axis=-1)
             after = np.stack([aligned, reference, reference], axis=-1)
             gap = np.full((8, reference.shape[1], 3), 255, np.uint8)
-            save_picture(np.concatenate([before, gap, after]), picture)
+            panel = np.concatenate([before, gap, after])
+            half = tuple(n // 2 for n in panel.shape[:2])
+            smaller = resize_local_mean(panel, half, preserve_range=True, channel_axis=-1)
+            save_picture(smaller.round().astype(np.uint8), picture)
     return figures
 
 

@@ -48,6 +48,7 @@ logger = logging.getLogger(__name__)
 
 REFERENCE, REGISTERED, PASSED = "reference", "registered", "passed through"
 CANVASES = ("union", "reference")
+FILLS = ("black", "drawn")
 DIRECTIONS = ("to_sections", "to_aligned")
 PICTURE_SIZE = 700
 COLUMNS = (
@@ -97,6 +98,8 @@ class StackAlignment:
         canvas: ``"union"`` makes the aligned stack so large that nothing is cut off, ``"reference"`` as large as the
             reference.
         interpolation: of the sections, ``"cubic"`` or ``"lanczos"``.
+        fill: of pixels without source: ``"black"``, or ``"drawn"``, at random from the grey levels of the section, so
+            that its histogram stays as it is and equalisation does to it what it did before.
         overwrite: whether to replace what an earlier run left.
 
     Raises:
@@ -116,6 +119,7 @@ class StackAlignment:
         folds_dir: str | Path | None = None,
         canvas: str = "union",
         interpolation: str = "cubic",
+        fill: str = "black",
         overwrite: bool = False,
     ) -> None:
         if not sections:
@@ -131,6 +135,8 @@ class StackAlignment:
             raise ValueError(f"canvas has to be one of {', '.join(CANVASES)}, got {canvas!r}")
         if interpolation not in INTERPOLATIONS or interpolation == "nearest":
             raise ValueError(f"interpolation of the sections has to be cubic or lanczos, got {interpolation!r}")
+        if fill not in FILLS:
+            raise ValueError(f"fill has to be one of {', '.join(FILLS)}, got {fill!r}")
         if reference is not None and (type(reference) is not int or not 0 <= reference < len(sections)):
             raise ValueError(f"reference has to be a section from 0 to {len(sections) - 1}, got {reference!r}")
         self.sections = list(sections)
@@ -143,6 +149,7 @@ class StackAlignment:
         self.folds_dir = folds_dir
         self.canvas = canvas
         self.interpolation = interpolation
+        self.fill = fill
         self.overwrite = overwrite
         self._images: dict[int, tuple[NDArray[np.uint8], NDArray[np.bool_] | None]] = {}
         self._names = _names(self.sections)
@@ -331,12 +338,15 @@ class StackAlignment:
                 transformation = transformations[index]
                 pixels = read_section(section["image"], section["page"])
                 aligned, valid = to_aligned(pixels, transformation, size, self.interpolation)
-                write_section(files["images"], aligned, like=section["image"])
-                write_section(files["valid"], np.where(valid, np.uint8(255), np.uint8(0)))
-                write_atomically(files["transformations"], lambda path, t=transformation: t.save(path, size))
                 if before is None and index:
                     before = self._small(index - 1)
                 now = self._small(index, pixels, aligned)
+                if self.fill == "drawn" and valid.any():
+                    levels = aligned[valid]
+                    aligned[~valid] = np.random.default_rng(0).choice(levels, np.count_nonzero(~valid))
+                write_section(files["images"], aligned, like=section["image"])
+                write_section(files["valid"], np.where(valid, np.uint8(255), np.uint8(0)))
+                write_atomically(files["transformations"], lambda path, t=transformation: t.save(path, size))
                 picture = pair_picture(before, now, transformation, size)
                 save_picture(picture, files["pictures"])
                 before = now
@@ -350,6 +360,7 @@ class StackAlignment:
         if pixels is None:
             pixels = read_section(section["image"], section["page"])
             aligned = read_section(self.output_dir / "images" / f"{self._names[index]}.tif")
+            aligned[read_section(self.output_dir / "valid" / f"{self._names[index]}.png") == 0] = 0
         factor = max(1, -(-max(aligned.shape) // PICTURE_SIZE))
         return _eight_bit(pixels, factor), _eight_bit(aligned, factor)
 

@@ -21,6 +21,10 @@ INTERPOLATIONS = {"nearest": cv2.INTER_NEAREST, "cubic": cv2.INTER_CUBIC, "lancz
 
 PARTS = 8
 """Parts, along each side, into which cells are divided that a fold touches."""
+MOST_SPACING = 80
+"""Pixels between the nodes at which sources are looked up; with `TILE_CELLS` the size of a tile."""
+MOST_POINTS = 50_000
+"""Points whose source is looked for at once."""
 TILE_CELLS = 24
 """Cells of the grid along a tile: bounds the memory, and the size of what OpenCV is given."""
 
@@ -55,7 +59,7 @@ def to_aligned(
         return transformation.uncut(positions)
 
     source = _Source(transformation.backward, uncut, image.shape)
-    return _warp(image, Grid(size, transformation.grid.spacing), source, interpolation)
+    return _warp(image, Grid(size, min(transformation.grid.spacing, MOST_SPACING)), source, interpolation)
 
 
 def to_section(
@@ -74,7 +78,7 @@ def to_section(
         The picture in the size of the section, in the pixel type of `image`, 0 where it has no source, as under a fold;
         and where it has one, bool.
     """
-    grid = Grid(transformation.grid.size, transformation.grid.spacing)
+    grid = Grid(transformation.grid.size, min(transformation.grid.spacing, MOST_SPACING))
 
     def uncut(points: FloatArray, positions: FloatArray) -> NDArray[np.bool_]:
         return transformation.uncut(np.where(np.isfinite(positions), points, np.nan))
@@ -173,8 +177,11 @@ def _positions(
         positions[(slice(None), *its)] = np.stack([_bilinear(its_nodes[..., axis], *within) for axis in (0, 1)])
         part = [np.minimum(axis.astype(np.intp), PARTS - 1) for axis in within]
         exact[its] = ~its_whole[np.ix_(*part)]
-    points = np.argwhere(exact)
-    positions[:, exact] = source.positions((points + [p.start for p in pixels]).astype(np.float64)).T
+    points = (np.argwhere(exact) + [p.start for p in pixels]).astype(np.float64)
+    if len(points):
+        # some kilobytes are needed for each point
+        chunks = np.array_split(points, -(-len(points) // MOST_POINTS))
+        positions[:, exact] = np.concatenate([source.positions(chunk) for chunk in chunks]).T
     return positions
 
 
