@@ -671,3 +671,21 @@ def test_damaged_transformation_is_named(tmp_path: Path) -> None:
 def test_no_sections() -> None:
     with pytest.raises(ValueError, match="no sections to align"):
         StackAlignment([], "out", registration())
+
+
+def test_pixels_without_source_keep_the_histogram(three: Path, aligned_three: Path, tmp_path: Path) -> None:
+    alignment(three, tmp_path, fill="drawn").check()
+    alignment(three, tmp_path, fill="drawn").run()
+    for file in sorted((tmp_path / "images").iterdir()):
+        drawn, black = read_section(file), read_section(aligned_three / "images" / file.name)
+        valid = read_section(tmp_path / "valid" / f"{file.stem}.png") > 0
+        np.testing.assert_array_equal(drawn[valid], black[valid])
+        assert not black[~valid].any()
+        if not valid.all():
+            assert np.median(drawn[~valid]) == pytest.approx(np.median(drawn[valid]), abs=6)
+            assert drawn[~valid].std() == pytest.approx(drawn[valid].std(), rel=0.2)
+        # pictures show it black all the same
+        pictures = [folder / "pictures" / f"{file.stem}.png" for folder in (tmp_path, aligned_three)]
+        assert pictures[0].read_bytes() == pictures[1].read_bytes()
+    with pytest.raises(ValueError, match="fill has to be one of black, drawn, got 'white'"):
+        alignment(three, tmp_path, fill="white")
