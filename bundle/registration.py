@@ -184,13 +184,18 @@ def _elastix(image: NDArray[np.uint8], fixed: NDArray[np.uint8], fold: NDArray[n
     return np.asarray(itk.array_from_image(field)).swapaxes(0, 1)
 
 
+def _sampled(deformation: Deformation) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Every `STEP`-th pixel, (n, 2), and where it truly lies."""
+    axes = (np.arange(0, n, STEP) for n in deformation.fold.shape)
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+    return grid, grid + deformation.displacement[:, *grid.T].T
+
+
 def _errors(recovered: Callable[[NDArray], NDArray], deformation: Deformation) -> dict[str, float | None]:
     """Medians of the distance between recovered and true positions."""
-    shape = deformation.fold.shape
-    grid = np.stack(np.meshgrid(*(np.arange(0, n, STEP) for n in shape), indexing="ij"), axis=-1).reshape(-1, 2)
+    grid, truth = _sampled(deformation)
     at = tuple(grid.T)
     tissue = ~deformation.fold[at]
-    truth = grid + deformation.displacement[:, *at].T
     error = np.linalg.norm(recovered(grid.astype(np.float64)) - truth, axis=1)
     near = distance_transform_edt(~deformation.fold)[at] < NEAR if deformation.fold.any() else np.zeros(len(grid), bool)
     result = {"far": _median(error[tissue & ~near]), "near": _median(error[tissue & near])}
@@ -303,11 +308,7 @@ def _vnc(folder: Path) -> dict[str, Any]:
                 Transformation.load(root / f"{kind}_aligned" / "transformations" / f"{name}.npz")
                 for kind in ("plain", "warped")
             )
-            grid = np.stack(
-                np.meshgrid(*(np.arange(0, n, STEP) for n in deformation.fold.shape), indexing="ij"), axis=-1
-            )
-            grid = grid.reshape(-1, 2)
-            truth = grid + deformation.displacement[:, *grid.T].T
+            grid, truth = _sampled(deformation)
             here = warped.forward(grid.astype(np.float64))
             inside = ((truth >= 0) & (truth < deformation.fold.shape)).all(axis=1)
             recovered.append(np.linalg.norm(here - plain.forward(truth), axis=1)[inside])

@@ -473,19 +473,22 @@ def _names(sections: Sequence[dict]) -> list[str]:
     """A name for each section, under which its results are written."""
     names: dict[str, dict] = {}
     for section in sections:
-        stem, _ = split_suffix(section["image"])
-        if section["pages"] > 1:
-            stem += f"_{section['page']:0{len(str(section['pages'] - 1))}d}"
-        if stem in names:
-            raise ValueError(f"{section['image']} and {names[stem]['image']} would both be written as {stem}")
-        names[stem] = section
+        name = split_suffix(section["image"])[0] + _page_suffix(section)
+        if name in names:
+            raise ValueError(f"{section['image']} and {names[name]['image']} would both be written as {name}")
+        names[name] = section
     return list(names)
+
+
+def _page_suffix(section: dict) -> str:
+    """What tells the sections of a stack apart, nothing for a single one."""
+    return f"_{section['page']:0{len(str(section['pages'] - 1))}d}" if section["pages"] > 1 else ""
 
 
 def _owner(section: dict, known: Collection[str]) -> str | None:
     """The aligned section that a picture belongs to, whose name it has, perhaps with something appended."""
     stem, _ = split_suffix(section["image"])
-    page = f"_{section['page']:0{len(str(section['pages'] - 1))}d}" if section["pages"] > 1 else ""
+    page = _page_suffix(section)
     owners = [
         name for name in known if name.endswith(page) and f"{stem}_".startswith(f"{name[: len(name) - len(page)]}_")
     ]
