@@ -160,7 +160,8 @@ def train_and_score(
         val_interval=EPOCHS,
         initial_weights=initial_weights,
         learning_rate=learning_rate,
-        **{"train#sampler#num_samples": steps * BATCH // EPOCHS, **settings},
+        patches_per_epoch=steps * BATCH // EPOCHS,
+        **settings,
     )
     scores = evaluate_sets(str(folder), checkpoint=str(folder / "model.pt"), network="fusion_fcn", **settings)
     return scores[folder.name]

@@ -98,7 +98,9 @@ def table1(
             seed=seed,
             dataset_dir=str(data_dir),
             width=width,
-            **{"train#sampler#num_samples": patches // EPOCHS, **start, **settings},
+            patches_per_epoch=patches // EPOCHS,
+            **start,
+            **settings,
         )
         cells.append({"network": network, "input": inputs, "seed": seed, **cell})
     figures = {

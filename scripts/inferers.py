@@ -1,4 +1,4 @@
-"""The inferer of a whole section."""
+"""The inferers of a whole section."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from itertools import chain
 from typing import Any
 
 import torch
-from monai.inferers import SlidingWindowInferer
+from monai.data import MetaTensor
+from monai.inferers import Inferer, SlidingWindowInferer
 from torch import nn
 
 from scripts.networks import for_inference
+from scripts.resampling import resample, size_at
 
-__all__ = ["SectionInferer"]
+__all__ = ["PixelSizeInferer", "SectionInferer"]
 
 
 class SectionInferer(SlidingWindowInferer):
@@ -54,3 +56,42 @@ class SectionInferer(SlidingWindowInferer):
         if self._folded is None or self._folded[0] != key:
             self._folded = key, for_inference(network, keep_dropout=network.training)
         return self._folded[1]
+
+
+class PixelSizeInferer(Inferer):
+    """Show sections to a network at the pixel size that it was trained at, and bring its scores back to their own.
+
+    So a section costs the network the same per square micrometre however finely it was imaged, and what follows works
+    on the section as it is. The pixel size of the sections, x and y in nanometres, is read from `pixel_size` in their
+    meta data; sections without it are taken as they are. Pixels that are no squares become squares.
+
+    Args:
+        inferer: what scores the resampled sections.
+        pixel_size: of the network, in nanometres.
+    """
+
+    def __init__(self, inferer: Inferer, pixel_size: float) -> None:
+        super().__init__()
+        self.inferer = inferer
+        self.pixel_size = pixel_size
+
+    def __call__(self, inputs: torch.Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Score sections.
+
+        Args:
+            inputs: (batch, channel, width, height), all of one pixel size.
+            network: any network; it stays as it is.
+            *args: further inputs of the network.
+            **kwargs: further inputs of the network.
+
+        Returns:
+            The logits, (batch, classes, width, height).
+        """
+        own = inputs.meta.get("pixel_size") if isinstance(inputs, MetaTensor) else None
+        if own is None:
+            return self.inferer(inputs, network, *args, **kwargs)
+        # of one section, or of each of a batch
+        width, height = torch.as_tensor(own, dtype=torch.float64).reshape(-1, 2)[0].tolist()
+        size = size_at(inputs.shape[2:], (width, height), self.pixel_size)
+        scores = self.inferer(resample(inputs.as_tensor(), size), network, *args, **kwargs)
+        return MetaTensor(resample(scores, inputs.shape[2:]), meta=inputs.meta)

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import numpy as np
+import pytest
 import torch
+from monai.data import MetaTensor, list_data_collate
+from monai.inferers import SimpleInferer
 from torch import nn
 
-from scripts.inferers import SectionInferer
+from scripts.inferers import PixelSizeInferer, SectionInferer
 from scripts.networks import FusionFCN
 
 
@@ -41,3 +45,34 @@ def test_training_mode_means_dropout_with_running_statistics() -> None:
     torch.testing.assert_close(inferer(section, certain), SectionInferer(roi_size=64)(section, certain.eval()))
     unsure = FusionFCN(width=0.125, dropout=0.5).train()
     assert not torch.allclose(inferer(section, unsure), inferer(section, unsure))
+
+
+class Dark(nn.Module):
+    """Scores each pixel by its grey level, and remembers what it saw."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen = tuple(x.shape[2:])
+        return torch.cat([x, 1 - x], dim=1)
+
+
+@pytest.mark.parametrize(
+    ("pixel_size", "seen"), [([5, 5], (40, 30)), ([2, 2], (16, 12)), ([10, 10], (80, 60)), ([5, 10], (40, 60))]
+)
+def test_a_network_sees_its_own_pixel_size_and_scores_come_back(pixel_size: list, seen: tuple) -> None:
+    x, y = torch.linspace(0, 1, 80)[:, None], torch.linspace(0, 1, 60)
+    section = ((x + y) / 2)[None, None]
+    network = Dark()
+    inferer = PixelSizeInferer(SimpleInferer(), pixel_size=10)
+    scores = inferer(MetaTensor(section, meta={"pixel_size": np.array(pixel_size)}), network)
+    assert network.seen == seen
+    assert scores.shape == (1, 2, 80, 60)
+    torch.testing.assert_close(scores.as_tensor()[:, :1], section, atol=0.05, rtol=0)
+
+
+def test_a_batch_and_sections_of_unknown_pixel_size() -> None:
+    network, inferer = Dark(), PixelSizeInferer(SimpleInferer(), pixel_size=10)
+    items = [{"image": MetaTensor(torch.rand(1, 20, 20), meta={"pixel_size": np.array([5.0, 5.0])})}] * 2
+    assert inferer(list_data_collate(items)["image"], network).shape == (2, 2, 20, 20)
+    assert network.seen == (10, 10)
+    inferer(torch.rand(1, 1, 20, 20), network)
+    assert network.seen == (20, 20)

@@ -13,6 +13,7 @@ from .image_io import (
     write_section,
 )
 from .labels import binarize_label
+from .pixel_size import check_pixel_sizes, parse_pixel_size, pixel_size_of
 from .sections import (
     check_sections,
     find_sections,
@@ -29,12 +30,15 @@ __all__ = [
     "PICTURES",
     "SectionInfo",
     "binarize_label",
+    "check_pixel_sizes",
     "check_sections",
     "find_sections",
     "hold_out",
     "load_sections",
     "next_section",
+    "parse_pixel_size",
     "pending_sections",
+    "pixel_size_of",
     "read_affine",
     "read_info",
     "read_section",

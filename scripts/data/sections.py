@@ -3,7 +3,8 @@
 A list is a JSON file in the style of the Medical Segmentation Decathlon. Its parts (``training``, ``validation``,
 ``test``) hold items such as ``{"image": "raw/00.tif", "label": "labels/00.png", "region": [0, 0, 384, 1024]}``, with
 paths relative to the list. ``region`` (left, top, right, bottom in pixels, the last two exclusive) and ``page`` (the
-section of a stack, from 0) are optional.
+section of a stack, from 0) are optional. ``pixel_size_nm``, a number or [x, y], stands in the list, or in an item,
+whose own comes first.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ import re
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from .image_io import FORMATS, read_info, read_section, split_suffix
 from .labels import binarize_label
+from .pixel_size import parse_pixel_size
 
 __all__ = [
     "check_sections",
@@ -34,6 +37,9 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+ITEM_KEYS = {"image": None, "label": None, "region": None, "page": None, "pixel_size_nm": None}.keys()
+"""What an item of a list may hold."""
+
 
 def load_sections(datalist: str | Path, part: str) -> list[dict]:
     """Read one part of a list of labelled sections and check every entry against the headers of its files.
@@ -43,18 +49,23 @@ def load_sections(datalist: str | Path, part: str) -> list[dict]:
         part: which list of it, for instance ``"training"``.
 
     Returns:
-        The items, with absolute paths.
+        The items, with absolute paths, and with a `pixel_size_nm` [x, y] where the list states one.
 
     Raises:
         FileNotFoundError: the list, an image or a label does not exist.
         ValueError: the list is not JSON, lacks the part, or an item is incomplete, its image and label differ in size,
-            or its region or page lies outside.
+            its region or page lies outside, or its pixel size is none.
     """
     datalist = Path(datalist)
-    items = _read_list(datalist).get(part)
+    content = _read_list(datalist)
+    items = content.get(part)
     if not isinstance(items, list) or not items:
         raise ValueError(f"{datalist}: its list '{part}' is missing or empty")
-    return [_checked_item(item, datalist.resolve().parent, f"{datalist}: {part}[{i}]") for i, item in enumerate(items)]
+    shared = _pixel_size_entry(content, str(datalist))
+    return [
+        shared | _checked_item(item, datalist.resolve().parent, f"{datalist}: {part}[{i}]")
+        for i, item in enumerate(items)
+    ]
 
 
 def check_sections(sections: Sequence[dict], allow_constant: bool = False) -> None:
@@ -176,19 +187,22 @@ def find_sections(source: str | Path | Sequence[str | Path]) -> list[dict]:
             every image of all its parts, whole), or a sequence of files.
 
     Returns:
-        One item ``{"image": path, "page": number, "pages": count}`` per section, in natural order of the files.
+        One item ``{"image": path, "page": number, "pages": count}`` per section, in natural order of the files, with a
+        `pixel_size_nm` [x, y] where a list states one.
 
     Raises:
         FileNotFoundError: the folder or a file does not exist, or nothing matches.
-        ValueError: a file's header cannot be read or its format is not supported.
+        ValueError: a file's header cannot be read or its format is not supported, or a list states two pixel sizes for
+            one file.
     """
-    files = _image_files(source)
+    files, sizes = _image_files(source), _listed_pixel_sizes(source)
     if not files:
         raise FileNotFoundError(f"{source}: no sections found; supported formats are {', '.join(FORMATS)}")
     sections = []
     for file in files:
         pages = read_info(file).pages
-        sections += [{"image": os.path.abspath(file), "page": page, "pages": pages} for page in range(pages)]
+        size = {"pixel_size_nm": sizes[file]} if file in sizes else {}
+        sections += [{"image": os.path.abspath(file), "page": page, "pages": pages} | size for page in range(pages)]
     return sections
 
 
@@ -287,10 +301,15 @@ def _read_list(datalist: Path) -> dict:
 def _checked_item(item: dict, root: Path, where: str) -> dict:
     if not isinstance(item, dict) or not {"image", "label"} <= item.keys():
         raise ValueError(f"{where}: needs an 'image' and a 'label', got {item}")
-    unknown = item.keys() - {"image", "label", "region", "page"}
+    unknown = item.keys() - ITEM_KEYS
     if unknown:
-        raise ValueError(f"{where}: has unknown keys {sorted(unknown)}; known are image, label, region and page")
-    checked = {**item, "image": str(root / item["image"]), "label": str(root / item["label"])}
+        raise ValueError(f"{where}: has unknown keys {sorted(unknown)}; known are {', '.join(ITEM_KEYS)}")
+    checked = {
+        **item,
+        **_pixel_size_entry(item, where),
+        "image": str(root / item["image"]),
+        "label": str(root / item["label"]),
+    }
     image, label = read_info(checked["image"]), read_info(checked["label"])
     if image != label:
         raise ValueError(
@@ -303,6 +322,13 @@ def _checked_item(item: dict, root: Path, where: str) -> dict:
     if "region" in item:
         _check_region(item["region"], image.width, image.height, where)
     return checked
+
+
+def _pixel_size_entry(entry: Mapping[str, Any], where: str) -> dict[str, list[float]]:
+    """What a list, or an item of it, says of the pixel size, as items hold it."""
+    if entry.get("pixel_size_nm") is None:
+        return {}
+    return {"pixel_size_nm": parse_pixel_size(entry["pixel_size_nm"], f"{where}: pixel_size_nm")}
 
 
 def _check_region(region: object, width: int, height: int, where: str) -> None:
@@ -324,9 +350,8 @@ def _image_files(source: str | Path | Sequence[str | Path]) -> list[str]:
         return [str(file) for file in source]
     source = str(source)
     if source.endswith(".json"):
-        parts = [part for part in _read_list(Path(source)).values() if isinstance(part, list)]
-        images = [item["image"] for part in parts for item in part if isinstance(item, dict) and "image" in item]
-        return [str(Path(source).parent / image) for image in dict.fromkeys(images)]
+        items = _listed_items(_read_list(Path(source)))
+        return [str(Path(source).parent / image) for image in dict.fromkeys(item["image"] for item in items)]
     if os.path.isdir(source):
         # hidden files are what a file system or a viewer leaves behind
         files = [path for path in Path(source).iterdir() if path.is_file() and not path.name.startswith(".")]
@@ -336,6 +361,25 @@ def _image_files(source: str | Path | Sequence[str | Path]) -> list[str]:
     if not os.path.exists(source):
         raise FileNotFoundError(f"{source}: no such file or folder")
     return [source]
+
+
+def _listed_items(content: Mapping[str, Any]) -> list[dict]:
+    parts = [part for part in content.values() if isinstance(part, list)]
+    return [item for part in parts for item in part if isinstance(item, dict) and "image" in item]
+
+
+def _listed_pixel_sizes(source: str | Path | Sequence[str | Path]) -> dict[str, list[float]]:
+    """Pixel size [x, y] by image, as far as a list of sections states them."""
+    if not isinstance(source, str | Path) or not str(source).endswith(".json"):
+        return {}
+    content, sizes = _read_list(Path(source)), {}
+    shared = _pixel_size_entry(content, str(source))
+    for item in _listed_items(content):
+        file = str(Path(source).parent / item["image"])
+        size = (shared | _pixel_size_entry(item, f"{source}: {item['image']}")).get("pixel_size_nm")
+        if size is not None and sizes.setdefault(file, size) != size:
+            raise ValueError(f"{source}: states two pixel sizes for {item['image']}, {sizes[file]} and {size}")
+    return sizes
 
 
 def _natural(name: str) -> list[str | int]:

@@ -1,9 +1,10 @@
 """Dictionary transforms that MONAI lacks."""
 
 from .crf import DenseCRFd
-from .crop import CropRegiond, RandGridCropd
+from .crop import CropRegiond
 from .layout import FileLayoutd
 from .load import BinarizeLabeld, LoadSectiond
+from .patch import RandPatchd
 from .save import SaveSectiond
 
-__all__ = ["BinarizeLabeld", "CropRegiond", "DenseCRFd", "FileLayoutd", "LoadSectiond", "RandGridCropd", "SaveSectiond"]
+__all__ = ["BinarizeLabeld", "CropRegiond", "DenseCRFd", "FileLayoutd", "LoadSectiond", "RandPatchd", "SaveSectiond"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import ImageMetaKey
 
-from scripts.data import binarize_label, read_affine, read_section
+from scripts.data import binarize_label, pixel_size_of, read_affine, read_section
 
 __all__ = ["BinarizeLabeld", "LoadSectiond"]
 
@@ -22,11 +22,13 @@ class LoadSectiond(MapTransform):
 
     It takes the place of ``LoadImaged`` and ``EnsureChannelFirstd``, because no single reader of MONAI takes one page
     of a stack, notices a truncated NIfTI file, and turns away colours and NaN. The meta data are those that MONAI's
-    own transforms and writers use.
+    own transforms and writers use, and ``pixel_size``, float64 (x, y) in nanometres, where one is known or assumed.
 
     Args:
         keys: items that hold a path; each becomes a float32 tensor (1, width, height) in the grey levels of the file.
         page_key: item that holds the number of the section in its stack, if there is one.
+        pixel_size: nanometres of a pixel, one number or [x, y]; None is what the item says under ``pixel_size_nm``.
+        default_pixel_size: what is assumed where neither says it.
         allow_missing_keys: whether a key may be missing.
 
     Raises:
@@ -34,13 +36,24 @@ class LoadSectiond(MapTransform):
         ValueError: see `scripts.data.read_section`.
     """
 
-    def __init__(self, keys: KeysCollection, page_key: str = "page", allow_missing_keys: bool = False) -> None:
+    def __init__(
+        self,
+        keys: KeysCollection,
+        page_key: str = "page",
+        pixel_size: float | Sequence[float] | None = None,
+        default_pixel_size: float | None = None,
+        allow_missing_keys: bool = False,
+    ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.page_key = page_key
+        self.pixel_size = pixel_size
+        self.default_pixel_size = default_pixel_size
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Load the items of one section."""
         d = dict(data)
+        size = pixel_size_of(d, self.pixel_size, self.default_pixel_size)
+        d.pop("pixel_size_nm", None)  # items that have it and items that do not would not fit into one batch
         for key in self.key_iterator(d):
             pixels = torch.from_numpy(read_section(d[key], d.get(self.page_key)).astype(np.float32)[None])
             in_pixels = torch.eye(3, dtype=torch.float64)
@@ -51,6 +64,8 @@ class LoadSectiond(MapTransform):
                 "original_affine": torch.from_numpy(read_affine(d[key])),
                 "page": d.get(self.page_key) or 0,
             }
+            if size is not None:
+                meta["pixel_size"] = np.array(size)
             d[key] = MetaTensor(pixels, affine=in_pixels, meta=meta)
         return d
 

@@ -14,7 +14,7 @@ def tiny() -> dict[str, Any]:
     return {
         "width": 0.125,
         "patch_size": 64,
-        "downsampling": 1,
+        "network_pixel_size": 5.0,
         "num_workers": 0,
         "batch_size": 2,
         "device": "$torch.device('cpu')",

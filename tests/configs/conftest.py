@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 SMALL = {
     "bundle_root": str(ROOT),
     "width": 0.125,
-    "downsampling": 1,
+    "network_pixel_size": 5.0,
     "patch_size": 64,
     "num_workers": 0,
     "device": "$torch.device('cpu')",

@@ -23,8 +23,10 @@ def test_inference_as_a_user_types_it(tiny_phantom: Path, weights: Path, tmp_pat
         weights,
         "--width",
         "0.125",
-        "--downsampling",
-        "1",
+        "--network_pixel_size",
+        "5",
+        "--pixel_size",
+        "5",
         "--patch_size",
         "64",
     ]

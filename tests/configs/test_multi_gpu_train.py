@@ -30,7 +30,7 @@ def test_two_processes(run_config: Callable, tiny_phantom: Path, tmp_path: Path)
         "dataset_dir": tiny_phantom,
         "ckpt_dir": tmp_path,
         "width": 0.125,
-        "downsampling": 1,
+        "network_pixel_size": 5.0,
         "patch_size": 64,
         "num_workers": 0,
     }

@@ -51,11 +51,13 @@ def test_quickstart_only_makes_the_training_smaller() -> None:
         assert quickstart[key] < train[key]
     assert quickstart["patch_size"] < train["patch_size"]
     # where things lie, and what makes it smaller; nothing else
-    assert quickstart.keys() == {"ckpt_dir", "checkpoint", "width", "downsampling", "epochs", "patch_size"}
+    places = {"ckpt_dir", "checkpoint"}
+    assert quickstart.keys() - places == {"width", "network_pixel_size", "scale_range", "epochs", "patch_size"}
 
 
-def test_joint_training(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
-    run_config("train", "joint", dataset_dir=str(tiny_phantom), ckpt_dir=str(tmp_path))
+def test_training_of_the_shipped_weights(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
+    settings = {"dataset_dir": str(tiny_phantom), "ckpt_dir": str(tmp_path)}
+    run_config("train", "train_shipped", patches_per_epoch="$2 * @patches_per_section", **settings)
     assert (tmp_path / "model.pt").is_file()
 
 

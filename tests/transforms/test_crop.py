@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from monai.data import decollate_batch, list_data_collate
 
-from scripts.transforms import CropRegiond, RandGridCropd
+from scripts.transforms import CropRegiond
 
 
 @pytest.fixture
@@ -32,28 +31,3 @@ def test_context_is_kept_for_the_network_and_cut_off_after_it(item: dict, region
     torch.testing.assert_close(CropRegiond("image")(with_context)["image"], alone)
     collated = decollate_batch(list_data_collate([with_context, with_context]))
     torch.testing.assert_close(CropRegiond("image")(collated[1])["image"], alone)
-
-
-def test_grid_covers_the_section_and_nothing_twice(item: dict) -> None:
-    crop = RandGridCropd(["image", "label"], spatial_size=32, num_samples=6).set_random_state(0)
-    patches = crop(item)
-    corners = {tuple(patch["image"][:, 0, 0].tolist()) for patch in patches}
-    assert corners == {(x, y) for x in (0, 18) for y in (0, 19, 38)}
-    seen = np.zeros((50, 70), bool)
-    for patch in patches:
-        assert patch["image"].shape == (2, 32, 32)
-        torch.testing.assert_close(patch["image"], patch["label"])
-        seen[patch["image"][0].numpy(), patch["image"][1].numpy()] = True
-    assert seen.all()
-
-
-def test_grid_of_one_patch(item: dict) -> None:
-    patches = RandGridCropd("image", spatial_size=(50, 70), num_samples=2)(item)
-    assert [patch["image"].shape for patch in patches] == [(2, 50, 70)] * 2
-
-
-def test_bad_grids(item: dict) -> None:
-    with pytest.raises(ValueError, match=r"section of \(50, 70\) pixels is smaller than the patch \(64, 64\)"):
-        RandGridCropd("image", spatial_size=64)(item)
-    with pytest.raises(ValueError, match="num_samples has to be at least 1, got 0"):
-        RandGridCropd("image", spatial_size=64, num_samples=0)

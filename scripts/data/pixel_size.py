@@ -1,0 +1,121 @@
+"""The size of a pixel: in nanometres, as [x, y]."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = ["check_pixel_sizes", "parse_pixel_size", "pixel_size_of"]
+
+logger = logging.getLogger(__name__)
+
+SMALLEST, LARGEST = 0.1, 1000.0
+"""Nanometres; what lies outside was meant in another unit."""
+
+MOST_ANISOTROPIC = 8.0
+"""Of the two sides; beyond, one of them is the distance of sections."""
+
+TOLERANCE = 0.01
+"""By which two statements of one pixel size may differ, as a share."""
+
+
+def parse_pixel_size(value: Any, where: str) -> list[float]:
+    """Check a pixel size that a person or a file states.
+
+    Args:
+        value: nanometres, one number for square pixels or [x, y].
+        where: what an error calls its origin, such as a list and its entry.
+
+    Returns:
+        [x, y] in nanometres.
+
+    Raises:
+        ValueError: it is no such thing, or lies beyond any electron microscope's.
+    """
+    pair = list(value) if isinstance(value, list | tuple) else [value, value]
+    if len(pair) != 2 or any(isinstance(v, bool) or not isinstance(v, int | float) for v in pair):
+        raise ValueError(f"{where}: a pixel size is a number of nanometres or [x, y], got {value!r}")
+    if not all(math.isfinite(v) and SMALLEST <= v <= LARGEST for v in pair):
+        raise ValueError(
+            f"{where}: a pixel size of {value!r} nm is out of range; expected nanometres from {SMALLEST} to {LARGEST}"
+        )
+    if max(pair) > MOST_ANISOTROPIC * min(pair):
+        raise ValueError(
+            f"{where}: pixels of {pair[0]} x {pair[1]} nm are too oblong; expected the two sides of a pixel within a "
+            "section"
+        )
+    return [float(v) for v in pair]
+
+
+def pixel_size_of(
+    section: Mapping[str, Any], pixel_size: Any = None, default: float | None = None
+) -> list[float] | None:
+    """Choose what is taken for the pixel size of a section.
+
+    Args:
+        section: item of `load_sections` or `find_sections`; it may hold a `pixel_size_nm`.
+        pixel_size: what the user states, or None. It comes first.
+        default: what is assumed where nothing is known.
+
+    Returns:
+        [x, y] in nanometres, or None.
+
+    Raises:
+        ValueError: see `parse_pixel_size`.
+    """
+    if pixel_size is not None:
+        return parse_pixel_size(pixel_size, "pixel_size")
+    if section.get("pixel_size_nm") is not None:
+        return parse_pixel_size(section["pixel_size_nm"], str(section.get("image", "a section")))
+    return None if default is None else parse_pixel_size(default, "the assumed pixel size")
+
+
+def check_pixel_sizes(sections: Sequence[Mapping[str, Any]], pixel_size: Any, default: float) -> None:
+    """Refuse pixel sizes that contradict each other, and say so where none is known.
+
+    Args:
+        sections: items of `load_sections` or `find_sections`.
+        pixel_size: what the user states for all of them, or None.
+        default: what is assumed where none is known, in nanometres.
+
+    Raises:
+        ValueError: a pixel size is out of range, the user's is not that of a list, one file has two, or it is known of
+            some sections only.
+    """
+    stated = None if pixel_size is None else parse_pixel_size(pixel_size, "pixel_size")
+    known: dict[str, list[float]] = {}
+    for section in sections:
+        own = section.get("pixel_size_nm")
+        if own is None:
+            continue
+        image = str(section["image"])
+        own = parse_pixel_size(own, image)
+        if not _agree(known.setdefault(image, own), own):
+            raise ValueError(f"{image}: its pixels are {_text(known[image])} in one place and {_text(own)} in another")
+        if stated is not None and not _agree(stated, own):
+            raise ValueError(
+                f"{image}: its list says that pixels are {_text(own)}, --pixel_size says {_text(stated)}; correct one, "
+                "or leave --pixel_size out"
+            )
+    missing = [section for section in sections if section.get("pixel_size_nm") is None]
+    if stated is None and missing:
+        if len(missing) < len(sections):
+            raise ValueError(
+                f"{missing[0]['image']}: its pixel size is not known, that of other sections is; state it as "
+                "`pixel_size_nm` in the list"
+            )
+        logger.warning(
+            "The pixel size of the sections is not known: they are taken as they are, as if pixels were %g nm. "
+            "State it in nanometres by `--pixel_size`; `python -m bundle pixel_size` estimates it",
+            default,
+        )
+
+
+def _agree(one: Sequence[float], other: Sequence[float]) -> bool:
+    return all(math.isclose(a, b, rel_tol=TOLERANCE) for a, b in zip(one, other, strict=True))
+
+
+def _text(size: Sequence[float]) -> str:
+    return f"{size[0]:g} nm" if size[0] == size[1] else f"{size[0]:g} x {size[1]:g} nm"
