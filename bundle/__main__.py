@@ -12,6 +12,7 @@ from bundle.data import combine, epfl, sbem, vnc
 from bundle.evaluate import evaluate
 from bundle.finetune import finetune
 from bundle.label import label
+from bundle.leave_one_out import leave_one_out
 from bundle.pack import pack
 from bundle.phantom import phantom
 from bundle.ship import ship
@@ -35,6 +36,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "finetune": finetune,
     "label": label,
+    "leave_one_out": leave_one_out,
     "pack": pack,
     "phantom": phantom,
     "ship": ship,

@@ -27,7 +27,7 @@ def draw_examples(datalist: Path, evaluations: Sequence[Path], path: Path) -> No
     Args:
         datalist: list of sections.
         evaluations: output folders of evaluations of its test part; the last one ranks the sections, by its result with
-            the CRF.
+            the CRF if it has one.
         path: picture to write.
 
     Raises:
@@ -35,7 +35,8 @@ def draw_examples(datalist: Path, evaluations: Sequence[Path], path: Path) -> No
     """
     items = load_sections(datalist, "test")
     with open(evaluations[-1] / "jaccard.csv", newline="") as file:
-        scores = [float(row["with_crf_jaccard"]) for row in csv.DictReader(file)]
+        rows = list(csv.DictReader(file))
+    scores = [float(row.get("with_crf_jaccard", row["without_crf_jaccard"])) for row in rows]
     ranked = sorted((score, number) for number, score in enumerate(scores) if not np.isnan(score))
     rows = []
     for _, number in (ranked[len(ranked) // 2], ranked[0]):

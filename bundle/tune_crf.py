@@ -18,7 +18,7 @@ from bundle.workflow import ROOT, ScoredSection, check_set, configs_of, refuse, 
 from scripts.crf import dense_crf
 from scripts.data import require_writable, write_atomically, write_json
 
-__all__ = ["best_threshold", "search", "tune_crf", "write_values"]
+__all__ = ["best_threshold", "score_counts", "search", "tune_crf", "write_values"]
 
 RANGES = {
     "gaussian_sxy": (1.0, 8.0),
@@ -125,7 +125,7 @@ def search(sections: Sequence[ScoredSection], trials: int, seed: int) -> dict[st
         workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start, initargs=(list(sections),)
     ) as pool:
         counts = list(tqdm(pool.map(_counts_with_crf, candidates), total=len(candidates), desc="CRF", unit="trial"))
-    without = best_threshold(sum(_counts(s.probabilities[1], s.label) for s in sections))
+    without = best_threshold(sum(score_counts(s.probabilities[1], s.label) for s in sections))
     results = [{**best_threshold(count), "parameters": p} for count, p in zip(counts, candidates, strict=True)]
     return {"without_crf": without, "with_crf": max(results, key=lambda r: r["jaccard"]), "trials": results}
 
@@ -148,7 +148,16 @@ def best_threshold(counts: np.ndarray) -> dict[str, float]:
     return {"jaccard": round(float(jaccard[best]), 4), "threshold": float(thresholds[best])}
 
 
-def _counts(score: np.ndarray, label: np.ndarray) -> np.ndarray:
+def score_counts(score: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Count pixels by probability, for `best_threshold`.
+
+    Args:
+        score: probabilities of mitochondrion in [0, 1], of any shape.
+        label: bool, of the same shape.
+
+    Returns:
+        (2, `BINS`) pixels of background and of mitochondria.
+    """
     bins = np.minimum((score * BINS).astype(int), BINS - 1)
     return np.stack([np.bincount(bins[label == kind], minlength=BINS) for kind in (False, True)])
 
@@ -161,7 +170,7 @@ def _start(sections: list[ScoredSection]) -> None:
 
 
 def _counts_with_crf(parameters: dict[str, Any]) -> np.ndarray:
-    return sum(_counts(dense_crf(s.probabilities, s.image, **parameters)[1], s.label) for s in _sections)
+    return sum(score_counts(dense_crf(s.probabilities, s.image, **parameters)[1], s.label) for s in _sections)
 
 
 def write_values(changes: dict[Path, dict[str, Any]]) -> list[str]:

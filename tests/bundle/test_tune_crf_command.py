@@ -42,14 +42,14 @@ def test_best_threshold_against_counting() -> None:
     generator = np.random.default_rng(0)
     label = generator.random(5000) < 0.2
     score = np.clip(0.3 * label + generator.normal(0.4, 0.15, 5000), 0, 1)
-    found = best_threshold(module._counts(score, label))
+    found = best_threshold(module.score_counts(score, label))
     jaccard = {t / BINS: (label & (score >= t / BINS)).sum() / (label | (score >= t / BINS)).sum() for t in range(BINS)}
     assert found["jaccard"] == pytest.approx(max(jaccard.values()), abs=1e-4)
     assert jaccard[found["threshold"]] == max(jaccard.values())
 
 
 def test_of_equally_good_thresholds_the_middle_one_is_taken() -> None:
-    assert best_threshold(module._counts(np.array([0.1, 0.9]), np.array([False, True])))["threshold"] == 0.5
+    assert best_threshold(module.score_counts(np.array([0.1, 0.9]), np.array([False, True])))["threshold"] == 0.5
 
 
 def test_search_finds_parameters_that_remove_noise() -> None:

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bundle.leave_one_out import leave_one_out, markdown
+from bundle.phantom import phantom
+from scripts.data import load_sections
+
+
+@pytest.fixture(scope="module")
+def sets(tiny_phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Three sets; the last has a training part only."""
+    folder = tmp_path_factory.mktemp("sets")
+    shutil.copytree(tiny_phantom, folder / "one")
+    for seed, name in ((5, "two"), (6, "small")):
+        phantom(output=str(folder / name), seed=seed, size=96, sections=(1, 1, 1))
+    datalist = json.loads((folder / "small" / "datalist.json").read_text())
+    content = {key: value for key, value in datalist.items() if key not in ("validation", "test")}
+    (folder / "small" / "datalist.json").write_text(json.dumps(content))
+    return [str(folder / name) for name in ("one", "two", "small")]
+
+
+def settings_of(tiny: dict) -> dict:
+    return {key: value for key, value in tiny.items() if key != "batch_size"}
+
+
+def test_each_set_is_scored_by_a_training_without_it(sets: list, tmp_path: Path, tiny: dict) -> None:
+    arguments = {
+        "left_out": "two,small",
+        "output": str(tmp_path / "out" / "loo"),
+        "runs": str(tmp_path / "runs"),
+        "networks": "unet",
+        "steps": 5,
+        "weights": {"small": 0.5},
+        "scales": (0.8,),
+        **settings_of(tiny),
+    }
+    table = leave_one_out(*sets, **arguments)
+    figures = json.loads((tmp_path / "out" / "loo.json").read_text())
+    assert table == markdown(figures) == (tmp_path / "out" / "loo.md").read_text().rstrip("\n")
+    assert figures["sets"] == ["one", "two", "small"]
+    for name in ("two", "small"):
+        joint = tmp_path / "runs" / name / "joint" / "datalist.json"
+        trained = {Path(item["image"]).parents[1].name for item in load_sections(joint, "training")}
+        assert trained == {"one", "two", "small"} - {name}
+        result = figures["results"]["unet"][name]
+        assert 0 <= result["test"]["jaccard"] <= 1
+        assert list(result["scales"]) == ["0.8"]
+        assert 0 < result["threshold"] < 1
+        assert (tmp_path / "out" / f"loo_{name}.jpg").stat().st_size > 0
+        shown = load_sections(tmp_path / "runs" / name / "lists" / "scale_0.8" / "datalist.json", "test")
+        assert {tuple(item["pixel_size_nm"]) for item in shown} == {(4.0, 4.0)}
+    test = load_sections(tmp_path / "runs" / "two" / "lists" / "test" / "datalist.json", "test")
+    development = load_sections(tmp_path / "runs" / "two" / "lists" / "development" / "datalist.json", "test")
+    assert [Path(item["image"]).name for item in test] == ["test_000.png"]
+    assert [Path(item["image"]).name for item in development] == ["training_000.png", "validation_000.png"]
+    changed = (tmp_path / "runs" / "two" / "unet" / "checkpoint.pt").stat().st_mtime_ns
+    assert leave_one_out(*sets, **arguments) == table  # nothing is trained again
+    assert (tmp_path / "runs" / "two" / "unet" / "checkpoint.pt").stat().st_mtime_ns == changed
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"left_out": "three"}, "there is no set 'three' among one, two, small"),
+        ({"networks": "vit"}, "networks has to be of fusion_fcn, unet, got 'vit'"),
+        ({"steps": 7}, "steps has to be a multiple of the 5 epochs, got 7"),
+        ({"scales": (0,)}, r"scales has to hold factors above 0, got \(0,\)"),
+        ({"weights": {"four": 1}}, "there is no set 'four'"),
+        ({"pixel_size": 5}, "--pixel_size cannot be given here"),
+    ],
+)
+def test_mistakes(sets: list, tmp_path: Path, change: dict, message: str) -> None:
+    arguments = {"left_out": "one", "output": str(tmp_path / "o"), "runs": str(tmp_path / "r"), **change}
+    with pytest.raises(ValueError, match=message):
+        leave_one_out(*sets, **arguments)
