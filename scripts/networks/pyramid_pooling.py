@@ -50,20 +50,48 @@ class _Level(nn.Module):
         super().__init__()
         self.window = window
         self.reduce = nn.Conv2d(in_channels, out_channels, kernel_size=1)
-        self.deconvolution = nn.ConvTranspose2d(
-            out_channels, out_channels, 2 * window, stride=window, padding=window // 2, groups=out_channels, bias=False
-        )
-        _init_bilinear(self.deconvolution)
+        self.deconvolution = _DepthwiseDeconvolution(out_channels, window)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         pooled = F.avg_pool2d(x, self.window, ceil_mode=True, count_include_pad=False)
-        context = self.deconvolution(F.relu(self.reduce(pooled)))
-        return context[:, :, : x.shape[2], : x.shape[3]]
+        return self.deconvolution(F.relu(self.reduce(pooled)), x.shape[2], x.shape[3])
 
 
-@torch.no_grad()
-def _init_bilinear(deconvolution: nn.ConvTranspose2d) -> None:
-    """Let a depthwise deconvolution with a kernel of twice its stride start as bilinear interpolation."""
-    stride = deconvolution.stride[0]
-    tent = 1 - (torch.arange(0.5, 2 * stride) / stride - 1).abs()
-    deconvolution.weight.copy_(tent[:, None] * tent)
+class _DepthwiseDeconvolution(nn.Module):
+    """Depthwise deconvolution whose kernel is twice as wide as its stride, as four outer products.
+
+    The same, with the same weight, as ``nn.ConvTranspose2d(channels, channels, 2 * stride, stride, padding=stride // 2,
+    groups=channels, bias=False)`` whose output is cropped. That has no fast implementation on CPUs, least of all in
+    bfloat16. But each pixel of its output is under the kernels of two input pixels along each axis: block (i, j) of
+    stride x stride pixels, before padding is cut off, is the sum over a, b in {0, 1} of x[i - a, j - b] times quarter
+    (a, b) of the kernel. For each channel that is one product of matrices. It starts as bilinear interpolation.
+
+    Args:
+        channels: channels of the features.
+        stride: an even factor by which they are enlarged.
+    """
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        tent = 1 - (torch.arange(0.5, 2 * stride) / stride - 1).abs()
+        self.weight = nn.Parameter((tent[:, None] * tent).repeat(channels, 1, 1, 1))
+
+    def forward(self, x: torch.Tensor, width: int, height: int) -> torch.Tensor:
+        """Enlarge features.
+
+        Args:
+            x: features, (batch, channels, W, H).
+            width: of the output, at most W * stride.
+            height: of the output, at most H * stride.
+
+        Returns:
+            (batch, channels, width, height).
+        """
+        # i, j number the blocks after cutting half a block off: half r of them is half 1 - r of block i + r before.
+        # n and o are 1 - a and 1 - b, s is to j what r is to i, and t and u are the pixels of a half
+        half = self.stride // 2
+        kernel = self.weight.to(x.dtype).view(-1, 2, 2, half, 2, 2, half).flip(1, 2, 4, 5)
+        pixels = F.pad(x, [1, 1, 1, 1]).unfold(2, 2, 1).unfold(2, 2, 1).unfold(3, 2, 1).unfold(3, 2, 1)
+        y = torch.einsum("bcijnros,cnrtosu->bcirtjsu", pixels, kernel)
+        return y.flatten(5, 7).flatten(2, 4)[:, :, :width, :height]
