@@ -12,7 +12,7 @@ from .image_io import (
     write_json,
     write_section,
 )
-from .labels import binarize_label
+from .labels import LABEL_FORMATS, binarize_label
 from .sections import (
     check_sections,
     find_sections,
@@ -26,6 +26,7 @@ from .sections import (
 
 __all__ = [
     "FORMATS",
+    "LABEL_FORMATS",
     "PICTURES",
     "SectionInfo",
     "binarize_label",
