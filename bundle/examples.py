@@ -57,7 +57,7 @@ def _section(item: dict) -> tuple[np.ndarray, np.ndarray]:
     left, top, right, bottom = item.get("region", (None,) * 4)
     image, label = (read_section(item[key], item["page"]) for key in ("image", "label"))
     grey = HistogramNormalize(num_bins=4096, min=0, max=1)(image.astype(np.float32)).numpy()
-    truth = binarize_label(label, item["label"]) > 0
+    truth = binarize_label(label, item["label"], item["label_format"]) > 0
     return grey[left:right, top:bottom], truth[left:right, top:bottom]
 
 

@@ -180,7 +180,7 @@ def _fold(
     done = folder / "scores.json"
     scores = json.loads(done.read_text()) if done.is_file() else {}
     evaluation = {key: value for key, value in settings.items() if key not in ("initial_weights", "pretrained")}
-    evaluation |= {"checkpoint": str(folder / "model.pt"), "use_crf": False}
+    evaluation |= {"checkpoint": str(folder / "model.pt")}
     if "threshold" not in scores:
         sections = score(*configs, "evaluate", part="validation", dataset_dir=str(joint), **evaluation)
         found = best_threshold(sum(score_counts(s.probabilities[1], s.label) for s in sections))
@@ -197,6 +197,7 @@ def _fold(
             dataset_dir=str(lists / name),
             output_dir=str(out),
             threshold_without_crf=scores["threshold"],
+            use_crf=False,
             **evaluation,
         )
         return json.loads((out / "jaccard.json").read_text())["without_crf"]

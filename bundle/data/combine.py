@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-from itertools import cycle, islice
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from scripts.data import load_sections
+from scripts.data import LABEL_FORMATS, load_sections, read_info
 
 from .fetch import write_list
 
@@ -16,15 +18,17 @@ __all__ = ["combine", "merged"]
 PARTS = ("training", "validation", "test")
 
 
-def combine(*datalists: str, output: str, refit: bool = False) -> str:
+def combine(*datalists: str, output: str, weights: Sequence[float] | None = None, refit: bool = False) -> str:
     """Join lists of sections, so that one network can be trained on several sets.
 
-    The sets are balanced: of a set with fewer training items than the largest, items are listed repeatedly, and as
-    patches are drawn evenly from the items of a list, each set gives as many. Validation and test are not repeated.
+    Patches are drawn from a training item in proportion to its `weight` in the new list, which is the weight of its set
+    times the item's share of the set: its share of the area, or of the weights that the set's own list states. So sets
+    of one weight give as many patches, however many sections each has. The weights are scaled to a mean of 1.
 
     Args:
-        *datalists: paths of the lists.
+        *datalists: paths of the lists. One that has no validation or test part joins with those that it has.
         output: folder for the new `datalist.json`, whose paths are relative to it.
+        weights: of the sets, one positive number for each list, such as `--weights 1,1,0.5`; all 1 by default.
         refit: whether the training part takes in the validation part, for the last training, when all choices are made.
             Regions of a section that lie side by side become one. What is then said of validation means nothing.
 
@@ -32,7 +36,8 @@ def combine(*datalists: str, output: str, refit: bool = False) -> str:
         What was written.
 
     Raises:
-        ValueError: fewer than two lists are given, or one cannot be read.
+        ValueError: fewer than two lists are given, one cannot be read or has no training part, the weights do not fit
+            the lists, or a section would be trained on and tested.
         FileNotFoundError: a list or one of its files does not exist.
         FileExistsError: `output` holds another `datalist.json`.
         OSError: the list cannot be written.
@@ -40,19 +45,31 @@ def combine(*datalists: str, output: str, refit: bool = False) -> str:
     if len(datalists) < 2:
         raise ValueError("combine needs the paths of at least two lists of sections")
     lists = [Path(datalist) for datalist in datalists]
-    joined = {part: [_relative(load_sections(path, part), Path(output).resolve()) for path in lists] for part in PARTS}
+    shares = _set_weights(weights, lists)
+    sets = [_read_parts(path) for path in lists]
     contents = [json.loads(path.read_text()) for path in lists]
-    if refit:
-        pairs = zip(joined["training"], joined["validation"], strict=True)
-        joined["training"] = [merged(training + validation) for training, validation in pairs]
-    longest = max(map(len, joined["training"]))
-    joined["training"] = [list(islice(cycle(items), longest)) for items in joined["training"]]
+    joined = {"training": [], "validation": [], "test": []}
+    for parts, content, share in zip(sets, contents, shares, strict=True):
+        stated = any("weight" in item for item in content["training"])
+        if refit:
+            parts["training"] = merged(parts["training"] + parts["validation"])
+        sizes = [item["weight"] if stated else _area(item) for item in parts["training"]]
+        parts["training"] = [
+            {**item, "weight": share * size / sum(sizes)} for item, size in zip(parts["training"], sizes, strict=True)
+        ]
+        for part in PARTS:
+            joined[part] += parts[part]
+    _refuse_tested(joined)
+    mean = math.fsum(item["weight"] for item in joined["training"]) / len(joined["training"])
     names = [content.get("name", path.parent.name) for content, path in zip(contents, lists, strict=True)]
     new = {
         "name": " + ".join(names),
         "refit": refit,
         "licence": "; ".join(f"{n}: {c.get('licence', 'not stated')}" for n, c in zip(names, contents, strict=True)),
-        **{part: [item for items in sets for item in items] for part, sets in joined.items()},
+        "set_weights": shares,
+        "training": [_entry(item, Path(output), float(f"{item['weight'] / mean:.6g}")) for item in joined["training"]],
+        "validation": [_entry(item, Path(output)) for item in joined["validation"]],
+        "test": [_entry(item, Path(output)) for item in joined["test"]],
     }
     path = write_list(new, Path(output))
     return f"{path}: {', '.join(f'{len(new[part])} {part}' for part in PARTS)} regions of {new['name']}"
@@ -65,7 +82,7 @@ def merged(items: list[dict]) -> list[dict]:
         items: of a list of sections.
 
     Returns:
-        The items, in the order of their sections.
+        The items, in the order of their sections. The weight of one is the sum of those that it is made of.
     """
     sections: dict[tuple, list[dict]] = {}
     for item in items:
@@ -77,10 +94,68 @@ def merged(items: list[dict]) -> list[dict]:
             lefts, tops, rights, bottoms = zip(*regions, strict=True)
             left, top, right, bottom = min(lefts), min(tops), max(rights), max(bottoms)
             if (right - left) * (bottom - top) == sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in regions):
-                parts = [{**parts[0], "region": [left, top, right, bottom]}]
+                weight = math.fsum(part["weight"] for part in parts)
+                parts = [{**parts[0], "region": [left, top, right, bottom], "weight": weight}]
         merged += parts
     return merged
 
 
-def _relative(items: list[dict], output: Path) -> list[dict]:
-    return [{**item, **{key: os.path.relpath(item[key], output) for key in ("image", "label")}} for item in items]
+def _set_weights(weights: Any, lists: list[Path]) -> list[float]:
+    if weights is None:
+        return [1.0] * len(lists)
+    values = list(weights) if isinstance(weights, list | tuple) else [weights]
+    if len(values) != len(lists):
+        raise ValueError(f"weights has to hold one number for each of the {len(lists)} lists, got {weights!r}")
+    for path, value in zip(lists, values, strict=True):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise ValueError(f"{path}: the weight of a set has to be a positive number, got {value!r}")
+    return [float(value) for value in values]
+
+
+def _read_parts(path: Path) -> dict[str, list[dict]]:
+    """Read the parts of a list; only the training part has to be there."""
+    parts = {"training": load_sections(path, "training")}
+    content = json.loads(path.read_text())
+    for part in ("validation", "test"):
+        parts[part] = load_sections(path, part) if content.get(part) else []
+    return parts
+
+
+def _region(item: dict) -> tuple[int, int, int, int]:
+    if "region" in item:
+        return tuple(item["region"])
+    info = read_info(item["image"])
+    return 0, 0, info.width, info.height
+
+
+def _area(item: dict) -> float:
+    """Area of an item in square nanometres, or in pixels where their size is not known."""
+    left, top, right, bottom = _region(item)
+    size = item.get("pixel_size_nm", 1)
+    x, y = size if isinstance(size, list) else (size, size)
+    return (right - left) * x * (bottom - top) * y
+
+
+def _refuse_tested(joined: dict[str, list[dict]]) -> None:
+    """Refuse what one list tests on and another trains on."""
+    tested: dict[tuple, list[dict]] = {}
+    for item in joined["test"]:
+        tested.setdefault((os.path.realpath(item["image"]), item["page"]), []).append(item)
+    for part in PARTS[:2]:
+        for item in joined[part]:
+            for other in tested.get((os.path.realpath(item["image"]), item["page"]), ()):
+                (l0, t0, r0, b0), (l1, t1, r1, b1) = _region(item), _region(other)
+                if max(l0, l1) < min(r0, r1) and max(t0, t1) < min(b0, b1):
+                    raise ValueError(
+                        f"{item['image']}: region {[l0, t0, r0, b0]} would be for {part}, and its part in "
+                        f"{[l1, t1, r1, b1]} for test"
+                    )
+
+
+def _entry(item: dict, output: Path, weight: float | None = None) -> dict:
+    """Write an item for a list in another folder."""
+    entry = {**item, **{key: os.path.relpath(item[key], output.resolve()) for key in ("image", "label")}}
+    if entry["label_format"] == LABEL_FORMATS[0]:
+        del entry["label_format"]
+    del entry["weight"]
+    return entry if weight is None else {**entry, "weight": weight}

@@ -12,7 +12,7 @@ from .image_io import (
     write_json,
     write_section,
 )
-from .labels import binarize_label
+from .labels import LABEL_FORMATS, binarize_label
 from .pixel_size import check_pixel_sizes, parse_pixel_size, pixel_size_of
 from .sections import (
     check_sections,
@@ -27,6 +27,7 @@ from .sections import (
 
 __all__ = [
     "FORMATS",
+    "LABEL_FORMATS",
     "PICTURES",
     "SectionInfo",
     "binarize_label",

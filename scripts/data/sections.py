@@ -3,8 +3,12 @@
 A list is a JSON file in the style of the Medical Segmentation Decathlon. Its parts (``training``, ``validation``,
 ``test``) hold items such as ``{"image": "raw/00.tif", "label": "labels/00.png", "region": [0, 0, 384, 1024]}``, with
 paths relative to the list. ``region`` (left, top, right, bottom in pixels, the last two exclusive) and ``page`` (the
-section of a stack, from 0) are optional. ``pixel_size_nm``, a number or [x, y], stands in the list, or in an item,
-whose own comes first.
+section of a stack, from 0) are optional.
+
+``pixel_size_nm``, a number or [x, y], stands in the list, or in an item, whose own comes first. So does
+``label_format``: ``"mask"`` (the default), or ``"instances"``, where each number above 0 is a mitochondrion. ``weight``
+of an item, by default 1, is how often patches are drawn from it in training, in proportion to the other
+items.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from __future__ import annotations
 import glob
 import json
 import logging
+import math
 import os
 import re
 import tempfile
@@ -23,7 +28,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .image_io import FORMATS, read_info, read_section, split_suffix
-from .labels import binarize_label
+from .labels import LABEL_FORMATS, binarize_label
 from .pixel_size import parse_pixel_size
 
 __all__ = [
@@ -37,7 +42,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-ITEM_KEYS = {"image": None, "label": None, "region": None, "page": None, "pixel_size_nm": None}.keys()
+ITEM_KEYS = ("image", "label", "region", "page", "pixel_size_nm", "label_format", "weight")
 """What an item of a list may hold."""
 
 
@@ -49,23 +54,24 @@ def load_sections(datalist: str | Path, part: str) -> list[dict]:
         part: which list of it, for instance ``"training"``.
 
     Returns:
-        The items, with absolute paths, and with a `pixel_size_nm` [x, y] where the list states one.
+        The items, with absolute paths, each with its `page`, `label_format` and `weight`, and with a `pixel_size_nm`
+        [x, y] where the list states one.
 
     Raises:
         FileNotFoundError: the list, an image or a label does not exist.
         ValueError: the list is not JSON, lacks the part, or an item is incomplete, its image and label differ in size,
-            its region or page lies outside, or its pixel size is none.
+            its region or page lies outside, its weight is no positive number, its pixel size is none, or its label
+            format is unknown.
     """
     datalist = Path(datalist)
     content = _read_list(datalist)
     items = content.get(part)
     if not isinstance(items, list) or not items:
         raise ValueError(f"{datalist}: its list '{part}' is missing or empty")
-    shared = _pixel_size_entry(content, str(datalist))
-    return [
-        shared | _checked_item(item, datalist.resolve().parent, f"{datalist}: {part}[{i}]")
-        for i, item in enumerate(items)
-    ]
+    shared = {key: content[key] for key in ("label_format",) if key in content}
+    shared |= _pixel_size_entry(content, str(datalist))
+    root = datalist.resolve().parent
+    return [_checked_item(item, shared, root, f"{datalist}: {part}[{i}]") for i, item in enumerate(items)]
 
 
 def check_sections(sections: Sequence[dict], allow_constant: bool = False) -> None:
@@ -79,7 +85,7 @@ def check_sections(sections: Sequence[dict], allow_constant: bool = False) -> No
 
     Raises:
         ValueError: a file is damaged, an image is constant where it must not be, has colours, NaN or infinite pixels,
-            or a label has other values than 0/1 and 0/255.
+            or a label has other values than `binarize_label` knows.
     """
     for section in tqdm(sections, desc="checking sections", unit="section", leave=False):
         page = section.get("page")
@@ -89,7 +95,7 @@ def check_sections(sections: Sequence[dict], allow_constant: bool = False) -> No
             raise ValueError(f"{where}: is a constant image, all its pixels are {image.flat[0]}; leave it out")
         if "label" in section:
             left, top, right, bottom = section.get("region", (None,) * 4)
-            label = binarize_label(read_section(section["label"], page), section["label"])[left:right, top:bottom]
+            label = _read_label(section, page)[left:right, top:bottom]
             if label.min() == label.max():
                 kind = "mitochondrion" if label.flat[0] else "background"
                 logger.warning("%s: all labelled pixels are %s", section["label"], kind)
@@ -121,7 +127,7 @@ def hold_out(
         info = read_info(section["image"])
         if info.pages > 1:
             raise ValueError(f"{section['image']}: is a stack of {info.pages} sections where one section is expected")
-        label = binarize_label(read_section(section["label"]), section["label"])
+        label = _read_label(section)
         width, height = label.shape
         if (width, height) != (info.width, info.height):
             raise ValueError(
@@ -298,18 +304,14 @@ def _read_list(datalist: Path) -> dict:
     return content
 
 
-def _checked_item(item: dict, root: Path, where: str) -> dict:
+def _checked_item(item: dict, shared: dict, root: Path, where: str) -> dict:
     if not isinstance(item, dict) or not {"image", "label"} <= item.keys():
         raise ValueError(f"{where}: needs an 'image' and a 'label', got {item}")
-    unknown = item.keys() - ITEM_KEYS
+    unknown = item.keys() - set(ITEM_KEYS)
     if unknown:
         raise ValueError(f"{where}: has unknown keys {sorted(unknown)}; known are {', '.join(ITEM_KEYS)}")
-    checked = {
-        **item,
-        **_pixel_size_entry(item, where),
-        "image": str(root / item["image"]),
-        "label": str(root / item["label"]),
-    }
+    checked = {**shared, **item, **_pixel_size_entry(item, where)}
+    checked |= {"image": str(root / item["image"]), "label": str(root / item["label"])}
     image, label = read_info(checked["image"]), read_info(checked["label"])
     if image != label:
         raise ValueError(
@@ -318,7 +320,10 @@ def _checked_item(item: dict, root: Path, where: str) -> dict:
         )
     if image.pages > 1 and not _is_index(item.get("page"), image.pages):
         raise ValueError(f"{where}: {checked['image']} has {image.pages} pages, 'page' has to be one, from 0")
-    checked["page"] = item.get("page") or 0  # always there, or items would not fit into one batch
+    # always there, or items would not fit into one batch
+    checked["page"] = item.get("page") or 0
+    checked["label_format"] = _checked_format(checked.get("label_format", LABEL_FORMATS[0]), where)
+    checked["weight"] = _checked_weight(item.get("weight", 1.0), where)
     if "region" in item:
         _check_region(item["region"], image.width, image.height, where)
     return checked
@@ -329,6 +334,23 @@ def _pixel_size_entry(entry: Mapping[str, Any], where: str) -> dict[str, list[fl
     if entry.get("pixel_size_nm") is None:
         return {}
     return {"pixel_size_nm": parse_pixel_size(entry["pixel_size_nm"], f"{where}: pixel_size_nm")}
+
+
+def _checked_format(value: object, where: str) -> str:
+    if value not in LABEL_FORMATS:
+        raise ValueError(f"{where}: label_format has to be one of {', '.join(LABEL_FORMATS)}, got {value!r}")
+    return value
+
+
+def _checked_weight(value: object, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise ValueError(f"{where}: weight has to be a positive number, got {value!r}")
+    return float(value)
+
+
+def _read_label(section: dict, page: int | None = None) -> np.ndarray:
+    label = read_section(section["label"], page)
+    return binarize_label(label, section["label"], section.get("label_format", LABEL_FORMATS[0]))
 
 
 def _check_region(region: object, width: int, height: int, where: str) -> None:

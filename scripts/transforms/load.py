@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import ImageMetaKey
 
-from scripts.data import binarize_label, pixel_size_of, read_affine, read_section
+from scripts.data import LABEL_FORMATS, binarize_label, pixel_size_of, read_affine, read_section
 
 __all__ = ["BinarizeLabeld", "LoadSectiond"]
 
@@ -71,21 +71,30 @@ class LoadSectiond(MapTransform):
 
 
 class BinarizeLabeld(MapTransform):
-    """Turn labels of 0/1 or 0/255 into 0 = background, 1 = mitochondrion.
+    """Turn labels into 0 = background, 1 = mitochondrion.
 
     Args:
         keys: labels, tensors of any shape.
+        label_format_key: item that says what the labels hold, one of `scripts.data.LABEL_FORMATS`; a mask where it is
+            missing.
         allow_missing_keys: whether a key may be missing.
 
     Raises:
         ValueError: see `scripts.data.binarize_label`.
     """
 
+    def __init__(
+        self, keys: KeysCollection, label_format_key: str = "label_format", allow_missing_keys: bool = False
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.label_format_key = label_format_key
+
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Binarise the labels of one section."""
         d = dict(data)
+        label_format = d.get(self.label_format_key, LABEL_FORMATS[0])
         for key in self.key_iterator(d):
             name = d[key].meta.get(ImageMetaKey.FILENAME_OR_OBJ, key) if isinstance(d[key], MetaTensor) else key
-            binary = torch.from_numpy(binarize_label(np.asarray(d[key]), name))
+            binary = torch.from_numpy(binarize_label(np.asarray(d[key]), name, label_format))
             d[key] = MetaTensor(binary, meta=d[key].meta) if isinstance(d[key], MetaTensor) else binary
         return d

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def test_items_get_absolute_paths(labelled: Path) -> None:
     item = {**ITEM, "region": [0, 5, 20, 30]}
     loaded = load_sections(write_list(labelled, item), "training")
     expected = {"image": str(labelled / "image.png"), "label": str(labelled / "label.png"), "region": [0, 5, 20, 30]}
-    expected["page"] = 0
+    expected |= {"page": 0, "label_format": "mask", "weight": 1.0}
     assert loaded == [expected]
     check_sections(loaded)
 
@@ -48,6 +49,11 @@ def test_items_get_absolute_paths(labelled: Path) -> None:
         ({**ITEM, "region": [0, 0, 20]}, "region .* is no"),
         ({**ITEM, "label": "small.png"}, r"image.png is 20x30 .*small.png is 20x29"),
         ({**ITEM, "image": "stack.tif", "label": "stack.tif"}, "has 2 pages, 'page' has to be one"),
+        ({**ITEM, "label_format": "classes"}, r"training\[0\]: label_format .* mask, instances, got 'classes'"),
+        *(
+            ({**ITEM, "weight": weight}, rf"datalist.json: training\[0\]: weight .* positive number, got {weight!r}")
+            for weight in (0, -1, math.nan, math.inf, True, None, "2")
+        ),
     ],
 )
 def test_faulty_items(labelled: Path, section: np.ndarray, item: dict, message: str) -> None:
@@ -70,6 +76,24 @@ def test_faulty_lists(labelled: Path) -> None:
             load_sections(labelled / "datalist.json", "training")
         with pytest.raises(ValueError, match=f"datalist.json: {message}"):
             find_sections(labelled / "datalist.json")
+
+
+def test_instances_are_declared_by_the_list_or_by_an_item(labelled: Path, section: np.ndarray) -> None:
+    write_section(labelled / "label.png", section // 40)
+    with pytest.raises(ValueError, match=r'label.png: .*declared in the list of sections by "label_format": "instan'):
+        check_sections(load_sections(write_list(labelled, ITEM), "training"))
+    with pytest.raises(ValueError, match=r'label.png: .*"label_format": "instances"'):
+        hold_out([{key: str(labelled / name) for key, name in ITEM.items()}], 0.5)
+    path = labelled / "datalist.json"
+    path.write_text(
+        json.dumps({"label_format": "instances", "training": [ITEM, {**ITEM, "label_format": "mask", "weight": 2}]})
+    )
+    one, other = load_sections(path, "training")
+    assert (one["label_format"], one["weight"]) == ("instances", 1)
+    assert (other["label_format"], other["weight"]) == ("mask", 2)
+    check_sections([one])
+    training, validation = hold_out([one], 0.5)
+    assert training[0]["label_format"] == validation[0]["label_format"] == "instances"
 
 
 def test_label_of_one_class_is_warned_of(labelled: Path, section: np.ndarray, caplog: pytest.LogCaptureFixture) -> None:

@@ -34,3 +34,10 @@ def test_label_error_names_the_file(tmp_path: Path, section: np.ndarray) -> None
     item = LoadSectiond("label")({"label": tmp_path / "instances.png"})
     with pytest.raises(ValueError, match=r"instances.png: label values run from 0"):
         BinarizeLabeld("label")(item)
+
+
+def test_declared_instances(tmp_path: Path, section: np.ndarray) -> None:
+    instances = np.where(section > 60, section.astype(np.uint32) + 2**25, 0)
+    write_section(tmp_path / "instances.tif", instances)
+    item = LoadSectiond("label")({"label": tmp_path / "instances.tif", "label_format": "instances"})
+    np.testing.assert_array_equal(BinarizeLabeld("label")(item)["label"].numpy()[0], section > 60)
