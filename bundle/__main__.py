@@ -8,7 +8,7 @@ import fire
 
 from bundle.active_learning import active_learning
 from bundle.curves import curves
-from bundle.data import combine, epfl, sbem, vnc
+from bundle.data import combine, epfl, sbem, small, vnc
 from bundle.evaluate import evaluate
 from bundle.finetune import finetune
 from bundle.label import label
@@ -32,7 +32,7 @@ except ModuleNotFoundError as error:
 COMMANDS = {
     "active_learning": active_learning,
     "curves": curves,
-    "data": {"combine": combine, "epfl": epfl, "sbem": sbem, "vnc": vnc},
+    "data": {"combine": combine, "epfl": epfl, "sbem": sbem, "small": small, "vnc": vnc},
     "evaluate": evaluate,
     "finetune": finetune,
     "label": label,

@@ -6,6 +6,7 @@ from .combine import combine
 from .epfl import epfl
 from .fetch import PublicSet, fetch
 from .sbem import SBEM, sbem
+from .small import SMALL, small
 from .vnc import VNC, vnc
 
-__all__ = ["SBEM", "VNC", "PublicSet", "combine", "epfl", "fetch", "sbem", "vnc"]
+__all__ = ["SBEM", "SMALL", "VNC", "PublicSet", "combine", "epfl", "fetch", "sbem", "small", "vnc"]

@@ -11,11 +11,19 @@ from typing import Any
 
 from scripts.data import LABEL_FORMATS, load_sections, read_info
 
-from .fetch import write_list
+from .epfl import LICENCE as EPFL_LICENCE
+from .fetch import check_files, check_terms, write_list
+from .sbem import SBEM
+from .small import SMALL
+from .vnc import VNC
 
 __all__ = ["combine", "merged"]
 
 PARTS = ("training", "validation", "test")
+
+PUBLIC = {VNC.datalist["name"]: VNC, SBEM.datalist["name"]: SBEM, **SMALL}
+TERMS = {name: public_set.datalist for name, public_set in PUBLIC.items()}
+TERMS["epfl_hippocampus"] = {"name": "epfl_hippocampus", "licence": EPFL_LICENCE}
 
 
 def combine(*datalists: str, output: str, weights: Sequence[float] | None = None, refit: bool = False) -> str:
@@ -37,7 +45,8 @@ def combine(*datalists: str, output: str, weights: Sequence[float] | None = None
 
     Raises:
         ValueError: fewer than two lists are given, one cannot be read or has no training part, the weights do not fit
-            the lists, or a section would be trained on and tested.
+            the lists, a section would be trained on and tested, or a public set has other terms or files than
+            published.
         FileNotFoundError: a list or one of its files does not exist.
         FileExistsError: `output` holds another `datalist.json`.
         OSError: the list cannot be written.
@@ -48,6 +57,8 @@ def combine(*datalists: str, output: str, weights: Sequence[float] | None = None
     shares = _set_weights(weights, lists)
     sets = [_read_parts(path) for path in lists]
     contents = [json.loads(path.read_text()) for path in lists]
+    for path, content in zip(lists, contents, strict=True):
+        _check_public(path, content)
     joined = {"training": [], "validation": [], "test": []}
     for parts, content, share in zip(sets, contents, shares, strict=True):
         stated = any("weight" in item for item in content["training"])
@@ -119,6 +130,15 @@ def _read_parts(path: Path) -> dict[str, list[dict]]:
     for part in ("validation", "test"):
         parts[part] = load_sections(path, part) if content.get(part) else []
     return parts
+
+
+def _check_public(path: Path, content: dict) -> None:
+    """Refuse what goes by the name of a public set and has other terms or files, since weights inherit its terms."""
+    name = content.get("name")
+    if name in TERMS:
+        check_terms(path, content, TERMS[name])
+    if name in PUBLIC:
+        check_files(PUBLIC[name], path.parent)
 
 
 def _region(item: dict) -> tuple[int, int, int, int]:

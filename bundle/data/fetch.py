@@ -18,7 +18,19 @@ from tqdm import tqdm
 
 from scripts.data import read_section, write_atomically
 
-__all__ = ["PublicSet", "describe", "fetch", "file_digest", "get_set", "parse_digests", "pixel_digest", "write_list"]
+__all__ = [
+    "PublicSet",
+    "check_files",
+    "check_terms",
+    "describe",
+    "fetch",
+    "file_digest",
+    "get_set",
+    "parse_digests",
+    "pixel_digest",
+    "require_folders",
+    "write_list",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -71,23 +83,61 @@ class PublicSet:
     """A published set of labelled sections, pinned to one commit of its home.
 
     Attributes:
-        repository: address of the git repository that publishes the set, as `git clone` takes it.
-        commit: hash of the commit.
-        url: address under which each single file of that commit is served.
         sha256: SHA-256 of each file in hexadecimal, by its path in the folder that is filled.
         datalist: list of sections in the JSON format of the Medical Segmentation Decathlon, as `datalist.json` holds
             it: paths relative to that file; each item may name the `region` of the section that it covers.
+        repository: address of the git repository that publishes the set, as `git clone` takes it.
+        commit: hash of the commit.
+        url: address under which each single file of that commit is served. Empty where none serves them as they are,
+            so that they are taken from a local copy.
         home: path of a file in the repository, where it differs from that in the folder.
         digest: what `sha256` is computed of, the file or its pixels.
     """
 
-    repository: str
-    commit: str
-    url: str
     sha256: Mapping[str, str]
     datalist: Mapping[str, Any]
+    repository: str = ""
+    commit: str = ""
+    url: str = ""
     home: Mapping[str, str] = field(default_factory=dict)
     digest: Callable[[bytes, str], str] = file_digest
+
+
+def check_terms(path: Path, datalist: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    """Refuse the list of a public set that states other terms or another release than this project knows.
+
+    Args:
+        path: of the list, for the error.
+        datalist: its content.
+        known: the list as the command of its set writes it.
+
+    Raises:
+        ValueError: `licence` or `release` differ.
+    """
+    for key in ("licence", "release"):
+        if datalist.get(key) != known.get(key):
+            raise ValueError(
+                f"{path}: states for {known['name']} the {key} {datalist.get(key)!r}, its command under"
+                f" `python -m bundle data` {known.get(key)!r}; let the command write the list anew, or give the list"
+                " another name"
+            )
+
+
+def check_files(public_set: PublicSet, folder: Path) -> None:
+    """Refuse a folder whose files are not the published ones.
+
+    Args:
+        public_set: what they should be.
+        folder: that of its list.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        ValueError: a file has another digest.
+    """
+    for name, sha256 in public_set.sha256.items():
+        path = folder / name
+        if (found := public_set.digest(path.read_bytes(), name)) != sha256:
+            raise ValueError(f"{path} is not the published file: its SHA-256 is {found}, expected {sha256}")
 
 
 def fetch(public_set: PublicSet, output: Path, source: Path | None = None) -> Path:
@@ -108,10 +158,12 @@ def fetch(public_set: PublicSet, output: Path, source: Path | None = None) -> Pa
         FileExistsError: if `output` holds a `datalist.json` that differs from the one to be written.
         FileNotFoundError: if a file is missing in `source`.
         ConnectionError: if a file cannot be fetched from its home.
-        ValueError: if a fetched file, or one in `source`, is not the published one.
+        ValueError: if a fetched file, or one in `source`, is not the published one, or no address serves the set.
         OSError: if a file cannot be written.
     """
     require_same_list(public_set.datalist, output)
+    if source is None and not public_set.url:
+        raise ValueError(f"{public_set.datalist['name']} is not served by any address: name a local copy as the source")
     with tqdm(public_set.sha256.items(), desc=public_set.datalist["name"], unit="file") as files:
         for name, sha256 in files:
             target = output / name
@@ -163,7 +215,8 @@ def require_same_list(datalist: Mapping[str, Any], output: Path) -> tuple[Path, 
     content = json.dumps(datalist, indent=2) + "\n"
     if path.exists() and path.read_text() != content:
         raise FileExistsError(
-            f"{path} is another list than the one to be written and stays as it is: move it or name another folder"
+            f"{path} is another list than the one to be written{_difference(path, datalist)} and stays as it is: move"
+            " it or name another folder"
         )
     return path, content
 
@@ -211,8 +264,18 @@ def describe(path: Path, datalist: Mapping[str, Any]) -> str:
     Returns:
         Number of regions of each part, licence and reference.
     """
-    parts = ", ".join(f"{len(datalist[part])} {part}" for part in ("training", "validation", "test"))
+    parts = ", ".join(f"{len(datalist.get(part, []))} {part}" for part in ("training", "validation", "test"))
     return f"{path}: {parts} regions\nLicence: {datalist['licence']}\nCite: {datalist['reference']}"
+
+
+def _difference(path: Path, datalist: Mapping[str, Any]) -> str:
+    """Name the entries in which a list that is there differs, such as its licence."""
+    try:
+        found = json.loads(path.read_text())
+        differing = sorted(key for key in {*found, *datalist} if found.get(key) != datalist.get(key))
+    except (ValueError, TypeError, AttributeError):
+        return ""
+    return f" ({', '.join(differing)})"
 
 
 def _at_home(public_set: PublicSet, name: str) -> str:

@@ -87,6 +87,8 @@ SBEM = PublicSet(
         "release": _COMMIT,
         "modality": {"0": "EM"},
         "labels": {"0": "background", "1": "mitochondrion"},
+        "pixel_size_nm": 7,
+        "pixel_size_estimated": True,
         "training": _items(10, 21),
         "validation": _items(22, 24),
         "test": _items(25, 29),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from threading import Thread
 
@@ -15,9 +16,11 @@ import pytest
 from monai.data import load_decathlon_datalist
 
 from bundle.__main__ import main
-from bundle.data import SBEM, VNC, PublicSet, combine, epfl, fetch, sbem, vnc
+from bundle.data import SBEM, SMALL, VNC, PublicSet, combine, epfl, fetch, sbem, small, vnc
 from bundle.data.fetch import pixel_digest
-from scripts.data import load_sections, write_section
+from scripts.data import check_sections, load_sections, write_section
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
 
 FILES = {"raw/00.tif": b"section 0", "raw/01.tif": b"section 1", "masks/00.png": b"mask 0", "masks/01.png": b"mask 1"}
 COMMIT = "0123456789abcdef"
@@ -208,9 +211,12 @@ def test_another_datalist_is_not_overwritten(tmp_path: Path, home: Home, public_
     output = tmp_path / "output"
     output.mkdir()
     (output / "datalist.json").write_text('{"name": "of the user"}')
-    with pytest.raises(FileExistsError, match=r"datalist\.json"):
+    with pytest.raises(FileExistsError, match=r"datalist\.json .* \(licence, name, reference, test, training, val"):
         fetch(public_set, output)
     assert read_files(output) == {"datalist.json": b'{"name": "of the user"}'}
+    (output / "datalist.json").write_text(json.dumps({**public_set.datalist, "licence": "none"}))
+    with pytest.raises(FileExistsError, match=r"datalist\.json is another list than the one to be written \(licence\)"):
+        fetch(public_set, output)
     assert not home.requested
 
 
@@ -267,25 +273,112 @@ def test_pixels_count_not_their_compression(tmp_path: Path, section: np.ndarray,
         fetch(public_set, tmp_path / "other", tmp_path)
 
 
-def make_epfl(folder: Path, stack: bool) -> Path:
-    pixels = np.random.default_rng(0).integers(0, 255, (20, 30, 155), dtype=np.uint8)
+def test_small_sets_are_listed_whole_with_their_terms() -> None:
+    assert [len(public_set.datalist["training"]) for public_set in SMALL.values()] == [2, 2, 4, 10, 6]
+    for name, public_set in SMALL.items():
+        datalist = public_set.datalist
+        assert {item[key] for item in datalist["training"] for key in ("image", "label")} == set(public_set.sha256)
+        assert datalist["name"] == name
+        assert all(datalist[key] for key in ("licence", "release", "source", "reference", "pixel_size_nm"))
+        assert datalist.get("pixel_size_estimated", False) == ("not published" in datalist["description"])
+
+
+def test_small_sets_come_from_a_local_copy_only(
+    tmp_path: Path, section: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "source/mine"
+    for name in ("images/a.png", "labels/a.png"):
+        write_section(source / name, section)
+    digest = pixel_digest((source / "images/a.png").read_bytes(), "a.png")
+    item = {"image": "images/a.png", "label": "labels/a.png"}
+    mine = PublicSet(
+        sha256=dict.fromkeys(item.values(), digest),
+        datalist={"name": "mine", "licence": "L", "reference": "R", "training": [item]},
+        digest=pixel_digest,
+    )
+    monkeypatch.setitem(SMALL, "mine", mine)
+    said = small("mine", source=str(source.parent), output=str(tmp_path / "data"))
+    assert "mine/datalist.json: 1 training, 0 validation, 0 test regions" in said
+    assert len(load_sections(tmp_path / "data/mine/datalist.json", "training")) == 1
+    with pytest.raises(ValueError, match="mine is not served by any address"):
+        fetch(mine, tmp_path / "other")
+    write_section(source / "labels/a.png", section + 1)
+    with pytest.raises(ValueError, match=r"labels/a.png of .*mine is not the published file"):
+        small("mine", source=str(source.parent), output=str(tmp_path / "other"))
+    with pytest.raises(ValueError, match="'yours' is none of the small sets liver_fibsem, "):
+        small("yours", source=str(source.parent))
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs the real data sets in ../shared/data")
+def test_real_sets(tmp_path: Path) -> None:
+    """Every set at hand is the one that its command knows, and joins the others."""
+    vnc(output=str(tmp_path / "drosophila_vnc"), source=str(DATA / "drosophila_vnc"))
+    sbem(output=str(tmp_path / "sbem_brain"), source=str(DATA / "sbem_brain"))
+    epfl(output=str(tmp_path / "epfl"), source=str(DATA / "epfl_hippocampus"), dense=True, label_format="instances")
+    small(output=str(tmp_path), source=str(DATA / "small"))
+    lists = [str(path) for path in sorted(tmp_path.glob("*/datalist.json"))]
+    assert len(lists) == 8
+    combine(*lists, output=str(tmp_path / "joint"), weights=[1] * 8)
+    parts = {part: load_sections(tmp_path / "joint/datalist.json", part) for part in ("training", "validation", "test")}
+    assert {part: len(items) for part, items in parts.items()} == {"training": 84, "validation": 27, "test": 34}
+    for name in (path.parent.name for path in map(Path, lists)):
+        folder = (DATA / "epfl_hippocampus" if name == "epfl" else tmp_path / name).resolve()
+        weight = sum(
+            item["weight"] for item in parts["training"] if Path(item["image"]).resolve().is_relative_to(folder)
+        )
+        assert weight == pytest.approx(84 / 8, rel=1e-4)
+
+
+def make_epfl(folder: Path, stack: bool, starts: tuple[int, ...] = (0,)) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 255, (20, 30, 165), dtype=np.uint8)
     if stack:
         write_section(folder / "training.tif", pixels)
         write_section(folder / "training_groundtruth.tif", (pixels > 128).astype(np.uint8))
     else:
-        for number in range(0, 155, 11):
+        for number in (number for number in range(165) if number % 11 in starts):
             write_section(folder / f"images/{number:03d}.png", pixels[..., number])
             write_section(folder / f"labels/{number:03d}.png", (pixels[..., number] > 128).astype(np.uint8))
+            write_section(folder / f"instances/{number:03d}.png", pixels[..., number] // 100)
     return folder
+
+
+def listed_epfl(folder: Path) -> dict[str, list[dict]]:
+    return {part: load_sections(folder / "datalist.json", part) for part in ("training", "validation", "test")}
 
 
 @pytest.mark.parametrize("stack", [True, False])
 def test_epfl_lists_every_eleventh_slice(tmp_path: Path, stack: bool) -> None:
     said = epfl(source=str(make_epfl(tmp_path / "source", stack)), output=str(tmp_path / "output"))
     assert "10 training, 2 validation, 3 test" in said
-    parts = [load_sections(tmp_path / "output/datalist.json", part) for part in ("training", "validation", "test")]
-    items = [item for part in parts for item in part]
+    items = [item for part in listed_epfl(tmp_path / "output").values() for item in part]
     assert [item["page"] if stack else int(Path(item["image"]).stem) for item in items] == list(range(0, 155, 11))
+
+
+@pytest.mark.parametrize("stack", [True, False])
+def test_dense_epfl_keeps_its_parts_as_far_apart(tmp_path: Path, stack: bool) -> None:
+    said = epfl(source=str(make_epfl(tmp_path / "source", stack, (0, 4, 8))), output=str(tmp_path), dense=True)
+    assert "28 training, 4 validation, 9 test" in said
+    parts = [
+        [item["page"] if stack else int(Path(item["image"]).stem) for item in items]
+        for items in listed_epfl(tmp_path).values()
+    ]
+    assert parts[0][:5] == [0, 4, 8, 11, 15]
+    assert [after[0] - before[-1] for before, after in pairwise(parts)] == [11, 11]
+
+
+def test_epfl_instances(tmp_path: Path) -> None:
+    source = make_epfl(tmp_path / "source", stack=False)
+    epfl(source=str(source), output=str(tmp_path), label_format="instances")
+    item = listed_epfl(tmp_path)["test"][0]
+    assert item["label_format"] == "instances"
+    assert Path(item["label"]).resolve() == (source / "instances/132.png").resolve()
+    check_sections([item])
+    with pytest.raises(ValueError, match=r"training_groundtruth\.tif is a mask, not numbered instances"):
+        epfl(source=str(make_epfl(source, stack=True)), output=str(tmp_path / "b"), label_format="instances")
+    with pytest.raises(ValueError, match="label_format has to be one of mask, instances, got 'classes'"):
+        epfl(source=str(source), output=str(tmp_path / "b"), label_format="classes")
+    with pytest.raises(ValueError, match="dense has to be True or False, got 45"):
+        epfl(source=str(source), output=str(tmp_path / "b"), dense=45)
 
 
 def test_epfl_says_where_the_volume_is_to_be_had(tmp_path: Path) -> None:
@@ -379,6 +472,39 @@ def test_combine_refuses_lists_without_training_and_training_on_test(tmp_path: P
     swapped = write_section_list(tmp_path / "b", {"training": items[1:]})
     with pytest.raises(ValueError, match=r"1.png: region \[0, 0, 20, 20\] would be for training, and .* for test"):
         combine(whole, swapped, output=str(tmp_path / "joint"))
+
+
+def test_combine_refuses_a_public_set_with_other_terms_or_files(
+    tmp_path: Path, public_set: PublicSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights inherit the terms, so the name of a public set has to mean that set."""
+    source = tmp_path / "known"
+    items = make_items(source, (20, 20))
+    known = PublicSet(
+        sha256={"0.png": hashlib.sha256((source / "0.png").read_bytes()).hexdigest()},
+        datalist={"name": "known", "licence": "CC0", "release": "abc", "training": items},
+    )
+    for table, entry in (("PUBLIC", known), ("TERMS", known.datalist)):
+        monkeypatch.setitem(getattr(sys.modules["bundle.data.combine"], table), "known", entry)
+    other = write_section_list(tmp_path / "other", {"training": make_items(tmp_path / "other", (20, 20))})
+
+    def join(**more: object) -> None:
+        stated = {**known.datalist, **more}
+        path = write_section_list(source, {}, **stated)
+        combine(path, other, output=str(tmp_path / stated["name"] / "joint"))
+
+    for key in ("licence", "release"):
+        with pytest.raises(
+            ValueError, match=rf"known.datalist.json: states for known the {key} 'another', its command"
+        ):
+            join(**{key: "another"})
+    join(description="in other words")
+    write_section(source / "0.png", np.eye(20, dtype=np.uint8))
+    with pytest.raises(ValueError, match=r"known.0.png is not the published file"):
+        join(description="in other words")
+    join(name="mine", licence="another")
+    with pytest.raises(ValueError, match="'not stated; ask at https"):
+        join(name="epfl_hippocampus")
 
 
 def test_combine_to_refit_joins_regions_that_lie_side_by_side(tmp_path: Path, tiny_phantom: Path) -> None:
