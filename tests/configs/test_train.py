@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +43,25 @@ def test_a_resumed_training_equals_an_uninterrupted_one(
     run_config("train", ckpt_dir=str(tmp_path / "parts"), epochs=2, resume=True, **common)
     whole, parts = (torch.load(tmp_path / name / "checkpoint.pt") for name in ("whole", "parts"))
     torch.testing.assert_close(parts, whole, rtol=0, atol=0)
+
+
+def test_patches_are_drawn_in_proportion_to_weights(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
+    content = json.loads((tiny_phantom / "datalist.json").read_text())
+    items = {
+        part: [{**item, **{key: str(tiny_phantom / item[key]) for key in ("image", "label")}} for item in content[part]]
+        for part in ("training", "validation")
+    }
+    items["training"][1]["weight"] = 3
+    (tmp_path / "datalist.json").write_text(json.dumps(items))
+    workflow = run_config("train", dataset_dir=str(tmp_path), ckpt_dir=str(tmp_path / "run"), use_crf=False)
+    sampler = workflow.parser.get_parsed_content("train#sampler")
+    assert len(sampler) == 2 * 2  # patches of sections: the weights do not change the length of an epoch
+    sampler.num_samples = 4000
+    torch.manual_seed(1)
+    draws = list(sampler)
+    assert np.mean(draws) == pytest.approx(0.75, abs=0.03)
+    torch.manual_seed(1)  # as the handler that seeds an epoch does
+    assert list(sampler) == draws
 
 
 def test_more_epochs_than_planned_are_trained_at_the_rate_of_the_new_plan(
