@@ -19,7 +19,7 @@ from scipy.ndimage import (
     uniform_filter,
 )
 
-__all__ = ["METHODS", "equalize", "fill_outside", "stretch", "tissue_mask"]
+__all__ = ["CLIP", "METHODS", "equalize", "fill_outside", "stretch", "tissue_mask"]
 
 METHODS = ("tissue", "section", "none")
 """Ways to bring a section to [0, 1], see `scripts.transforms.EqualizeSectiond`."""
@@ -199,7 +199,8 @@ def fill_outside(image: NDArray, mask: NDArray[np.bool_]) -> NDArray:
     nearest = distance_transform_edt(~small, return_distances=False, return_indices=True)
     shape = np.array(mask.shape)[:, None]
     for rows in _rows(mask.shape):
-        points = np.array(np.nonzero(~mask[rows])) + [[rows.start], [0]]
+        points = np.array(np.nonzero(~mask[rows]))
+        points[0] += rows.start
         parts = np.minimum(points // factor, np.array(small.shape)[:, None] - 1)
         corner = nearest[:, parts[0], parts[1]] * factor
         edge = np.clip(points, corner, corner + factor - 1)

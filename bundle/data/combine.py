@@ -14,6 +14,7 @@ from .fetch import write_list
 __all__ = ["combine", "merged"]
 
 PARTS = ("training", "validation", "test")
+FILES = {"image", "label", "valid"}
 
 
 def combine(*datalists: str, output: str, refit: bool = False) -> str:
@@ -83,4 +84,4 @@ def merged(items: list[dict]) -> list[dict]:
 
 
 def _relative(items: list[dict], output: Path) -> list[dict]:
-    return [{**item, **{key: os.path.relpath(item[key], output) for key in ("image", "label")}} for item in items]
+    return [{**item, **{key: os.path.relpath(item[key], output) for key in FILES & item.keys()}} for item in items]

@@ -3,7 +3,8 @@
 A list is a JSON file in the style of the Medical Segmentation Decathlon. Its parts (``training``, ``validation``,
 ``test``) hold items such as ``{"image": "raw/00.tif", "label": "labels/00.png", "region": [0, 0, 384, 1024]}``, with
 paths relative to the list. ``region`` (left, top, right, bottom in pixels, the last two exclusive) and ``page`` (the
-section of a stack, from 0) are optional.
+section of a stack, from 0) are optional, and so is ``valid``, the path of a mask with 255 where there is a section at
+all; where a registration left one, it is found (see `_valid_mask`).
 """
 
 from __future__ import annotations
@@ -43,12 +44,12 @@ def load_sections(datalist: str | Path, part: str) -> list[dict]:
         part: which list of it, for instance ``"training"``.
 
     Returns:
-        The items, with absolute paths.
+        The items, with absolute paths; with ``"valid"``, the path of a mask, where a registration left one.
 
     Raises:
         FileNotFoundError: the list, an image or a label does not exist.
         ValueError: the list is not JSON, lacks the part, or an item is incomplete, its image and label differ in size,
-            or its region or page lies outside.
+            or its region or page lies outside, or a mask of its registration has another size.
     """
     datalist = Path(datalist)
     items = _read_list(datalist).get(part)
@@ -68,7 +69,7 @@ def check_sections(sections: Sequence[dict], allow_constant: bool = False) -> No
 
     Raises:
         ValueError: a file is damaged, an image is constant where it must not be, has colours, NaN or infinite pixels,
-            or a label has other values than 0/1 and 0/255.
+            or a label or valid mask has other values than 0/1 and 0/255.
     """
     for section in tqdm(sections, desc="checking sections", unit="section", leave=False):
         page = section.get("page")
@@ -76,6 +77,8 @@ def check_sections(sections: Sequence[dict], allow_constant: bool = False) -> No
         if not allow_constant and image.min() == image.max():
             where = f"{section['image']}, page {page}" if page else section["image"]
             raise ValueError(f"{where}: is a constant image, all its pixels are {image.flat[0]}; leave it out")
+        if "valid" in section:
+            binarize_label(read_section(section["valid"], page), section["valid"])
         if "label" in section:
             left, top, right, bottom = section.get("region", (None,) * 4)
             label = binarize_label(read_section(section["label"], page), section["label"])[left:right, top:bottom]
@@ -176,19 +179,21 @@ def find_sections(source: str | Path | Sequence[str | Path]) -> list[dict]:
             every image of all its parts, whole), or a sequence of files.
 
     Returns:
-        One item ``{"image": path, "page": number, "pages": count}`` per section, in natural order of the files.
+        One item ``{"image": path, "page": number, "pages": count}`` per section, in natural order of the files; with
+        ``"valid"``, the path of a mask, where a registration left one (see `_valid_mask`).
 
     Raises:
         FileNotFoundError: the folder or a file does not exist, or nothing matches.
-        ValueError: a file's header cannot be read or its format is not supported.
+        ValueError: a file's header cannot be read or its format is not supported, or a mask has another size than its
+            section.
     """
     files = _image_files(source)
     if not files:
         raise FileNotFoundError(f"{source}: no sections found; supported formats are {', '.join(FORMATS)}")
     sections = []
     for file in files:
-        pages = read_info(file).pages
-        sections += [{"image": os.path.abspath(file), "page": page, "pages": pages} for page in range(pages)]
+        pages, path = read_info(file).pages, os.path.abspath(file)
+        sections += [{"image": path, "page": page, "pages": pages, **_valid_mask(path)} for page in range(pages)]
     return sections
 
 
@@ -287,9 +292,9 @@ def _read_list(datalist: Path) -> dict:
 def _checked_item(item: dict, root: Path, where: str) -> dict:
     if not isinstance(item, dict) or not {"image", "label"} <= item.keys():
         raise ValueError(f"{where}: needs an 'image' and a 'label', got {item}")
-    unknown = item.keys() - {"image", "label", "region", "page"}
+    unknown = item.keys() - {"image", "label", "region", "page", "valid"}
     if unknown:
-        raise ValueError(f"{where}: has unknown keys {sorted(unknown)}; known are image, label, region and page")
+        raise ValueError(f"{where}: has unknown keys {sorted(unknown)}; known are image, label, region, page and valid")
     checked = {**item, "image": str(root / item["image"]), "label": str(root / item["label"])}
     image, label = read_info(checked["image"]), read_info(checked["label"])
     if image != label:
@@ -299,10 +304,27 @@ def _checked_item(item: dict, root: Path, where: str) -> dict:
         )
     if image.pages > 1 and not _is_index(item.get("page"), image.pages):
         raise ValueError(f"{where}: {checked['image']} has {image.pages} pages, 'page' has to be one, from 0")
+    checked.update(_valid_mask(checked["image"], root / item["valid"] if "valid" in item else None))
     checked["page"] = item.get("page") or 0  # always there, or items would not fit into one batch
     if "region" in item:
         _check_region(item["region"], image.width, image.height, where)
     return checked
+
+
+def _valid_mask(image: str, mask: Path | None = None) -> dict[str, str]:
+    """Name the mask of a section: that given, or what `run registration` leaves in ``valid`` beside ``images``."""
+    if mask is None:
+        folder = Path(image).parent
+        mask = folder.parent / "valid" / f"{split_suffix(image)[0]}.png"
+        if folder.name != "images" or not mask.is_file():
+            return {}
+    section, valid = read_info(image), read_info(mask)
+    if section != valid:
+        raise ValueError(
+            f"{image} is {section.width}x{section.height} pixels with {section.pages} page(s), but its valid mask "
+            f"{mask} is {valid.width}x{valid.height} with {valid.pages}"
+        )
+    return {"valid": str(mask)}
 
 
 def _check_region(region: object, width: int, height: int, where: str) -> None:
