@@ -78,7 +78,7 @@ def active_learning(
     check_steps(steps)
     runs_dir = Path(runs).resolve() / data_dir.name
     require_writable(Path(output).parent, runs_dir)
-    sections = _read(pool)
+    sections = _read(pool, {key: value for key, value in settings.items() if key.startswith("equalize")})
     network = {key: value for key, value in settings.items() if key in ("width", "dropout", "downsampling")}
     results: dict[str, list] = {strategy: [] for strategy in STRATEGIES}
     for draw in range(draws):
@@ -144,10 +144,11 @@ def markdown(figures: dict[str, Any]) -> str:
     return "\n".join(lines) + f"\n\n{note}; {before:.3f} before"
 
 
-def _read(pool: list[dict]) -> list[torch.Tensor]:
+def _read(pool: list[dict], settings: dict[str, Any]) -> list[torch.Tensor]:
     """Give the sections as the network sees them."""
     parser = ConfigParser()
     parser.read_config(str(ROOT / "configs" / "inference.json"))
+    parser.update(settings)
     transform = Compose([parser.get_parsed_content("preprocessing"), CropRegiond("image")])
     return [transform(item)["image"].as_tensor() for item in tqdm(pool, "reading")]
 

@@ -7,13 +7,22 @@ import inspect
 import json
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from monai.bundle import ConfigParser
 
-__all__ = ["check_settings", "compare_settings", "explain_errors", "first_cause", "require", "require_between"]
+__all__ = [
+    "check_settings",
+    "compare_settings",
+    "explain_errors",
+    "first_cause",
+    "require",
+    "require_between",
+    "require_one_of",
+]
 
 # what MONAI's `--tracking` adds to a config
 TRACKING = ("experiment_name", "is_not_rank0", "run_name", "save_execute_config", "tracking_uri")
@@ -81,6 +90,21 @@ def require_between(lowest: float, highest: float, **settings: float) -> None:
     for name, value in settings.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not lowest < value < highest:
             raise ValueError(f"{name} has to be a number between {lowest} and {highest}, got {value!r}")
+
+
+def require_one_of(choices: Sequence[Any], **settings: Any) -> None:
+    """Refuse values that are none of the choices; to be called as an expression of a config.
+
+    Args:
+        choices: what is allowed.
+        **settings: the values by their names.
+
+    Raises:
+        ValueError: one is none of them.
+    """
+    for name, value in settings.items():
+        if value not in choices:
+            raise ValueError(f"{name} has to be one of {', '.join(map(str, choices))}, got {value!r}")
 
 
 def check_settings(bundle_root: str | Path) -> None:
