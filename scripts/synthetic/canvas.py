@@ -74,7 +74,7 @@ def blob_outline(
     theta = np.linspace(0, 2 * np.pi, points, endpoint=False)
     harmonics = np.arange(2, 6)
     phases = rng.uniform(0, 2 * np.pi, 4)
-    weights = rng.standard_normal(4) * wobble * np.array([1.0, 1.0, 0.6, 0.4])
+    weights = rng.standard_normal(4) * wobble * np.array([1.0, 0.8, 0.35, 0.2])
     r = radius * (1 + np.cos(theta[:, None] * harmonics + phases) @ weights)
     stretch = np.sqrt(elongation)
     along, across = r * stretch * np.cos(theta), r / stretch * np.sin(theta)
@@ -177,6 +177,7 @@ class Canvas:
         grey: uint8 (rows, columns) of the fine grid.
         label: uint8 of the same shape, 255 in mitochondria.
         taken: uint8 on the coarse grid, 255 where nothing more can be placed.
+        covered: uint8 on the coarse grid, 255 where something large hides the cells.
         grain: uint8 on the coarse grid, strength of the granular texture laid over all at the end.
     """
 
@@ -189,6 +190,7 @@ class Canvas:
         self.coarse_shape = (int(np.ceil(extent[1] / COARSE)), int(np.ceil(extent[0] / COARSE)))
         self.coarse = COARSE
         self.taken = np.zeros(self.coarse_shape, np.uint8)
+        self.covered = np.zeros(self.coarse_shape, np.uint8)
         self.grain = np.full(self.coarse_shape, 128, np.uint8)
 
     # --- between the grids

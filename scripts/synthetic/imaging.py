@@ -26,8 +26,8 @@ class Imaging:
         detector_blur: standard deviation of a filter over the noisy picture (a smoothed or resampled picture).
         slow_noise: standard deviation of noise of a longer correlation.
         slow_length: its correlation length.
-        low: grey level of the darkest part of the ideal section.
-        high: grey level of the brightest.
+        low: grey level of the darkest 1 % of the ideal section.
+        high: grey level of the brightest 1 %.
         gamma: of the curve between.
         shading: strength of slow changes of brightness.
         streaks: strength of the charging, as stripes along the scan lines.
@@ -68,10 +68,16 @@ class Imaging:
         def sometimes(probability: float, value: float) -> float:
             return value if rng.random() < probability else 0.0
 
-        flat = rng.random() < 0.06
-        width = rng.uniform(18, 60) if flat else rng.uniform(110, 255)
-        middle = rng.uniform(0.5 * width, 255 - 0.5 * width) if rng.random() < 0.8 else rng.uniform(70, 190)
-        noise = width / 200 * np.exp(rng.uniform(np.log(1.5), np.log(45)))
+        kind = rng.random()
+        if kind < 0.12:  # nearly flat
+            width = rng.uniform(20, 90)
+        elif kind < 0.24:  # saturated at one end or both
+            width = rng.uniform(230, 330)
+        else:
+            width = rng.uniform(110, 245)
+        spare = 255 - width
+        middle = 127.5 + rng.uniform(-0.5, 0.5) * abs(spare)
+        noise = width * np.exp(rng.uniform(np.log(0.004), np.log(0.17)))
         return cls(
             blur=float(rng.uniform(0.25, 1.5)) if rng.random() < 0.9 else float(rng.uniform(1.5, 2.6)),
             noise=float(noise),
@@ -81,7 +87,7 @@ class Imaging:
             slow_length=float(rng.uniform(1.2, 4)),
             low=float(middle - width / 2),
             high=float(middle + width / 2),
-            gamma=float(np.exp(rng.normal(0, 0.3))),
+            gamma=float(np.exp(rng.normal(0, 0.35))),
             shading=sometimes(0.6, float(rng.uniform(0.02, 0.2))),
             streaks=sometimes(0.12, float(rng.uniform(5, 35))),
             line_noise=sometimes(0.15, float(rng.uniform(0.5, 4))),
@@ -133,10 +139,15 @@ def acquire(
     _marks(grey, imaging, rng)
 
     # the curve of grey levels rises everywhere: contrast is never inverted
-    grey = np.clip(grey, 0, 255) * np.float32(1 / 255)
+    dark, bright = np.percentile(grey[::5, ::5], (1, 99))
+    grey = np.clip((grey - np.float32(dark)) * np.float32(1 / max(bright - dark, 20)), -0.15, 1.15)
+    np.multiply(grey + np.float32(0.15), np.float32(1 / 1.3), out=grey)
     if abs(imaging.gamma - 1) > 0.02:
         cv2.pow(grey, imaging.gamma, dst=grey)
-    grey = grey * np.float32(imaging.high - imaging.low) + np.float32(imaging.low)
+    # the curve leaves the two percentiles where they are
+    first, last = (0.15 / 1.3) ** imaging.gamma, (1.15 / 1.3) ** imaging.gamma
+    gain = (imaging.high - imaging.low) / (last - first)
+    grey = grey * np.float32(gain) + np.float32(imaging.low - gain * first)
 
     if imaging.noise > 0.3:
         noise = rng.standard_normal(shape, dtype=np.float32)

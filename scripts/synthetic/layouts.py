@@ -109,7 +109,7 @@ def _reticulum(canvas: Canvas, rng: np.random.Generator, palette: Palette, densi
     room = canvas.room()
     lumen = rng.uniform(8, 45)
     filled = rng.random() < 0.35
-    stiffness = log_uniform(rng, 100, 3000)
+    stiffness = log_uniform(rng, 300, 6000)
     longest = log_uniform(rng, 150, 2000)
     lines = []
     for centre in canvas.places(rng, _count(rng, canvas, density, 150), lumen / 2 + 25, room):
@@ -166,7 +166,7 @@ def _grain(canvas: Canvas, rng: np.random.Generator, palette: Palette, fine: flo
 
 
 def _random_grain(canvas: Canvas, rng: np.random.Generator, palette: Palette) -> None:
-    _grain(canvas, rng, palette, log_uniform(rng, 0.02, 0.3), _sometimes(rng, 0.7, 0.03, 0.25))
+    _grain(canvas, rng, palette, log_uniform(rng, 0.02, 0.3), _sometimes(rng, 0.7, 0.03, 0.18))
 
 
 # --- neuropil
@@ -186,6 +186,7 @@ def neuropil(canvas: Canvas, rng: np.random.Generator, palette: Palette, style: 
         place = np.array([rng.uniform(-0.1, 1.1) * width, rng.uniform(-0.1, 1.1) * height])
         vessel = o.big_blob(rng, place, radius, rng.uniform(1, 2), 0.04)
         canvas.claim(vessel, 150, overlap=True)
+        vessel.draw(canvas.covered, (0, 0), canvas.coarse, 100)
         o.draw_vessel(canvas, rng, palette, vessel, rng.uniform(60, 400), rng.uniform(0, 1))
         numbers["vessel"] = 1
     axons = []
@@ -238,6 +239,7 @@ def _clear(canvas: Canvas, shape: Shape, inner: Shape) -> None:
     mask = np.zeros(canvas.coarse_shape, np.uint8)
     shape.draw(mask, (0, 0), canvas.coarse, 10)
     canvas.taken[mask > 0] = 255
+    canvas.covered[mask > 0] = 255
     mask[:] = 0
     inner.draw(mask, (0, 0), canvas.coarse)
     canvas.taken[mask > 0] = 0
@@ -246,6 +248,7 @@ def _clear(canvas: Canvas, shape: Shape, inner: Shape) -> None:
 
 def _nucleus(canvas: Canvas, rng: np.random.Generator, palette: Palette, shape: Shape) -> None:
     canvas.claim(shape, 40, overlap=True)
+    shape.draw(canvas.covered, (0, 0), canvas.coarse, 30)
     o.draw_nucleus(
         canvas, rng, palette, shape, rng.uniform(0.05, 0.55), int(rng.integers(0, 3)), log_uniform(rng, 120, 600)
     )
@@ -273,7 +276,8 @@ def _myelinated(
     width, height = canvas.extent
     for _ in range(count):
         radius = log_uniform(rng, *radii)
-        for _ in range(6):
+        for _ in range(8):
+            radius = max(radii[0], 0.88 * radius)
             centre = rng.uniform(-0.05, 1.05, 2) * (width, height)
             outline = blob_outline(
                 rng, centre, radius, rng.uniform(1, elongation), rng.uniform(0, np.pi), rng.uniform(0.01, 0.06), 72
@@ -305,8 +309,9 @@ def nerve(canvas: Canvas, rng: np.random.Generator, palette: Palette, style: Mit
     free = cv2.bitwise_not(canvas.taken)
     if rng.random() < 0.5:
         o.draw_collagen(canvas, rng, palette, cv2.bitwise_not(free), rng.uniform(20, 150))
-    count = _count(rng, canvas, rng.uniform(0.2, 1.2), 60) + 2
-    axons = _myelinated(canvas, rng, palette, count, (250, log_uniform(rng, 600, 2500)), rng.uniform(0, 60))
+    largest = log_uniform(rng, 500, 2500)
+    count = _count(rng, canvas, rng.uniform(0.3, 2.0), 60) + 3
+    axons = _myelinated(canvas, rng, palette, count, (180, largest), rng.uniform(0, 40))
     _random_grain(canvas, rng, palette)
     share = log_uniform(rng, 0.015, 0.09)
     mitochondria = _mitochondria(canvas, rng, palette, style, share)
@@ -328,9 +333,18 @@ def nerve(canvas: Canvas, rng: np.random.Generator, palette: Palette, style: Mit
 def liver(canvas: Canvas, rng: np.random.Generator, palette: Palette, style: MitochondriaStyle) -> dict[str, float]:
     """Liver, pancreas, kidney and the like: large cells full of round mitochondria and wrapped reticulum."""
     field = replace(random_cells(rng, palette, "liver"), grouped=0.0, outside=0.0 if rng.random() < 0.7 else 0.2)
+    numbers: dict[str, float] = {}
+    if rng.random() < 0.15:  # membranes folded deep into the cells, as in tubules of the kidney or in glands
+        field = replace(
+            field,
+            spacing=log_uniform(rng, 350, 900),
+            grouped=0.3,
+            stretch=rng.uniform(2.5, 4.5),
+            gap=rng.uniform(6, 25),
+        )
+        numbers["infolded"] = 1
     draw_cells(canvas, rng, field)
     _random_grain(canvas, rng, palette)
-    numbers: dict[str, float] = {}
     width, height = canvas.extent
     if rng.random() < 0.35:
         place = np.array([rng.uniform(-0.1, 1.1) * width, rng.uniform(-0.1, 1.1) * height])

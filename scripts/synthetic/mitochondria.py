@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .canvas import ONE, SHIFT, Canvas, Shape, blob, curve, tube
 from .fields import PERIOD, cut
-from .mixing import depth_inside
+from .mixing import blend, depth_inside
 
 __all__ = ["MitochondriaStyle", "draw_mitochondrion", "mitochondrion_shape", "place_mitochondria"]
 
@@ -42,11 +42,13 @@ class MitochondriaStyle:
         halo_level: its grey level.
         cristae: the kind of cristae of most of them.
         mixed: share that has cristae of any other kind.
+        fuzzy: share whose border is cut obliquely and is not sharp.
         period: from crista to crista.
         crista_width: of a crista with both of its membranes.
         crista_level: grey level of the membranes of cristae.
         lumen: whether cristae are wide enough to show a lumen: share that does.
         lumen_level: grey level of that lumen.
+        irregular: standard deviation of the distance between cristae, as part of the period.
         bend: how much cristae are bent.
         reach: how far cristae reach from one side to the other.
         granules: dark granules of the matrix in a square micrometre.
@@ -72,11 +74,13 @@ class MitochondriaStyle:
     halo_level: float
     cristae: Cristae
     mixed: float
+    fuzzy: float
     period: float
     crista_width: float
     crista_level: float
     lumen: float
     lumen_level: float
+    irregular: float
     bend: float
     reach: float
     granules: float
@@ -159,7 +163,7 @@ def place_mitochondria(
     style: MitochondriaStyle,
     area: float,
     margin: float = 15.0,
-    least: float = 45.0,
+    least: float = 70.0,
     where: NDArray[np.float32] | None = None,
 ) -> list[Shape]:
     """Find places for mitochondria inside cells and take them.
@@ -239,7 +243,7 @@ def draw_mitochondrion(canvas: Canvas, rng: np.random.Generator, style: Mitochon
         style: see `MitochondriaStyle`.
         shape: its area, outer membrane included.
     """
-    found = canvas.window(shape, style.halo + 4)
+    found = canvas.window(shape, style.halo + 40)
     if found is None:
         return
     window, mask = found
@@ -282,7 +286,12 @@ def draw_mitochondrion(canvas: Canvas, rng: np.random.Generator, style: Mitochon
     _draw_cristae(canvas, rng, style, shape, content, inside, origin, matrix, swollen)
     if style.granules > 0:
         _draw_granules(rng, style, content, inside, pixel, matrix)
-    canvas.paste(window, mask, content)
+    if rng.random() < style.fuzzy:
+        soft = cv2.GaussianBlur(mask, (0, 0), rng.uniform(3, 22) / pixel)
+        target = canvas.grey[window]
+        blend(target, soft, content)
+    else:
+        canvas.paste(window, mask, content)
     label = canvas.label[window]
     cv2.max(label, mask, dst=label)
 
@@ -403,7 +412,7 @@ def _crista_lines(
     t = np.linspace(-1, 1, 9)
     if kind == "longitudinal":
         count = max(1, int(2 * half / period))
-        offsets = (np.arange(count) + 0.5 + rng.normal(0, 0.12, count)) * period - count * period / 2
+        offsets = (np.arange(count) + 0.5 + rng.normal(0, 0.7 * style.irregular, count)) * period - count * period / 2
         parts = np.linspace(-0.15, 1.15, 17) * length
         middle = _on_axis(axis, at, parts)
         normal = _normals(axis, at, parts)
@@ -418,7 +427,7 @@ def _crista_lines(
         period *= 2.5
     reach = length + 2 * half
     count = int(min(90, reach / period)) + 1
-    along = (np.arange(count) + rng.uniform(0, 1) + rng.normal(0, 0.15, count)) * period - half
+    along = (np.arange(count) + rng.uniform(0, 1) + rng.normal(0, style.irregular, count)) * period - half
     middle = _on_axis(axis, at, along)
     normal = _normals(axis, at, along)
     tangent = np.stack([normal[:, 1], -normal[:, 0]], axis=1)

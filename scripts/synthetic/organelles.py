@@ -336,44 +336,37 @@ def draw_synapses(
         vesicles: in a cloud, about.
         radius: of vesicles in nm.
     """
-    edges = np.flatnonzero(border == 0)
-    if not len(edges):
+    edges = np.flatnonzero((border == 0) & (canvas.covered == 0))
+    if not len(edges) or not count:
         return
-    smooth = cv2.GaussianBlur(border, (0, 0), 2.0)
-    slope_x, slope_y = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=5), cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=5)
     room = canvas.room()
+    density = np.zeros_like(canvas.taken)
+    reach = 16  # pixels of the coarse grid
+    rows, columns = border.shape
     for index in edges[rng.integers(0, len(edges), count)]:
-        y, x = divmod(int(index), canvas.coarse_shape[1])
-        reach = 6
-        y1, x1 = min(y + reach, border.shape[0] - 1), min(x + reach, border.shape[1] - 1)
-        y0, x0 = max(y - reach, 0), max(x - reach, 0)
-        # the membrane runs along the line of smallest distance: the main axis of the pixels of the membrane around
-        rows, columns = np.nonzero(border[y0:y1, x0:x1] == 0)
-        if len(rows) < 8:
+        y, x = divmod(int(index), columns)
+        window = (slice(max(y - reach, 0), y + reach + 1), slice(max(x - reach, 0), x + reach + 1))
+        near = border[window]
+        dy = np.arange(*window[0].indices(rows))[:, None] - y
+        dx = np.arange(*window[1].indices(columns))[None] - x
+        membrane = (near == 0) & (dx**2 + dy**2 < 49)
+        if np.count_nonzero(membrane) < 8:
             continue
-        spread = np.cov(columns, rows)
-        direction = np.linalg.eigh(spread)[1][:, 1]
-        normal = np.array([-direction[1], direction[0]]) * rng.choice([-1, 1])
-        centre = np.array([x + 0.5, y + 0.5]) * canvas.coarse
-        half = rng.uniform(60, 200)
-        thickness = rng.uniform(20, 45)
-        line = centre + np.linspace(-half, half, 6)[:, None] * direction + normal * rng.uniform(5, 15)
-        _fuzzy_line(canvas, line, 0.6 * palette.membrane + 0.4 * palette.dense, thickness, rng.uniform(0.6, 1.0))
-        cloud = centre - normal * rng.uniform(120, 250)
+        # the membrane runs along the main axis of its pixels
+        ys, xs = np.nonzero(membrane)
+        spread, axes = np.linalg.eigh(np.cov(xs, ys))
+        if spread[1] < 4 * spread[0]:  # a corner
+            continue
+        normal = axes[:, 0] * rng.choice([-1, 1])
+        side = dx * normal[0] + dy * normal[1] > rng.uniform(-3, 0.5)
+        half = rng.uniform(60, 200) / canvas.coarse
+        thickness = rng.uniform(14, 45)
+        strength = np.clip((thickness - near) / 12 + 0.5, 0, 1) * np.clip(half - np.sqrt(dx**2 + dy**2) + 0.5, 0, 1)
+        np.maximum(density[window], (255 * rng.uniform(0.6, 1) * strength * side).astype(np.uint8), out=density[window])
+        cloud = (np.array([x, y]) + 0.5) * canvas.coarse - normal * rng.uniform(120, 250)
         if canvas.room_at(room, cloud) > 30:
             vesicle_cloud(canvas, rng, palette, cloud, rng.uniform(80, 200), rng.poisson(vesicles), radius, room)
-    del slope_x, slope_y
-
-
-def _fuzzy_line(canvas: Canvas, line: Points, level: float, width: float, strength: float) -> None:
-    shape = tube(line, width / 2)
-    found = canvas.window(shape, 20)
-    if found is None:
-        return
-    window, mask = found
-    mask = cv2.GaussianBlur(mask, (0, 0), max(0.6, 9 / canvas.pixel))
-    target = canvas.grey[window]
-    darken(target, cv2.convertScaleAbs(mask, alpha=strength), level)
+    darken(canvas.grey, canvas.refine(density), 0.6 * palette.membrane + 0.4 * palette.dense)
 
 
 def draw_nucleus(
@@ -413,6 +406,7 @@ def draw_nucleus(
     grain = rng.uniform(0.1, 0.5)
     fine = cut("grain", rng, mask.shape, max(1, rng.uniform(8, 18) / pixel))
     content = cv2.addWeighted(content, 1, fine, grain, -128 * grain)
+    content = cv2.GaussianBlur(content, (0, 0), max(0.5, 10 / pixel)) if rng.random() < 0.7 else content
     canvas.paste(window, mask, content)
 
     outline = shape.outlines[0]
@@ -559,5 +553,6 @@ def draw_myelinated_axon(
     shape.draw(coarse, (0, 0), canvas.coarse)
     inside = (depth_inside(coarse, canvas.coarse) > sheath * 1.15 + 12).astype(np.uint8) * 255
     canvas.taken[coarse > 0] = 255
+    canvas.covered[coarse > 0] = 255
     canvas.taken[inside > 0] = 0
     return inside

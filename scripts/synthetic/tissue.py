@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erfinv
+from scipy.special import erf, erfinv
 
 from .canvas import Canvas
 from .fields import smooth_field
@@ -15,7 +15,6 @@ from .mixing import blend, darken, depth_inside
 
 __all__ = ["CellField", "Cells", "draw_cells"]
 
-SMOOTHING = 1.4  # pixels of the coarse grid: standard deviation of the filter that smooths the borders of cells
 COLOURS = 6
 DARK, OUTSIDE = COLOURS, COLOURS + 1
 
@@ -28,16 +27,21 @@ class CellField:
         spacing: mean distance of the smallest processes.
         group: mean distance of the larger cells that are made of them.
         grouped: share of the area that belongs to larger cells.
+        ragged: whether larger cells have borders as uneven as the processes beside them.
         stretch: how much longer than wide the processes are.
         direction: of the stretch, in radians.
         warp: amplitude of the bending of borders.
+        wrinkles: amplitude of bends of about 100 nm.
+        rounding: radius, about, to which the corners of cells are rounded.
         gap: extracellular space between two cells.
         outside: share of processes that are extracellular space (or empty resin).
         dark: share of dark cells (glia).
         cytoplasm: mean grey level.
         variation: standard deviation of the grey level between cells.
         dark_level: grey level of dark cells.
-        outside_level: grey level of extracellular space.
+        outside_level: grey level of wide extracellular space.
+        gap_level: grey level of what is between two membranes.
+        corner: size of the extracellular space where three cells meet, 0 (none) to 0.7.
         membrane: grey level of membranes.
         width: of membranes.
         fuzziness: share of membranes that are cut obliquely.
@@ -46,9 +50,12 @@ class CellField:
     spacing: float
     group: float
     grouped: float
+    ragged: bool
     stretch: float
     direction: float
     warp: float
+    wrinkles: float
+    rounding: float
     gap: float
     outside: float
     dark: float
@@ -56,6 +63,8 @@ class CellField:
     variation: float
     dark_level: float
     outside_level: float
+    gap_level: float
+    corner: float
     membrane: float
     width: float
     fuzziness: float
@@ -110,22 +119,21 @@ def draw_cells(
     group_colour = rng.integers(0, COLOURS, group_count + 1).astype(np.uint8)
     group_colour[rng.random(group_count + 1) < field.dark] = DARK
     single = rng.random(group_count + 1) > field.grouped
-    fine = single[groups]
-    # a group is made of whole processes: it owns those whose point lies in it
-    owner = np.zeros(count + 2, np.int32)
-    owner[labels.ravel()] = groups.ravel()  # the last pixel decides: a matter of chance is enough
-    colours = np.where(single[owner], np.resize(colour_of, len(owner)), group_colour[owner])[labels].astype(np.uint8)
-    del fine
+    # a ragged group is made of whole processes
+    if field.ragged:
+        owner = np.zeros(len(colour_of), np.int32)
+        owner[labels.ravel()] = groups.ravel()  # the last pixel decides: a matter of chance is enough
+        colours = np.where(single[owner], colour_of, group_colour[owner])[labels]
+    else:
+        colours = np.where(single[groups], colour_of[labels], group_colour[groups])
 
     y, x = np.mgrid[:rows, :columns].astype(np.float32)
     strength = np.float32(field.warp / unit)
     wavelength = 400 / unit
-    x += strength * smooth_field(rng, (rows, columns), wavelength) + strength / 4 * smooth_field(
-        rng, (rows, columns), 6.0
-    )
-    y += strength * smooth_field(rng, (rows, columns), wavelength) + strength / 4 * smooth_field(
-        rng, (rows, columns), 6.0
-    )
+    wrinkles = np.float32(field.wrinkles / unit)
+    for grid_axis in (x, y):
+        grid_axis += strength * smooth_field(rng, (rows, columns), wavelength)
+        grid_axis += wrinkles * smooth_field(rng, (rows, columns), 4.0)
     x -= columns / 2
     y -= rows / 2
     cosine, sine = np.float32(np.cos(field.direction)), np.float32(np.sin(field.direction))
@@ -137,13 +145,17 @@ def draw_cells(
 
     first, second = np.zeros(canvas.shape, np.uint8), np.zeros(canvas.shape, np.uint8)
     coarse_first, coarse_second = np.zeros((rows, columns), np.uint8), np.zeros((rows, columns), np.uint8)
+    resin: NDArray[np.uint8] | None = None
     for colour in range(OUTSIDE + 1):
         indicator = cv2.inRange(colours, (colour, 0, 0, 0), (colour, 0, 0, 0))
         if not cv2.countNonZero(indicator):
             continue
-        indicator = cv2.GaussianBlur(indicator, (0, 0), SMOOTHING)
+        indicator = cv2.GaussianBlur(indicator, (0, 0), field.rounding / unit)
         _rank(indicator, coarse_first, coarse_second)
-        _rank(canvas.refine(indicator), first, second)
+        fine = canvas.refine(indicator)
+        _rank(fine, first, second)
+        if colour == OUTSIDE:
+            resin = fine
     difference = cv2.subtract(first, second)
 
     level = np.clip(rng.normal(field.cytoplasm, field.variation, OUTSIDE + 1), field.membrane + 30, 250)
@@ -153,10 +165,14 @@ def draw_cells(
     grain = np.full(256, 255.0)
     grain[OUTSIDE] = 40
     canvas.grain[:] = cv2.LUT(colours, _table(grain))
-    _draw_membranes(canvas, rng, field, difference)
+    _draw_membranes(canvas, rng, field, difference, first, resin)
 
     coarse_difference = cv2.subtract(coarse_first, coarse_second)
-    membrane = cv2.threshold(coarse_difference, 90, 255, cv2.THRESH_BINARY_INV)[1]
+    # of at least one pixel, or else two cells are one
+    reach = max(field.gap / 2 + field.width, 0.8 * unit)
+    membrane = cv2.threshold(
+        coarse_difference, 255 * erf(reach / np.sqrt(2) / field.rounding), 255, cv2.THRESH_BINARY_INV
+    )[1]
     canvas.taken = cv2.bitwise_or(membrane, cv2.inRange(colours, (OUTSIDE, 0, 0, 0), (OUTSIDE, 0, 0, 0)))
     border = depth_inside(cv2.bitwise_not(membrane), unit)
     return Cells(colours, border)
@@ -174,16 +190,27 @@ def _rank(values: NDArray[np.uint8], first: NDArray[np.uint8], second: NDArray[n
     cv2.max(first, values, dst=first)
 
 
-def _draw_membranes(canvas: Canvas, rng: np.random.Generator, field: CellField, difference: NDArray[np.uint8]) -> None:
+def _draw_membranes(
+    canvas: Canvas,
+    rng: np.random.Generator,
+    field: CellField,
+    difference: NDArray[np.uint8],
+    first: NDArray[np.uint8],
+    resin: NDArray[np.uint8] | None,
+) -> None:
     # across a straight border the difference is erf(distance / sqrt(2) / sigma)
-    distance = np.sqrt(2) * SMOOTHING * canvas.coarse * erfinv(np.linspace(0, 0.999, 256))
+    distance = np.sqrt(2) * field.rounding * erfinv(np.linspace(0, 0.999, 256))
+    two_leaves = field.gap > 5
     half = field.gap / 2
-    if field.gap > 5:
+    gap_level: float | NDArray[np.uint8] = field.gap_level
+    if resin is not None:  # the gap towards it is resin too, and it has no membrane of its own
+        gap_level = cv2.LUT(resin, np.where(np.arange(256) > 12, field.outside_level, field.gap_level).astype(np.uint8))
+    if two_leaves:
         lumen = np.clip((half - distance) / 5 + 0.5, 0, 1)
-        blend(canvas.grey, cv2.LUT(difference, (255 * lumen).astype(np.uint8)), field.outside_level)
-    # two leaves, or one thick line where there is no room between them
-    centre = half + field.width / 2 if field.gap > 5 else 0.0
-    sigma = field.width * (0.45 if field.gap > 5 else 0.7)
+        blend(canvas.grey, cv2.LUT(difference, (255 * lumen).astype(np.uint8)), gap_level)
+    # one thick line where there is no room between the two leaves
+    centre = half + field.width / 2 if two_leaves else 0.0
+    sigma = field.width * (0.45 if two_leaves else 0.7)
     sharp = np.exp(-0.5 * np.square((distance - centre) / sigma))
     blurred = 0.75 * np.exp(-0.5 * np.square(np.maximum(distance - centre, 0) / (sigma + 14)))
     mask = cv2.LUT(difference, (255 * sharp).astype(np.uint8))
@@ -191,4 +218,12 @@ def _draw_membranes(canvas: Canvas, rng: np.random.Generator, field: CellField, 
         tilt = smooth_field(rng, canvas.coarse_shape, 300 / canvas.coarse) + 2.5 * (field.fuzziness - 0.5)
         oblique = canvas.refine(np.clip(127 + 127 * tilt, 0, 255).astype(np.uint8))
         blend(mask, oblique, cv2.LUT(difference, (255 * blurred).astype(np.uint8)))
+    if resin is not None and two_leaves:
+        mask = cv2.min(mask, cv2.LUT(resin, np.clip(8 * (140 - np.arange(256)), 0, 255).astype(np.uint8)))
     darken(canvas.grey, mask, field.membrane)
+    if field.corner > 0:
+        # where three cells meet none of them wins clearly: a corner of extracellular space with its own membrane
+        level = 255 * (1 / 3 + 0.25 * field.corner)
+        ramp = (level - np.arange(256)) / 12
+        darken(canvas.grey, cv2.LUT(first, (255 * np.clip(ramp + 1.4, 0, 1)).astype(np.uint8)), field.membrane)
+        blend(canvas.grey, cv2.LUT(first, (255 * np.clip(ramp, 0, 1)).astype(np.uint8)), gap_level)
