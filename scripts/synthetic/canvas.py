@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .mixing import depth_inside
+from .mixing import depth_inside, grey_level
 
 __all__ = ["COARSE", "Canvas", "Shape", "blob", "blob_outline", "curve", "tube"]
 
@@ -317,7 +317,7 @@ class Canvas:
         if isinstance(content, np.ndarray):
             cv2.copyTo(content, mask, target)
         else:
-            target[mask > 0] = np.uint8(content)
+            target[mask > 0] = grey_level(content)
 
     def fill(self, shape: Shape, level: float, rim: float | None = None, rim_width: float = 8.0) -> None:
         """Fill a shape with one grey level, with a rim (a membrane) of another if one is given."""
@@ -326,10 +326,10 @@ class Canvas:
             return
         window, mask = found
         target = self.grey[window]
-        target[mask > 0] = np.uint8(np.clip(level, 0, 255))
+        target[mask > 0] = grey_level(level)
         if rim is not None:
             for outline in shape.outlines:
                 self.lines([outline], rim, rim_width, closed=True)
             if len(shape.discs):
                 depth = depth_inside(mask)
-                target[(mask > 0) & (depth <= max(1, rim_width / self.pixel))] = np.uint8(rim)
+                target[(mask > 0) & (depth <= max(1, rim_width / self.pixel))] = grey_level(rim)

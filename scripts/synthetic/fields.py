@@ -1,8 +1,8 @@
 """Random fields: periodic noise textures, made once in a process, from which every section takes cuts of its own.
 
-To draw fresh correlated noise for every section would cost more than all the rest of it. A texture of 1024 x 1024 pixels
-is made once from a fixed seed; a cut is shifted, turned, mirrored and scaled at random, and cuts are added and multiplied,
-so that no two sections show the same pattern.
+To draw fresh correlated noise for every section would cost more than all the rest of it. A texture of 1024 x 1024
+pixels is made once from a fixed seed; a cut is shifted, turned, mirrored and scaled at random, and cuts are added and
+multiplied, so that no two sections show the same pattern.
 """
 
 from __future__ import annotations

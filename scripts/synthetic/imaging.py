@@ -79,7 +79,7 @@ class Imaging:
         middle = 127.5 + rng.uniform(-0.5, 0.5) * abs(spare)
         noise = width * np.exp(rng.uniform(np.log(0.004), np.log(0.17)))
         return cls(
-            blur=float(rng.uniform(0.25, 1.5)) if rng.random() < 0.9 else float(rng.uniform(1.5, 2.6)),
+            blur=float(rng.uniform(0.25, 1.5)) if rng.random() < 0.9 else float(rng.uniform(1.5, 2.3)),
             noise=float(noise),
             shot=float(rng.random()),
             detector_blur=sometimes(0.5, float(rng.uniform(0.4, 1.3))),
@@ -88,7 +88,7 @@ class Imaging:
             low=float(middle - width / 2),
             high=float(middle + width / 2),
             gamma=float(np.exp(rng.normal(0, 0.35))),
-            shading=sometimes(0.6, float(rng.uniform(0.02, 0.2))),
+            shading=sometimes(0.6, float(rng.uniform(0.02, 0.13))),
             streaks=sometimes(0.12, float(rng.uniform(5, 35))),
             line_noise=sometimes(0.15, float(rng.uniform(0.5, 4))),
             sharpening=sometimes(0.25, float(rng.uniform(0.3, 1.5))),

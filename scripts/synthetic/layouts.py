@@ -6,7 +6,7 @@ Each layout draws one section on a canvas. Numbers are for a square micrometre w
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ from . import organelles as o
 from .canvas import Canvas, Shape, blob, blob_outline, curve, tube
 from .fields import cut, smooth_field
 from .mitochondria import MitochondriaStyle, draw_mitochondrion, place_mitochondria
-from .mixing import darken, depth_inside
+from .mixing import darken, depth_inside, grey_level
 from .organelles import Palette
 from .styles import log_uniform, random_cells
 from .tissue import Cells, draw_cells
@@ -442,8 +442,6 @@ def cultured_cell(
             nucleus = o.big_blob(rng, place, rng.uniform(0.25, 0.7) * max(width, 4000), rng.uniform(1, 1.6), 0.06)
             _clip_to(canvas, nucleus, inside)
             _nucleus(canvas, rng, palette, nucleus)
-            outside = cv2.inRange(inside, (0, 0, 0, 0), (0, 0, 0, 0))
-            del outside
             numbers["nucleus"] = 1
     share = log_uniform(rng, 0.03, 0.2)
     mitochondria = _mitochondria(canvas, rng, palette, style, share)
@@ -514,7 +512,7 @@ def _clip_to(canvas: Canvas, shape: Shape, inside: NDArray[np.uint8]) -> None:
 
 def blood(canvas: Canvas, rng: np.random.Generator, palette: Palette, style: MitochondriaStyle) -> dict[str, float]:
     """Platelets in empty resin, now and then an erythrocyte or a white cell: granules that look like mitochondria."""
-    canvas.grey[:] = np.uint8(palette.outside)
+    canvas.grey[:] = grey_level(palette.outside)
     canvas.taken[:] = 255
     canvas.grain[:] = 30
     width, height = canvas.extent
@@ -578,16 +576,13 @@ def blood(canvas: Canvas, rng: np.random.Generator, palette: Palette, style: Mit
 def muscle(canvas: Canvas, rng: np.random.Generator, palette: Palette, style: MitochondriaStyle) -> dict[str, float]:
     """Heart or skeletal muscle: myofibrils, cut along or across, and rows of large mitochondria between them."""
     along = rng.random() < 0.75
-    angle = rng.uniform(0, np.pi)
     fibril = log_uniform(rng, 350, 1500)
-    row = log_uniform(rng, 150, 1300)
-    share = row / (row + fibril)
-    canvas.grey[:] = np.uint8(palette.cytoplasm)
+    # in the heart the rows of mitochondria are as wide as the myofibrils
+    row = fibril * rng.uniform(0.7, 1.8) if rng.random() < 0.5 else log_uniform(rng, 180, 1000)
+    canvas.grey[:] = grey_level(palette.cytoplasm)
     canvas.grain[:] = 255
-    width, height = canvas.extent
-    rows, columns = canvas.shape
     if along:
-        mitochondria, lines = _muscle_along(canvas, rng, palette, style, angle, fibril, row)
+        mitochondria = _muscle_along(canvas, rng, palette, style, fibril, row)
     else:
         mitochondria = _muscle_across(canvas, rng, palette, style, fibril, row)
     _random_grain(canvas, rng, palette)
@@ -602,126 +597,132 @@ def muscle(canvas: Canvas, rng: np.random.Generator, palette: Palette, style: Mi
         mask = np.where(canvas.room() > 20, 255, 0).astype(np.uint8)
         o.draw_glycogen(canvas, rng, palette, mask, rng.uniform(10, 120), rng.uniform(8, 18))
     _finish(canvas, rng, style, mitochondria)
-    return {"share": share, "along": float(along), "fibril": fibril, "row": row} | densities
+    return {"along": float(along), "fibril": fibril, "row": row} | densities
+
+
+@dataclass
+class _Sarcomeres:
+    """Myofibrils in coordinates along (u) and across (v) the fibres, which a slow wave bends. Lengths in nm.
+
+    The wave is the same for all fibres, so that what is parallel stays so.
+    """
+
+    origin: NDArray[np.floating]
+    angle: float
+    amplitude: float
+    wavelength: float
+    phase: float
+    length: float
+    a_band: float
+    h_zone: float
+    a_level: float
+    i_level: float
+    z_level: float
+    z_width: float
+
+    @classmethod
+    def random(cls, canvas: Canvas, rng: np.random.Generator, palette: Palette) -> _Sarcomeres:
+        span = palette.cytoplasm - palette.membrane
+        return cls(
+            origin=np.array(canvas.extent) / 2,
+            angle=rng.uniform(0, np.pi),
+            amplitude=rng.uniform(0, 250),
+            wavelength=rng.uniform(5000, 15000),
+            phase=rng.uniform(0, 6),
+            length=rng.uniform(1500, 2600),
+            a_band=rng.uniform(0.5, 0.8),
+            h_zone=rng.uniform(0, 0.3),
+            a_level=palette.cytoplasm - rng.uniform(0.1, 0.5) * span,
+            i_level=palette.cytoplasm + rng.uniform(-0.1, 0.3) * (250 - palette.cytoplasm),
+            z_level=palette.membrane + rng.uniform(-0.1, 0.25) * span,
+            z_width=rng.uniform(40, 110),
+        )
+
+    def to_section(self, u: NDArray[np.floating], v: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Turn u and v into (x, y)."""
+        v = v + self.amplitude * np.sin(2 * np.pi * u / self.wavelength + self.phase)
+        cosine, sine = np.cos(self.angle), np.sin(self.angle)
+        return self.origin + np.stack([cosine * u - sine * v, sine * u + cosine * v], axis=-1)
+
+    def draw(
+        self, canvas: Canvas, rng: np.random.Generator, palette: Palette, v: float, thickness: float, reach: float
+    ) -> None:
+        """Draw the myofibril from v to v + thickness: I and A bands, H zones, Z and M lines, filaments."""
+        edge = np.linspace(-reach, reach, 60)
+        wave = 0.05 * thickness * np.sin(edge / 400 + rng.uniform(0, 6))
+        self._fill(canvas, (edge, v + wave), (edge, v + thickness + wave), self.i_level)
+        across = np.linspace(0.02, 0.98, 6) * thickness + v
+        tilt = rng.normal(0, 0.05) * (across - across.mean())
+        shift = rng.normal(0, 0.12) * self.length
+        for u in np.arange(-reach - self.length, reach + self.length, self.length) + shift:
+            for width, level in (
+                (self.a_band * self.length, self.a_level),
+                (self.h_zone * self.length, 0.6 * self.a_level + 0.4 * self.i_level),
+                (40.0 if self.h_zone > 0.05 else 0.0, self.a_level - 12),
+            ):
+                if width > 30:
+                    self._fill(canvas, (u - width / 2 + tilt, across), (u + width / 2 + tilt, across), level)
+            line = self.to_section(u + self.length / 2 + tilt + rng.normal(0, 12, 6), across)
+            canvas.lines([line], self.z_level, self.z_width * rng.uniform(0.8, 1.2))
+        count = max(2, int(thickness / rng.uniform(25, 60)))
+        level = 0.7 * self.a_level + 0.3 * palette.membrane
+        along = np.linspace(-reach, reach, 40)
+        for place in v + thickness * (np.arange(count) + rng.uniform(0.2, 0.8, count)) / count:
+            filament = self.to_section(along, place + rng.normal(0, 2, 40))
+            canvas.lines([filament], level if rng.random() < 0.8 else self.i_level, 4)
+
+    def _fill(self, canvas: Canvas, left: tuple, right: tuple, level: float) -> None:
+        canvas.polygon(np.concatenate([self.to_section(*left), self.to_section(*right)[::-1]]), level)
+
+    def mitochondria(
+        self, rng: np.random.Generator, style: MitochondriaStyle, v: float, gap: float, reach: float
+    ) -> list[Shape]:
+        """Rows of mitochondria that fill the gap from v to v + gap, one after the other, swollen against each other."""
+        shapes: list[Shape] = []
+        if gap < 150:
+            return shapes
+        lanes = max(1, round(gap / (2 * style.radius * rng.uniform(0.8, 1.3)))) if gap > 2.2 * style.radius else 1
+        width = gap / lanes
+        for lane in range(lanes):
+            u = -reach + rng.uniform(0, 800)
+            while u < reach:
+                if rng.random() < 0.06:
+                    u += rng.uniform(100, 900)
+                    continue
+                longest = max(width, 2 * style.radius) * style.elongation**0.7
+                length = np.clip(rng.lognormal(0, 0.35) * longest, 0.7 * width, 3 * self.length)
+                shapes.append(self._mitochondrion(rng, u + length / 2, v + (lane + 0.5) * width, length, width))
+                u += length + (rng.uniform(0, 25) if rng.random() < 0.8 else rng.uniform(25, 300))
+        return shapes
+
+    def _mitochondrion(self, rng: np.random.Generator, u: float, v: float, length: float, width: float) -> Shape:
+        half_u, half_v = length / 2, width / 2 - rng.uniform(2, 14)
+        theta = np.linspace(0, 2 * np.pi, 44, endpoint=False)
+        power = rng.uniform(0.45, 0.95)  # below 1: the corners fill the room between neighbours
+        along = half_u * np.sign(np.cos(theta)) * np.abs(np.cos(theta)) ** power
+        across = half_v * np.sign(np.sin(theta)) * np.abs(np.sin(theta)) ** power
+        across *= 1 + 0.08 * np.sin(along / half_u * rng.uniform(1, 4) + rng.uniform(0, 6))
+        middle = self.to_section(u + np.linspace(-1, 1, 7) * half_u, np.full(7, v))
+        return Shape(outlines=[self.to_section(u + along, v + across)], axis=middle)
 
 
 def _muscle_along(
-    canvas: Canvas,
-    rng: np.random.Generator,
-    palette: Palette,
-    style: MitochondriaStyle,
-    angle: float,
-    fibril: float,
-    row: float,
-) -> tuple[list[Shape], float]:
-    """Sarcomeres in a coordinate along (u) and across (v) the fibres, both bent by a smooth field."""
-    width, height = canvas.extent
-    cosine, sine = np.cos(angle), np.sin(angle)
-    # bend of the fibres: v is shifted by a slow wave of u
-    amplitude, wavelength, phase = rng.uniform(0, 250), rng.uniform(5000, 15000), rng.uniform(0, 6)
-
-    def to_section(u: NDArray[np.floating], v: NDArray[np.floating]) -> NDArray[np.floating]:
-        v = v + amplitude * np.sin(2 * np.pi * u / wavelength + phase)
-        return np.stack([width / 2 + cosine * u - sine * v, height / 2 + sine * u + cosine * v], axis=-1)
-
-    reach = np.hypot(width, height) / 2 + 500
-    sarcomere = rng.uniform(1500, 2600)
-    a_band = rng.uniform(0.5, 0.8)
-    span = palette.cytoplasm - palette.membrane
-    a_level, i_level = (
-        palette.cytoplasm - rng.uniform(0.1, 0.5) * span,
-        palette.cytoplasm + rng.uniform(-0.1, 0.3) * (250 - palette.cytoplasm),
-    )
-    z_level, z_width = palette.membrane + rng.uniform(-0.2, 0.5) * 0.5 * span, rng.uniform(40, 110)
-    h_zone = rng.uniform(0, 0.3)
+    canvas: Canvas, rng: np.random.Generator, palette: Palette, style: MitochondriaStyle, fibril: float, row: float
+) -> list[Shape]:
+    """Myofibrils cut along, and rows of mitochondria between them."""
+    sarcomeres = _Sarcomeres.random(canvas, rng, palette)
+    reach = np.hypot(*canvas.extent) / 2 + 500
     mitochondria: list[Shape] = []
-    v = -reach
     canvas.taken[:] = 255
+    v = -reach
     while v < reach:
         thickness = fibril * rng.lognormal(0, 0.25)
-        _myofibril(
-            canvas,
-            rng,
-            palette,
-            to_section,
-            v,
-            thickness,
-            reach,
-            sarcomere,
-            a_band,
-            (a_level, i_level, z_level),
-            z_width,
-            h_zone,
-        )
+        sarcomeres.draw(canvas, rng, palette, v, thickness, reach)
         v += thickness
         gap = row * rng.lognormal(0, 0.35) if rng.random() < 0.8 else rng.uniform(30, 90)
-        mitochondria += _muscle_row(canvas, rng, style, to_section, v, gap, reach, sarcomere)
+        mitochondria += sarcomeres.mitochondria(rng, style, v, gap, reach)
         v += gap
-    return mitochondria, sarcomere
-
-
-def _myofibril(canvas, rng, palette, to_section, v, thickness, reach, sarcomere, a_band, levels, z_width, h_zone):  # noqa: D103
-    a_level, i_level, z_level = levels
-    shift = rng.normal(0, 0.12) * sarcomere
-    edge = np.linspace(-reach, reach, 60)
-    wave = 0.05 * thickness * np.sin(edge / 400 + rng.uniform(0, 6))
-    upper, lower = to_section(edge, v + thickness + wave), to_section(edge, v + wave)
-    canvas.polygon(np.concatenate([upper, lower[::-1]]), i_level)
-    across = np.linspace(0.02, 0.98, 6) * thickness + v
-    tilt = rng.normal(0, 0.05) * (across - across.mean())
-
-    def band(middle: float, width: float, level: float) -> None:
-        left, right = to_section(middle - width / 2 + tilt, across), to_section(middle + width / 2 + tilt, across)
-        canvas.polygon(np.concatenate([left, right[::-1]]), level)
-
-    for u in np.arange(-reach - sarcomere, reach + sarcomere, sarcomere) + shift:
-        band(u, a_band * sarcomere, a_level)
-        if h_zone > 0.05:
-            band(u, h_zone * sarcomere, 0.6 * a_level + 0.4 * i_level)
-            band(u, 40, a_level - 12)
-        line = to_section(u + sarcomere / 2 + tilt + rng.normal(0, 12, 6), across)
-        canvas.lines([line], z_level, z_width * rng.uniform(0.8, 1.2))
-    # filaments
-    count = max(2, int(thickness / rng.uniform(25, 60)))
-    level = 0.7 * a_level + 0.3 * palette.membrane
-    u = np.linspace(-reach, reach, 40)
-    for place in (np.arange(count) + rng.uniform(0.2, 0.8, count)) / count:
-        canvas.lines(
-            [to_section(u, v + place * thickness + rng.normal(0, 2, 40))], level if rng.random() < 0.8 else i_level, 4
-        )
-
-
-def _muscle_row(canvas, rng, style, to_section, v, gap, reach, sarcomere):  # noqa: D103
-    shapes: list[Shape] = []
-    least = 110.0
-    if gap < least * 1.4:
-        return shapes
-    lanes = max(1, round(gap / (2 * style.radius * rng.uniform(0.8, 1.3)))) if gap > 2.2 * style.radius else 1
-    depth = gap / lanes
-    for lane in range(lanes):
-        u = -reach + rng.uniform(0, 800)
-        while u < reach:
-            length = max(0.7 * depth, rng.lognormal(0, 0.35) * max(depth, style.radius * 2) * style.elongation**0.7)
-            length = min(length, 3.0 * sarcomere)
-            if rng.random() < 0.06:
-                u += rng.uniform(100, 900)
-                continue
-            half_u, half_v = length / 2, depth / 2 - rng.uniform(2, 14)
-            theta = np.linspace(0, 2 * np.pi, 44, endpoint=False)
-            power = rng.uniform(0.45, 0.95)  # below 1: the corners fill the room between neighbours
-            cosine, sine = np.cos(theta), np.sin(theta)
-            along = half_u * np.sign(cosine) * np.abs(cosine) ** power
-            across = (
-                half_v
-                * np.sign(sine)
-                * np.abs(sine) ** power
-                * (1 + 0.08 * np.sin(along / half_u * rng.uniform(1, 4) + rng.uniform(0, 6)))
-            )
-            outline = to_section(u + half_u + along, v + (lane + 0.5) * depth + across)
-            middle = to_section(u + half_u + np.linspace(-1, 1, 7) * half_u, np.full(7, v + (lane + 0.5) * depth))
-            shapes.append(Shape(outlines=[outline], axis=middle))
-            u += length + (rng.uniform(0, 25) if rng.random() < 0.8 else rng.uniform(25, 300))
-    return shapes
+    return mitochondria
 
 
 def _muscle_across(
@@ -730,7 +731,8 @@ def _muscle_across(
     """Myofibrils cut across: fields of dots, with mitochondria in the room between them."""
     field = replace(
         random_cells(rng, palette, "muscle"), spacing=fibril * 1.2, group=fibril * 4, grouped=0.1, warp=60.0, gap=0.0,
-        outside=float(np.clip(row / (row + fibril), 0.1, 0.6)), dark=0.0, outside_level=palette.cytoplasm, fuzziness=0.2,
+        outside=float(np.clip(row / (row + fibril), 0.1, 0.6)), dark=0.0, outside_level=palette.cytoplasm,
+        fuzziness=0.2,
         cytoplasm=palette.cytoplasm - 0.2 * (palette.cytoplasm - palette.membrane),
     )  # fmt: skip
     cells = draw_cells(canvas, rng, field)
@@ -767,8 +769,8 @@ def anything(canvas: Canvas, rng: np.random.Generator, palette: Palette, style: 
     densities = {
         name: _sometimes(rng, 0.4, low, high)
         for name, low, high in (
-            ("droplets", 0.01, 0.3), ("dense_bodies", 0.01, 0.4), ("granules", 0.02, 1.5), ("multivesicular", 0.01, 0.2),
-            ("vacuoles", 0.02, 1), ("golgi", 0.01, 0.1), ("reticulum", 0.1, 3), ("ribosomes_on_reticulum", 5, 40),
+            ("droplets", 0.01, 0.3), ("dense_bodies", 0.01, 0.4), ("granules", 0.02, 1.5),
+            ("multivesicular", 0.01, 0.2), ("vacuoles", 0.02, 1), ("golgi", 0.01, 0.1), ("reticulum", 0.1, 3), ("ribosomes_on_reticulum", 5, 40),
             ("microtubules", 0.03, 1), ("vesicles", 0.3, 10), ("ribosomes", 3, 60),
         )
     }  # fmt: skip

@@ -203,7 +203,6 @@ def place_mitochondria(
                 if not canvas.claim(shape, margin):
                     continue
             shapes.append(shape)
-            x0, y0, x1, y1 = shape.bounds()
             filled += _area(shape)
     return shapes
 

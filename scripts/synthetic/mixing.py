@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["blend", "darken", "depth_inside"]
+__all__ = ["blend", "darken", "depth_inside", "grey_level"]
 
 Picture = NDArray[np.uint8]
 
@@ -20,7 +20,7 @@ def darken(picture: Picture, mask: Picture, level: float) -> None:
 def blend(picture: Picture, mask: Picture, level: float | Picture) -> None:
     """Bring `picture` towards a grey level or another picture, by the strength of the mask."""
     if not isinstance(level, np.ndarray):
-        level = np.full_like(picture, np.uint8(level))
+        level = np.full_like(picture, grey_level(level))
     old = cv2.multiply(picture, cv2.bitwise_not(mask), scale=1 / 255)
     cv2.add(old, cv2.multiply(level, mask, scale=1 / 255), dst=picture)
 
@@ -37,3 +37,8 @@ def depth_inside(mask: Picture, pixel: float = 1.0) -> NDArray[np.float32]:
     """
     distance = cv2.distanceTransform(mask, cv2.DIST_L2, 5 if mask.size < 4096 else 3)
     return cv2.multiply(cv2.min(distance, (1e5, 0, 0, 0)), (pixel, 0, 0, 0))
+
+
+def grey_level(level: float) -> np.uint8:
+    """Round and clip a grey level to 8 bit."""
+    return np.uint8(min(max(round(level), 0), 255))

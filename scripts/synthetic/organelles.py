@@ -1,19 +1,20 @@
 """All that is in cells and is no mitochondrion: what a network has to learn to leave alone.
 
-Each function draws one kind of structure over the canvas and takes its room. Lengths are in nm, grey levels from 0 to 255.
+Each function draws one kind of structure over the canvas. Lengths are in nm, grey levels from 0 to 255.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .canvas import COARSE, Canvas, Shape, blob, blob_outline, curve, tube
+from .canvas import COARSE, Canvas, Shape, blob, blob_outline, curve
 from .fields import cut, smooth_field
-from .mixing import blend, darken, depth_inside
+from .mixing import blend, darken, depth_inside, grey_level
 
 __all__ = [
     "Palette",
@@ -34,8 +35,6 @@ __all__ = [
     "draw_vesicles",
     "draw_vessel",
 ]
-
-from dataclasses import dataclass
 
 Points = NDArray[np.floating]
 
@@ -186,7 +185,7 @@ def draw_dense_body(
     window, mask = found
     pixel = canvas.pixel
     level = _jitter(rng, palette.dense, 20) if level is None else level
-    content = np.full(mask.shape, np.uint8(level))
+    content = np.full(mask.shape, grey_level(level))
     style = rng.integers(0, 5)
     if style == 0:
         texture, strength = cut("cloud", rng, mask.shape, 6 / pixel), rng.uniform(0.4, 1.2)
@@ -199,10 +198,10 @@ def draw_dense_body(
     content = cv2.addWeighted(content, 1.0, texture, strength, -128 * strength)
     depth = depth_inside(mask)
     rim = (depth < max(1.5, palette.width / pixel)).astype(np.uint8)
-    content[rim > 0] = np.uint8(min(palette.membrane, level))
+    content[rim > 0] = grey_level(min(palette.membrane, level))
     if rng.random() < 0.3:  # a pale halo below the membrane
         ring = (depth >= palette.width / pixel) & (depth < (palette.width + 14) / pixel)
-        content[ring] = np.uint8(palette.lumen)
+        content[ring] = grey_level(palette.lumen)
     canvas.paste(window, mask, content)
     if style == 4:
         x0, y0, x1, y1 = shape.bounds()
@@ -230,13 +229,13 @@ def draw_granule(
     depth = depth_inside(mask)
     grain = cut("grain", rng, mask.shape, max(1.0, rng.uniform(6, 16) / pixel))
     content = cv2.addWeighted(
-        np.full(mask.shape, np.uint8(np.clip(level, 3, 250))), 1.0, grain, texture, -128 * texture
+        np.full(mask.shape, grey_level(np.clip(level, 3, 250))), 1.0, grain, texture, -128 * texture
     )
     wall = palette.width / pixel if membrane else 0.0
     if halo > 0:
-        content[depth < wall + halo / pixel] = np.uint8(palette.lumen)
+        content[depth < wall + halo / pixel] = grey_level(palette.lumen)
     if membrane:
-        content[depth < max(1.1, wall)] = np.uint8(min(0.7 * palette.membrane + 0.3 * level, level))
+        content[depth < max(1.1, wall)] = grey_level(min(0.7 * palette.membrane + 0.3 * level, level))
     canvas.paste(window, mask, content)
 
 
@@ -401,7 +400,7 @@ def draw_nucleus(
     threshold = 128 + 60 * (1 - 2 * hetero)
     soft = rng.uniform(10, 60)
     ramp = np.clip((np.arange(256) - threshold) / soft + 0.5, 0, 1)
-    content = np.full(mask.shape, np.uint8(palette.nucleoplasm))
+    content = np.full(mask.shape, grey_level(palette.nucleoplasm))
     blend(content, cv2.LUT(clumps, (255 * ramp).astype(np.uint8)), palette.chromatin)
     grain = rng.uniform(0.1, 0.5)
     fine = cut("grain", rng, mask.shape, max(1, rng.uniform(8, 18) / pixel))
@@ -459,11 +458,11 @@ def draw_vessel(
     thickness = wall * (1 + 0.6 * smooth_field(rng, (8, 8), 3.0)[0, 0])
     level = palette.outside + blood * (palette.protein - palette.outside)
     content = np.full(mask.shape, np.uint8(_jitter(rng, palette.cytoplasm, 12)))
-    content[depth > thickness] = np.uint8(palette.membrane)
+    content[depth > thickness] = grey_level(palette.membrane)
     lumen = (depth > thickness + palette.width).astype(np.uint8)
     clots = cut("cloud", rng, mask.shape, rng.uniform(8, 30) / pixel)
     strength = rng.uniform(0, 0.5)
-    plasma = cv2.addWeighted(np.full(mask.shape, np.uint8(level)), 1.0, clots, strength, -128 * strength)
+    plasma = cv2.addWeighted(np.full(mask.shape, grey_level(level)), 1.0, clots, strength, -128 * strength)
     cv2.copyTo(plasma, lumen, content)
     canvas.paste(window, mask, content)
 
@@ -543,9 +542,9 @@ def draw_myelinated_axon(
     inner = (depth > sheath + palette.width).astype(np.uint8)
     content[axon] = palette.membrane
     content = content.astype(np.uint8)
-    content[(depth > sheath - 14) & (depth < sheath - 4) & (mask > 0)] = np.uint8(bright)
+    content[(depth > sheath - 14) & (depth < sheath - 4) & (mask > 0)] = grey_level(bright)
     fine = cut("grain", rng, mask.shape, max(1.0, 12 / pixel))
-    plasm = cv2.addWeighted(np.full(mask.shape, np.uint8(axoplasm)), 1.0, fine, 0.15, -19)
+    plasm = cv2.addWeighted(np.full(mask.shape, grey_level(axoplasm)), 1.0, fine, 0.15, -19)
     cv2.copyTo(plasm, inner, content)
     canvas.paste(window, mask, content)
 

@@ -28,8 +28,8 @@ def synthetic_section(
     """Draw a section of tissue whose mitochondria are known.
 
     Every section draws all of its parameters anew: kind of tissue, stain, cells, organelles, microscope (domain
-    randomisation, Tobin et al. 2017). Structures are in nanometres: a section of the same extent at another pixel size shows
-    about the same tissue.
+    randomisation, Tobin et al. 2017). Structures are in nanometres: a section of the same extent at another pixel size
+    shows about the same tissue.
 
     Args:
         seed: whole number from 0 on, or what numpy makes of one; the same seed gives the same bytes.
@@ -38,8 +38,8 @@ def synthetic_section(
         kind: one of `KINDS`; drawn with their weights by default.
 
     Returns:
-        The picture, uint8 (width, height); its label, uint8 of the same shape, 1 in mitochondria (outer membrane included)
-        and 0 elsewhere; and the parameters by name, with the kind of tissue as ``kind``.
+        The picture, uint8 (width, height); its label, uint8 of the same shape, 1 in mitochondria (outer membrane
+        included) and 0 elsewhere; and the parameters by name, with the kind of tissue as ``kind``.
 
     Raises:
         ValueError: if an argument is out of its range.

@@ -13,11 +13,11 @@ __all__ = ["KINDS", "random_cells", "random_mitochondria", "random_palette"]
 # share of each kind of tissue among the sections
 KINDS: dict[str, float] = {
     "neuropil": 0.46,
-    "muscle": 0.10,
+    "muscle": 0.12,
     "liver": 0.12,
     "cultured_cell": 0.10,
-    "blood": 0.06,
-    "nerve": 0.08,
+    "blood": 0.05,
+    "nerve": 0.07,
     "random": 0.08,
 }
 
@@ -110,14 +110,14 @@ def random_mitochondria(rng: np.random.Generator, palette: Palette, kind: str) -
         "longitudinal": 0.12,
         "tubular": 0.14,
         "fingerprint": 0.18,
-        "labyrinth": 0.1,
-        "septa": 0.1,
+        "labyrinth": 0.05,
+        "septa": 0.15,
     }
     cristae = str(rng.choice(KINDS_OF_CRISTAE, p=[weights[k] for k in KINDS_OF_CRISTAE]))
     period = log_uniform(rng, 32, 110)
     dark_cristae = depth > 25
     if dark_cristae:
-        crista_level = palette.membrane + rng.uniform(0.0, 0.6) * depth
+        crista_level = palette.membrane + rng.uniform(0.0, 0.85) * depth
         lumen = 0.0 if rng.random() < 0.6 else float(rng.random())
     else:  # in a dark matrix cristae are pale
         crista_level = matrix + rng.uniform(0.15, 0.8) * (palette.lumen - matrix)

@@ -93,8 +93,8 @@ def draw_cells(
     """Draw a field of cells over the whole canvas.
 
     Each cell has one of a few colours (two neighbours of one colour are one cell of irregular shape). The indicator of
-    each colour is smoothed and interpolated; the largest wins, and the difference of the two largest is a smooth measure
-    of the distance to the border, through which membranes and extracellular space are looked up.
+    each colour is smoothed and interpolated; the largest wins, and the difference of the two largest is a smooth
+    measure of the distance to the border, through which membranes and extracellular space are looked up.
 
     Args:
         canvas: changed in place; membranes and extracellular space are taken.
