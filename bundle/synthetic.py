@@ -41,10 +41,10 @@ def synthetic(
     """Make a data set of synthetic sections of many kinds of tissue with known mitochondria, to train with.
 
     Each section is a tissue of its own and draws its own parameters: brain, muscle, liver, cultured cells, platelets,
-    nerve, or a mixture that no animal has; stain, cells, organelles and microscope. Sections do not continue one another. The
-    folder then holds ``images/*.png`` and ``labels/*.png`` (8 bit; 255 is mitochondrion), ``datalist.json`` (the list of
-    sections by split, with the kind of tissue of each) and ``preview.png`` (up to a hundred sections with the truth
-    outlined). The same arguments always give the same files.
+    nerve, or a mixture that no animal has; stain, cells, organelles and microscope. Sections do not continue one
+    another. The folder then holds ``images/*.png`` and ``labels/*.png`` (8 bit; 255 is mitochondrion),
+    ``datalist.json`` (the list of sections by split, and how many there are of each kind of tissue) and
+    ``preview.png`` (up to a hundred sections with the truth outlined). The same arguments always give the same files.
 
     Args:
         output: folder to make. One that already holds this very data set is left as it is.

@@ -89,7 +89,7 @@ class Imaging:
             high=float(middle + width / 2),
             gamma=float(np.exp(rng.normal(0, 0.35))),
             shading=sometimes(0.6, float(rng.uniform(0.02, 0.13))),
-            streaks=sometimes(0.12, float(rng.uniform(5, 35))),
+            streaks=sometimes(0.12, float(rng.uniform(3, 14))),
             line_noise=sometimes(0.15, float(rng.uniform(0.5, 4))),
             sharpening=sometimes(0.25, float(rng.uniform(0.3, 1.5))),
             knife_marks=int(rng.integers(1, 4)) if rng.random() < 0.1 else 0,

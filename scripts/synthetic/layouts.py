@@ -770,8 +770,8 @@ def anything(canvas: Canvas, rng: np.random.Generator, palette: Palette, style: 
         name: _sometimes(rng, 0.4, low, high)
         for name, low, high in (
             ("droplets", 0.01, 0.3), ("dense_bodies", 0.01, 0.4), ("granules", 0.02, 1.5),
-            ("multivesicular", 0.01, 0.2), ("vacuoles", 0.02, 1), ("golgi", 0.01, 0.1), ("reticulum", 0.1, 3), ("ribosomes_on_reticulum", 5, 40),
-            ("microtubules", 0.03, 1), ("vesicles", 0.3, 10), ("ribosomes", 3, 60),
+            ("multivesicular", 0.01, 0.2), ("vacuoles", 0.02, 1), ("golgi", 0.01, 0.1), ("reticulum", 0.1, 3),
+            ("ribosomes_on_reticulum", 5, 40), ("microtubules", 0.03, 1), ("vesicles", 0.3, 10), ("ribosomes", 3, 60),
         )
     }  # fmt: skip
     _cytoplasm(canvas, rng, palette, densities)
