@@ -69,28 +69,28 @@ class Imaging:
             return value if rng.random() < probability else 0.0
 
         kind = rng.random()
-        if kind < 0.12:  # nearly flat
+        if kind < 0.08:  # nearly flat
             width = rng.uniform(20, 90)
-        elif kind < 0.24:  # saturated at one end or both
+        elif kind < 0.22:  # saturated at one end or both
             width = rng.uniform(230, 330)
         else:
-            width = rng.uniform(110, 245)
+            width = rng.uniform(130, 250)
         spare = 255 - width
         middle = 127.5 + rng.uniform(-0.5, 0.5) * abs(spare)
         noise = width * np.exp(rng.uniform(np.log(0.004), np.log(0.17)))
         return cls(
-            blur=float(rng.uniform(0.25, 1.5)) if rng.random() < 0.9 else float(rng.uniform(1.5, 2.3)),
+            blur=float(rng.uniform(0.25, 1.2)) if rng.random() < 0.9 else float(rng.uniform(1.2, 2.2)),
             noise=float(noise),
             shot=float(rng.random()),
-            detector_blur=sometimes(0.5, float(rng.uniform(0.4, 1.3))),
-            slow_noise=sometimes(0.5, float(width / 200 * rng.uniform(1, 10))),
+            detector_blur=sometimes(0.5, float(rng.uniform(0.4, 1.1))),
+            slow_noise=sometimes(0.5, float(width / 200 * rng.uniform(1, 12))),
             slow_length=float(rng.uniform(1.2, 4)),
             low=float(middle - width / 2),
             high=float(middle + width / 2),
             gamma=float(np.exp(rng.normal(0, 0.35))),
             shading=sometimes(0.6, float(rng.uniform(0.02, 0.13))),
             streaks=sometimes(0.12, float(rng.uniform(3, 14))),
-            line_noise=sometimes(0.15, float(rng.uniform(0.5, 4))),
+            line_noise=sometimes(0.1, float(rng.uniform(0.3, 3))),
             sharpening=sometimes(0.25, float(rng.uniform(0.3, 1.5))),
             knife_marks=int(rng.integers(1, 4)) if rng.random() < 0.1 else 0,
             chatter=sometimes(0.05, float(rng.uniform(0.02, 0.08))),

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 
 from . import organelles as o
 from .canvas import Canvas, Shape, blob, blob_outline, curve, tube
-from .fields import cut, smooth_field
+from .fields import TEXTURE_DEVIATION, cut, smooth_field
 from .mitochondria import MitochondriaStyle, draw_mitochondrion, place_mitochondria
 from .mixing import darken, depth_inside, grey_level
 from .organelles import Palette
@@ -145,28 +146,28 @@ def _grain(canvas: Canvas, rng: np.random.Generator, palette: Palette, fine: flo
     """Lay the granular texture of cytoplasm over the canvas: dark specks more than pale ones."""
     strength = canvas.refine(canvas.grain)
     span = palette.cytoplasm - palette.membrane
-    speck = cut("grain", rng, canvas.shape, max(0.75, rng.uniform(5, 16) / canvas.pixel))
     skew = rng.uniform(0, 0.9)
-    z = (np.arange(256) - 128) / 42
-    table = np.where(z < 0, -z, 0) + (1 - skew) * np.where(z > 0, -z, 0)
-    # positive parts darken, negative ones brighten
-    dark = np.clip(table * fine * span, 0, 255).astype(np.uint8)
-    pale = np.clip(-table * fine * span, 0, 255).astype(np.uint8)
-    cv2.subtract(canvas.grey, cv2.multiply(cv2.LUT(speck, dark), strength, scale=1 / 255), dst=canvas.grey)
+    z = (np.arange(256) - 128) / TEXTURE_DEVIATION
+    darkness = np.maximum(-z, 0) - (1 - skew) * np.maximum(z, 0)  # below 0: brighter
+
+    def table(amount: float) -> NDArray[np.uint8]:
+        return np.clip(darkness * amount * span, 0, 255).astype(np.uint8)
+
+    speck = cut("grain", rng, canvas.shape, max(0.75, log_uniform(rng, 5, 20) / canvas.pixel))
+    if rng.random() < 0.5:  # of two sizes
+        larger = cut("grain", rng, canvas.shape, max(1.0, log_uniform(rng, 14, 35) / canvas.pixel))
+        speck = cv2.addWeighted(speck, 0.7, larger, 0.7, -0.4 * 128)
+    cv2.subtract(canvas.grey, cv2.multiply(cv2.LUT(speck, table(fine)), strength, scale=1 / 255), dst=canvas.grey)
     if skew < 0.85:
-        cv2.add(canvas.grey, cv2.multiply(cv2.LUT(speck, pale), strength, scale=1 / 255), dst=canvas.grey)
+        cv2.add(canvas.grey, cv2.multiply(cv2.LUT(speck, table(-fine)), strength, scale=1 / 255), dst=canvas.grey)
     if coarse > 0.02:
-        clouds = cut("cloud", rng, canvas.coarse_shape, rng.uniform(0.6, 2.0))
-        clouds = cv2.multiply(
-            cv2.LUT(clouds, np.clip(np.maximum(table, 0) * coarse * span, 0, 255).astype(np.uint8)),
-            canvas.grain,
-            scale=1 / 255,
-        )
+        clouds = cv2.LUT(cut("cloud", rng, canvas.coarse_shape, rng.uniform(0.6, 2.0)), table(coarse))
+        clouds = cv2.multiply(clouds, canvas.grain, scale=1 / 255)
         cv2.subtract(canvas.grey, canvas.refine(clouds), dst=canvas.grey)
 
 
 def _random_grain(canvas: Canvas, rng: np.random.Generator, palette: Palette) -> None:
-    _grain(canvas, rng, palette, log_uniform(rng, 0.02, 0.3), _sometimes(rng, 0.7, 0.03, 0.18))
+    _grain(canvas, rng, palette, log_uniform(rng, 0.03, 0.3), _sometimes(rng, 0.7, 0.03, 0.18))
 
 
 # --- neuropil
@@ -200,11 +201,11 @@ def neuropil(canvas: Canvas, rng: np.random.Generator, palette: Palette, style: 
         "granules": _sometimes(rng, 0.25, 0.02, 0.3),
         "multivesicular": _sometimes(rng, 0.4, 0.01, 0.08),
         "vacuoles": _sometimes(rng, 0.4, 0.02, 0.4),
-        "reticulum": _sometimes(rng, 0.8, 0.1, 1.5),
+        "reticulum": _sometimes(rng, 0.9, 0.2, 3),
         "ribosomes_on_reticulum": _sometimes(rng, 0.2, 5, 30),
         "microtubules": _sometimes(rng, 0.6, 0.05, 0.6),
-        "vesicles": _sometimes(rng, 0.7, 0.3, 6),
-        "ribosomes": _sometimes(rng, 0.25, 3, 40),
+        "vesicles": _sometimes(rng, 0.8, 0.5, 10),
+        "ribosomes": _sometimes(rng, 0.4, 3, 60),
         "golgi": _sometimes(rng, 0.1, 0.01, 0.04),
     }
     _cytoplasm(canvas, rng, palette, densities)
@@ -263,7 +264,7 @@ def _myelinated(
     margin: float = 10.0,
 ) -> list[NDArray[np.uint8]]:
     """Myelinated axons, not overlapping, over what is there; room for mitochondria stays inside of them."""
-    occupied = np.zeros_like(canvas.taken)
+    occupied = canvas.covered.copy()  # no axon lies over a cell body or a vessel
     period, lamellae, split = (
         rng.uniform(9, 18),
         float(rng.choice([0.0, 0.0, rng.uniform(0.2, 1)])),
@@ -502,8 +503,7 @@ def _clip_to(canvas: Canvas, shape: Shape, inside: NDArray[np.uint8]) -> None:
         if not bad.any():
             break
         outline = np.where(bad[:, None], centre + (shape.outlines[0] - centre) * factor, outline)
-    kernel = np.array([1, 2, 3, 2, 1]) / 9
-    outline = np.stack([np.convolve(np.r_[c[-2:], c, c[:2]], kernel, "valid") for c in outline.T], axis=1)
+    outline = gaussian_filter1d(outline, 4.0, axis=0, mode="wrap")
     shape.outlines[0] = outline
 
 

@@ -30,7 +30,7 @@ def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
 def random_palette(rng: np.random.Generator) -> Palette:
     """Draw the stain of a section: membranes are always darker than the cytoplasm."""
     cytoplasm = rng.uniform(120, 215)
-    membrane = rng.uniform(10, 0.55 * cytoplasm)
+    membrane = rng.uniform(10, 0.5 * cytoplasm)
     dense = rng.uniform(5, max(20, 0.8 * membrane))
     span = cytoplasm - membrane
     outside = min(cytoplasm + rng.uniform(0.05, 0.7) * span, 248)
@@ -38,7 +38,7 @@ def random_palette(rng: np.random.Generator) -> Palette:
         outside=float(outside),
         cytoplasm=float(cytoplasm),
         membrane=float(membrane),
-        width=float(rng.uniform(6, 13)),
+        width=float(rng.uniform(6, 14)),
         lumen=float(min(cytoplasm + rng.uniform(-0.15, 0.5) * span, 248)),
         protein=float(membrane + rng.uniform(0.1, 0.8) * span),
         dense=float(dense),
@@ -53,7 +53,7 @@ def random_cells(rng: np.random.Generator, palette: Palette, kind: str) -> CellF
     """Draw the parameters of a field of cells."""
     large = kind in ("liver", "cultured_cell")
     spacing = log_uniform(rng, 1500, 6000) if large else log_uniform(rng, 190, 560)
-    gap = 0.0 if rng.random() < 0.45 else log_uniform(rng, 6, 45)
+    gap = 0.0 if rng.random() < 0.65 else log_uniform(rng, 6, 32)
     span = palette.cytoplasm - palette.membrane
     return CellField(
         spacing=spacing,
@@ -69,14 +69,15 @@ def random_cells(rng: np.random.Generator, palette: Palette, kind: str) -> CellF
         outside=0.0 if rng.random() < 0.75 else float(rng.uniform(0.01, 0.25)),
         dark=0.0 if rng.random() < 0.4 else float(rng.uniform(0.02, 0.2)),
         cytoplasm=palette.cytoplasm,
-        variation=float(rng.uniform(0, 0.12)) * span,
+        variation=float(rng.uniform(0, 0.14)) * span,
         dark_level=float(palette.membrane + rng.uniform(0.15, 0.7) * span),
         outside_level=palette.outside,
         gap_level=float(min(palette.outside, palette.cytoplasm + rng.uniform(-0.5, 0.1) * span)),
         corner=float(rng.uniform(0.25, 0.6)) if rng.random() < 0.7 else 0.0,
         membrane=palette.membrane,
         width=palette.width,
-        fuzziness=0.0 if rng.random() < 0.3 else float(rng.uniform(0.05, 0.6)),
+        fuzziness=0.0 if rng.random() < 0.2 else float(rng.uniform(0.05, 0.7)),
+        unevenness=float(rng.uniform(0, 0.7)),
     )
 
 
@@ -154,5 +155,5 @@ def random_mitochondria(rng: np.random.Generator, palette: Palette, kind: str) -
         bend=float(rng.uniform(0, 1.2)),
         reach=float(rng.uniform(0.1, 1)),
         granules=0.0 if rng.random() < 0.7 else float(rng.uniform(2, 40)),
-        grain=float(rng.uniform(0, 0.25)),
+        grain=float(rng.uniform(0, 0.45)),
     )

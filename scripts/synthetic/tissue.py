@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import erf, erfinv
 
 from .canvas import Canvas
-from .fields import smooth_field
+from .fields import cut, smooth_field
 from .mixing import blend, darken, depth_inside
 
 __all__ = ["CellField", "Cells", "draw_cells"]
@@ -45,6 +45,7 @@ class CellField:
         membrane: grey level of membranes.
         width: of membranes.
         fuzziness: share of membranes that are cut obliquely.
+        unevenness: how unevenly membranes take the stain along their way, 0 to 1.
     """
 
     spacing: float
@@ -68,6 +69,7 @@ class CellField:
     membrane: float
     width: float
     fuzziness: float
+    unevenness: float
 
 
 @dataclass
@@ -210,7 +212,7 @@ def _draw_membranes(
         blend(canvas.grey, cv2.LUT(difference, (255 * lumen).astype(np.uint8)), gap_level)
     # one thick line where there is no room between the two leaves
     centre = half + field.width / 2 if two_leaves else 0.0
-    sigma = field.width * (0.45 if two_leaves else 0.7)
+    sigma = field.width * (0.45 if two_leaves else 0.85)
     sharp = np.exp(-0.5 * np.square((distance - centre) / sigma))
     blurred = 0.75 * np.exp(-0.5 * np.square(np.maximum(distance - centre, 0) / (sigma + 14)))
     mask = cv2.LUT(difference, (255 * sharp).astype(np.uint8))
@@ -218,6 +220,10 @@ def _draw_membranes(
         tilt = smooth_field(rng, canvas.coarse_shape, 300 / canvas.coarse) + 2.5 * (field.fuzziness - 0.5)
         oblique = canvas.refine(np.clip(127 + 127 * tilt, 0, 255).astype(np.uint8))
         blend(mask, oblique, cv2.LUT(difference, (255 * blurred).astype(np.uint8)))
+    if field.unevenness > 0:
+        patches = cut("cloud", rng, canvas.coarse_shape, 0.5)
+        table = 255 * np.clip(1 - field.unevenness * np.maximum(np.arange(256) - 110, 0) / 84, 0, 1)
+        mask = cv2.multiply(mask, canvas.refine(cv2.LUT(patches, table.astype(np.uint8))), scale=1 / 255)
     if resin is not None and two_leaves:
         mask = cv2.min(mask, cv2.LUT(resin, np.clip(8 * (140 - np.arange(256)), 0, 255).astype(np.uint8)))
     darken(canvas.grey, mask, field.membrane)
