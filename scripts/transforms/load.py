@@ -25,8 +25,8 @@ class LoadSectiond(MapTransform):
     own transforms and writers use.
 
     Args:
-        keys: items that hold a path; each becomes a tensor (1, width, height) in the grey levels and the pixel type of the
-            file: large offsets survive, and a table serves for integers.
+        keys: items that hold a path; each becomes a tensor (1, width, height) in the grey levels and the pixel type of
+            the file, so that large offsets survive and integers stay small.
         page_key: item that holds the number of the section in its stack, if there is one.
         allow_missing_keys: whether a key may be missing.
 
