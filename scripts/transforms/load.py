@@ -26,7 +26,7 @@ class LoadSectiond(MapTransform):
 
     Args:
         keys: items that hold a path; each becomes a tensor (1, width, height) in the grey levels and the pixel type of
-            the file: large offsets survive, and a table serves for integers.
+            the file, so that large offsets survive and integers stay small.
         page_key: item that holds the number of the section in its stack, if there is one.
         pixel_size: nanometres of a pixel, one number or [x, y]; None is what the item says under ``pixel_size_nm``.
         default_pixel_size: what is assumed where neither says it.
