@@ -11,7 +11,7 @@ from monai.inferers import Inferer, SlidingWindowInferer
 from torch import nn
 
 from scripts.networks import for_inference
-from scripts.resampling import resample, size_at
+from scripts.resampling import at_pixel_size, resample
 
 __all__ = ["PixelSizeInferer", "SectionInferer"]
 
@@ -92,6 +92,6 @@ class PixelSizeInferer(Inferer):
             return self.inferer(inputs, network, *args, **kwargs)
         # of one section, or of each of a batch
         width, height = torch.as_tensor(own, dtype=torch.float64).reshape(-1, 2)[0].tolist()
-        size = size_at(inputs.shape[2:], (width, height), self.pixel_size)
-        scores = self.inferer(resample(inputs.as_tensor(), size), network, *args, **kwargs)
+        resampled = at_pixel_size(inputs.as_tensor(), (width, height), self.pixel_size)
+        scores = self.inferer(resampled, network, *args, **kwargs)
         return MetaTensor(resample(scores, inputs.shape[2:]), meta=inputs.meta)
