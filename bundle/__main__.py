@@ -15,6 +15,7 @@ from bundle.label import label
 from bundle.leave_one_out import leave_one_out
 from bundle.pack import pack
 from bundle.phantom import phantom
+from bundle.pixel_size import pixel_size
 from bundle.ship import ship
 from bundle.table1 import table1
 from bundle.tune_crf import tune_crf
@@ -40,6 +41,7 @@ COMMANDS = {
     "leave_one_out": leave_one_out,
     "pack": pack,
     "phantom": phantom,
+    "pixel_size": pixel_size,
     "ship": ship,
     "table1": table1,
     "tune_crf": tune_crf,
