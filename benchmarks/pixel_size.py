@@ -110,7 +110,11 @@ def markdown(figures: dict[str, Any]) -> str:
     heads["The sections of a set together"] = [row for row in rows if row["section"] is None]
     lines = []
     for head, part in heads.items():
-        lines += [f"## {head}", "", "| set | stated | tried | answered | within 25 % | within 10 % | estimate / truth |"]
+        lines += [
+            f"## {head}",
+            "",
+            "| set | stated | tried | answered | within 25 % | within 10 % | estimate / truth |",
+        ]
         lines += ["| --- |" + " --- |" * 6]
         names = list(dict.fromkeys(row["set"] for row in part))
         for name in names:

@@ -168,7 +168,9 @@ class PixelSizeEstimator:
         best, tried = int(usable.argmax()), np.flatnonzero(np.isfinite(sureness))
         if best in (tried[0], tried[-1]):
             side = "smallest" if best == tried[0] else "largest"
-            return result(f"the network is surest at the {side} pixel size that was tried, {self.candidates[best]:.3g} nm")
+            return result(
+                f"the network is surest at the {side} pixel size that was tried, {self.candidates[best]:.3g} nm"
+            )
         fall = usable[best] - max(usable[tried[0] : best].min(), usable[best + 1 :].min())
         if fall < LEAST_FALL:
             return result(f"the network is about equally sure at all scales (within {fall:.2f})")
@@ -179,7 +181,9 @@ class PixelSizeEstimator:
             draws.append(self._peak(*self._curve(drawn)))
         low, high = (float(v) for v in np.quantile(draws, (0.1, 0.9)))
         if high > WIDEST * low:
-            return result(f"the tiles do not agree: it may be anything from {low:.3g} to {high:.3g} nm", None, (low, high))
+            return result(
+                f"the tiles do not agree: it may be anything from {low:.3g} to {high:.3g} nm", None, (low, high)
+            )
         return result(None, self._peak(sureness, found), (low, high))
 
     def _tiles(self, section: torch.Tensor, scale: float) -> torch.Tensor:

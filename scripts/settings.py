@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import difflib
 import inspect
 import json
@@ -28,8 +29,14 @@ __all__ = [
 TRACKING = ("experiment_name", "is_not_rank0", "run_name", "save_execute_config", "tracking_uri")
 
 
+IN_WORKER = r"Caught \w+ in DataLoader worker process \d+\.\nOriginal Traceback"
+"""How PyTorch begins what it says of an error in a process that loads data."""
+
+
 def first_cause(error: BaseException) -> BaseException:
     """Follow an error to the one that it was raised from, and so on to the first.
+
+    An error in a process that loads data arrives as text, its causes with it; the first of them is made anew.
 
     Args:
         error: any error.
@@ -39,7 +46,17 @@ def first_cause(error: BaseException) -> BaseException:
     """
     while error.__cause__ is not None:
         error = error.__cause__
-    return error
+    found = re.match(IN_WORKER, str(error), re.DOTALL)
+    if found is None:
+        return error
+    first = str(error)[found.end() :].split("\nThe above exception was the direct cause of")[0]
+    lines = list(re.finditer(r"^(?:[\w.]+\.)?(\w+): ", first, re.MULTILINE))
+    if not lines:
+        return error
+    last = lines[-1]
+    kind = getattr(builtins, last.group(1), None)
+    known = isinstance(kind, type) and issubclass(kind, Exception)
+    return (kind if known else RuntimeError)(first[last.end() :].strip())
 
 
 def explain_errors() -> None:

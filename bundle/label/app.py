@@ -374,7 +374,7 @@ class FineTuning(BundleTrainTask):
             "folder": "@ckpt_dir",
             "in_use": str(models / "model.pt"),
             "copy": str(models / f"{self._folder.name}.pt"),
-            "network": "@network",
+            "network": "$@average.ema_model",
             "evaluator": "@validate#evaluator",
         }
         overrides["train#handlers"] = [*overrides["train#handlers"], publish]

@@ -76,7 +76,7 @@ def load_sections(datalist: str | Path, part: str) -> list[dict]:
     return [_checked_item(item, shared, root, f"{datalist}: {part}[{i}]") for i, item in enumerate(items)]
 
 
-def check_sections(sections: Sequence[dict], allow_constant: bool = False) -> None:
+def check_sections(sections: Sequence[dict], allow_constant: bool = False, require_mitochondria: bool = False) -> None:
     """Read every pixel once, so that a damaged section stops a run before it starts.
 
     Labels that are all background or all mitochondrion are warned of.
@@ -84,11 +84,14 @@ def check_sections(sections: Sequence[dict], allow_constant: bool = False) -> No
     Args:
         sections: items of `load_sections` or `find_sections`.
         allow_constant: whether an image may be constant.
+        require_mitochondria: whether some pixel has to be labelled as mitochondrion, as where weights are chosen by it.
 
     Raises:
         ValueError: a file is damaged, an image is constant where it must not be, has colours, NaN or infinite pixels,
-            or a label or valid mask has other values than `binarize_label` knows.
+            or a label or valid mask has other values than `binarize_label` knows; or no pixel is labelled where one has
+            to be.
     """
+    labelled = False
     for section in tqdm(sections, desc="checking sections", unit="section", leave=False):
         page = section.get("page")
         image = read_section(section["image"], page)
@@ -100,9 +103,16 @@ def check_sections(sections: Sequence[dict], allow_constant: bool = False) -> No
         if "label" in section:
             left, top, right, bottom = section.get("region", (None,) * 4)
             label = _read_label(section, page)[left:right, top:bottom]
+            labelled |= bool(label.any())
             if label.min() == label.max():
                 kind = "mitochondrion" if label.flat[0] else "background"
                 logger.warning("%s: all labelled pixels are %s", section["label"], kind)
+    if require_mitochondria and not labelled:
+        files = sorted({str(section.get("label")) for section in sections})
+        raise ValueError(
+            f"{files[0]}{' and others' if len(files) > 1 else ''}: no mitochondrion is labelled in the sections for "
+            "validation, so nothing could tell good weights from bad ones"
+        )
 
 
 def hold_out(

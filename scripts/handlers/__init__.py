@@ -1,5 +1,6 @@
 """Ignite handlers that MONAI lacks."""
 
+from .averaging import WeightAverage
 from .checkpoint import EarlyStop, LoadWeights, PublishWeights, TrainingCheckpoint, load_weights
 from .pictures import SectionPanels, hide_outside, overlay, save_picture
 from .progress import DataWait, LossProgressBar
@@ -16,6 +17,7 @@ __all__ = [
     "PublishWeights",
     "SectionPanels",
     "TrainingCheckpoint",
+    "WeightAverage",
     "hide_outside",
     "jaccard",
     "load_weights",
