@@ -228,9 +228,11 @@ class Canvas:
         Returns:
             (places, 2) in nm; fewer than asked for, or none, if there is no room.
         """
+        if count < 1:
+            return np.empty((0, 2))
         room = self.room() if room is None else room
         free = np.flatnonzero(room > radius)
-        if not len(free) or count < 1:
+        if not len(free):
             return np.empty((0, 2))
         y, x = np.divmod(free[rng.integers(0, len(free), count)], self.coarse_shape[1])
         return (np.stack([x, y], axis=1) + rng.random((count, 2))) * self.coarse
@@ -272,6 +274,10 @@ class Canvas:
             return False
         np.maximum(taken, mask, out=taken)
         return True
+
+    def coarse_window(self, shape: Shape) -> tuple[slice, slice] | None:
+        """Return the window of the coarse grid around a shape; None if it lies outside of the section."""
+        return self._window(shape.bounds(), self.coarse, self.coarse_shape)
 
     # --- drawing
 

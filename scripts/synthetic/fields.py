@@ -107,6 +107,9 @@ def smooth_field(rng: np.random.Generator, shape: tuple[int, int], wavelength: f
     Returns:
         float32 of that shape, of about zero mean and unit variance.
     """
+    if wavelength >= 16 and min(shape) >= 16:  # so smooth that a quarter of the pixels is enough
+        small = smooth_field(rng, (-(-shape[0] // 4), -(-shape[1] // 4)), wavelength / 4)
+        return cv2.resize(small, shape[::-1], interpolation=cv2.INTER_LINEAR)
     nodes = tuple(int(np.ceil(n / wavelength)) + 4 for n in shape)
     coarse = rng.standard_normal(nodes, dtype=np.float32)
     x, y = rng.uniform(1, 2, 2)

@@ -270,7 +270,7 @@ def _myelinated(
         float(rng.choice([0.0, 0.0, rng.uniform(0.2, 1)])),
         rng.uniform(0, 0.5),
     )
-    ratio = rng.uniform(0.55, 0.9)
+    ratio = rng.uniform(0.5, 0.9)
     elongation = rng.uniform(1, 2.2)
     axons = []
     real_taken = canvas.taken
@@ -311,7 +311,7 @@ def nerve(canvas: Canvas, rng: np.random.Generator, palette: Palette, style: Mit
     if rng.random() < 0.5:
         o.draw_collagen(canvas, rng, palette, cv2.bitwise_not(free), rng.uniform(20, 150))
     largest = log_uniform(rng, 500, 2500)
-    count = _count(rng, canvas, rng.uniform(0.3, 2.0), 60) + 3
+    count = _count(rng, canvas, rng.uniform(0.3, 3.0), 60) + 3
     axons = _myelinated(canvas, rng, palette, count, (180, largest), rng.uniform(0, 40))
     _random_grain(canvas, rng, palette)
     share = log_uniform(rng, 0.015, 0.09)

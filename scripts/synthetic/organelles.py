@@ -519,39 +519,44 @@ def draw_myelinated_axon(
     window, mask = found
     pixel = canvas.pixel
     depth = depth_inside(mask, pixel)
-    rows, columns = mask.shape
-    wave = cv2.resize(rng.standard_normal((4, 4)).astype(np.float32), (columns, rows), interpolation=cv2.INTER_CUBIC)
-    depth += np.float32(0.12 * sheath) * wave
-    level = np.float32(palette.myelin)
+    wave = _wave(rng, 4, mask.shape)
+    depth = cv2.scaleAdd(wave, 0.12 * sheath, depth)
     bright = min(palette.outside, palette.myelin + 90)
-    content = np.full(mask.shape, level, np.float32)
-    if lamellae > 0:
-        content += np.float32(lamellae * (bright - palette.myelin) * 0.5) * np.cos(
-            depth * np.float32(2 * np.pi / period)
-        )
+    # grey levels by depth, in 256 steps
+    nm = np.linspace(0, sheath + 60, 256)
+    profile = palette.myelin + lamellae * (bright - palette.myelin) * 0.5 * np.cos(nm * 2 * np.pi / period)
+    profile[(nm > sheath - 14) & (nm < sheath - 4)] = bright
+    profile[nm > sheath] = palette.membrane
+    step = cv2.convertScaleAbs(cv2.max(depth, (0, 0, 0, 0)), alpha=255 / (sheath + 60))
+    content = cv2.LUT(step, np.clip(profile, 2, 253).astype(np.uint8))
     while rng.random() < split:  # a gap along a part of the sheath
-        place = rng.uniform(0.15, 0.85) * sheath
-        part = cv2.resize(
-            rng.standard_normal((3, 3)).astype(np.float32), (columns, rows), interpolation=cv2.INTER_CUBIC
-        )
-        opened = np.clip(part - 0.3, 0, 1) * np.float32(rng.uniform(20, 90))
-        content[np.abs(depth - place) < opened] = bright
+        place = rng.uniform(0.15, 0.8) * sheath
+        opened = (_wave(rng, 3, mask.shape) - 0.3) * np.float32(rng.uniform(20, 90))
+        content[(np.abs(depth - np.float32(place)) < opened) & (depth < sheath)] = grey_level(bright)
         split *= 0.6
-    content = np.clip(content, 2, 253)
-    axon = depth > sheath
-    inner = (depth > sheath + palette.width).astype(np.uint8)
-    content[axon] = palette.membrane
-    content = content.astype(np.uint8)
-    content[(depth > sheath - 14) & (depth < sheath - 4) & (mask > 0)] = grey_level(bright)
     fine = cut("grain", rng, mask.shape, max(1.0, 12 / pixel))
+    grain = rng.uniform(0.02, 0.25)
+    content = cv2.addWeighted(content, 1.0, fine, grain, -128 * grain)
     plasm = cv2.addWeighted(np.full(mask.shape, grey_level(axoplasm)), 1.0, fine, 0.15, -19)
-    cv2.copyTo(plasm, inner, content)
+    cv2.copyTo(plasm, cv2.LUT(step, np.where(nm > sheath + palette.width, 255, 0).astype(np.uint8)), content)
     canvas.paste(window, mask, content)
 
-    coarse = np.zeros(canvas.coarse_shape, np.uint8)
-    shape.draw(coarse, (0, 0), canvas.coarse)
-    inside = (depth_inside(coarse, canvas.coarse) > sheath * 1.15 + 12).astype(np.uint8) * 255
-    canvas.taken[coarse > 0] = 255
-    canvas.covered[coarse > 0] = 255
-    canvas.taken[inside > 0] = 0
+    inside = np.zeros(canvas.coarse_shape, np.uint8)
+    area = canvas.coarse_window(shape)
+    if area is None:
+        return None
+    coarse = np.zeros(inside[area].shape, np.uint8)
+    shape.draw(coarse, (area[1].start * canvas.coarse, area[0].start * canvas.coarse), canvas.coarse)
+    free = depth_inside(cv2.copyMakeBorder(coarse, 1, 1, 1, 1, cv2.BORDER_REPLICATE), canvas.coarse)[1:-1, 1:-1]
+    inside[area] = np.where(free > sheath * 1.15 + 12, 255, 0)
+    canvas.taken[area][coarse > 0] = 255
+    canvas.covered[area][coarse > 0] = 255
+    canvas.taken[area][inside[area] > 0] = 0
     return inside
+
+
+def _wave(rng: np.random.Generator, nodes: int, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """A slow random wave over a picture, with that many nodes along each side."""
+    coarse = rng.standard_normal((nodes, nodes), dtype=np.float32)
+    coarse = cv2.resize(coarse, (32, 32), interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_LINEAR)
