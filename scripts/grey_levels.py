@@ -229,14 +229,18 @@ def _rows(shape: tuple[int, ...], step: int = 1) -> Iterator[slice]:
 
 
 def _range(image: NDArray, mask: NDArray[np.bool_] | None, clip: tuple[float, float]) -> tuple[float, float]:
-    """Grey levels at two quantiles, or nearer where what lies beyond is far from all else, as dead rows are."""
+    """Grey levels at two quantiles of the pixels, without those that are far from all others, as dead rows are."""
     step = max(1, int(np.sqrt(image.size / SAMPLE)))
     sample = image[::step, ::step]
     if mask is not None and mask[::step, ::step].any():
         sample = sample[mask[::step, ::step]]
-    low, first, last, high = np.quantile(sample.astype(np.float64), (clip[0], 0.02, 0.98, clip[1])).tolist()
+    sample = sample.ravel().astype(np.float64)
+    first, last = np.quantile(sample, (0.02, 0.98))
     reach = 3 * (last - first)
-    return (max(low, first - reach), min(high, last + reach)) if reach > 0 else (low, high)
+    if reach > 0:
+        sample = sample[(sample >= first - reach) & (sample <= last + reach)]
+    low, high = np.quantile(sample, clip)
+    return float(low), float(high)
 
 
 def _limits(image: NDArray, mask: NDArray[np.bool_] | None, clip: tuple[float, float]) -> tuple[float, float] | None:
@@ -306,8 +310,11 @@ def _margins(mean: NDArray[np.float32], deviation: NDArray[np.float32], unit: fl
     chosen = (contact >= CONTACT * min(mean.shape)) | ((contact > 0) & (area * BLOCK**2 >= MARGIN_AREA))
     chosen[0] = False
     margin = chosen[parts]
-    if margin.any():
-        alike = (deviation <= RIPPLE[0] * unit) & (np.abs(mean - _level(mean, margin & flat)) <= RIPPLE[1] * unit)
+    if not margin.any():
+        return margin
+    alike = (deviation <= RIPPLE[0] * unit) & (np.abs(mean - _level(mean, margin & flat)) <= RIPPLE[1] * unit)
+    beside = binary_dilation(margin) & ~margin
+    if beside.any() and alike[beside].mean() > 0.5:  # of a sharp margin few are, by chance, and they are tissue
         margin |= binary_dilation(margin, iterations=RIPPLE_BLOCKS, mask=alike)
     return margin
 
@@ -349,8 +356,8 @@ def _resin(
     away, nearest = distance_transform_edt(~core, return_indices=True)
     level, spread = (values[tuple(nearest)] for values in (centre, np.maximum(noise, NO_NOISE * unit)))
     # the window reaches over the edge of tissue, so that what is calm ends before it
-    alike = (np.abs(mean - level) < spread) & (deviation < 2 * spread)
-    return known & (core | (alike & (away < window // 2)))
+    alike = (np.abs(mean - level) < spread) & (deviation < 2 * spread) & (away < window // 2)
+    return binary_propagation(core, mask=core | (alike & known))
 
 
 def _refined(
@@ -367,6 +374,6 @@ def _refined(
         return ~outside
     beside = np.nonzero(binary_dilation(margin, np.ones((3, 3), bool)) & ~margin)
     pixels = _block_view(image).swapaxes(1, 2)[beside]
-    alike = np.abs(_scaled(pixels, low, high) - _level(mean, margin)[beside][:, None, None]) <= RIPPLE[0] * unit
+    alike = np.abs(_scaled(pixels, low, high) - _level(mean, margin)[beside][:, None, None]) <= 2 * FLAT * unit
     _block_view(outside).swapaxes(1, 2)[beside] = alike
     return ~binary_dilation(outside, iterations=FRINGE)
