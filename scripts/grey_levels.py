@@ -71,7 +71,8 @@ def tissue_mask(
     A *margin* is (nearly) constant and joined to the border of the section, of any grey level and shape. *Resin* has
     no structure but noise over a width of micrometres: the means of its blocks vary much less than those of tissue, and
     not more than the noise within blocks explains. What is narrower than that, nuclei, vessels, pale cytoplasm, is
-    tissue: what is not will never be called a mitochondrion.
+    tissue: what is not will never be called a mitochondrion. In doubt resin counts as tissue, so after smoothing or
+    enlargement, which make noise look like structure.
 
     Args:
         image: (width, height), integers or floating point of any range, finite.
