@@ -17,8 +17,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from monailabel_server import AFFINE, NAME, Server
 from monai.bundle import ConfigParser
+from monailabel_server import AFFINE, NAME, Server
 from scipy import ndimage
 
 from bundle.workflow import ROOT, load_network, run, score, sha256_of
