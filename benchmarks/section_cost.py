@@ -4,7 +4,7 @@ Run from the root of the bundle: `python -m benchmarks.section_cost [--sizes 102
 [--pixel_size 5]`. Each size is segmented once by `configs/inference.json`, with untrained weights, which cost what
 trained ones cost, in a process of its own, with and without the CRF. The network sees sections at its own pixel size,
 so that its cost goes by the area; the CRF sees them as they are. Printed are seconds per megapixel of the section and
-per 100 square micrometres, and the peak memory of the process.
+per 100 square micrometres, and the peak memory of the process. Some seconds of each are its start.
 """
 
 from __future__ import annotations
