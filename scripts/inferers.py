@@ -1,17 +1,64 @@
-"""The inferer of a whole section."""
+"""MONAI's inferers in mixed precision, and the inferer of a whole section."""
 
 from __future__ import annotations
 
 from itertools import chain
 from typing import Any
 
+import monai.inferers
 import torch
-from monai.inferers import SlidingWindowInferer
 from torch import nn
 
 from scripts.networks import for_inference
 
-__all__ = ["SectionInferer"]
+__all__ = ["SectionInferer", "SimpleInferer", "SlidingWindowInferer"]
+
+
+class _MixedPrecision:
+    """Mixed precision for an inferer, on any device.
+
+    The network runs under autocast, in float16 on CUDA devices and in bfloat16 on the CPU; its logits are float32, and
+    so is all that is made of them. MONAI's engines know it on CUDA devices only. It gains on some devices and costs
+    time on others, see `scripts.networks.gains_from_amp`.
+
+    Args:
+        *args: of the inferer.
+        amp: whether to compute in mixed precision.
+        **kwargs: of the inferer.
+    """
+
+    def __init__(self, *args: Any, amp: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.amp = amp
+
+    def __call__(self, inputs: torch.Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Score images.
+
+        Args:
+            inputs: float32 (batch, channel, width, height).
+            network: any network; it stays as it is.
+            *args: further inputs of the network.
+            **kwargs: further inputs of the network.
+
+        Returns:
+            The logits, float32 (batch, classes, width, height).
+        """
+        if not self.amp:
+            return super().__call__(inputs, network, *args, **kwargs)
+
+        def predict(*args: Any, **kwargs: Any) -> torch.Tensor:
+            return network(*args, **kwargs).float()  # before windows are weighted and summed
+
+        with torch.autocast(inputs.device.type):
+            return super().__call__(inputs, predict, *args, **kwargs)
+
+
+class SimpleInferer(_MixedPrecision, monai.inferers.SimpleInferer):
+    """``monai.inferers.SimpleInferer`` with `amp`, whether to compute in mixed precision."""
+
+
+class SlidingWindowInferer(_MixedPrecision, monai.inferers.SlidingWindowInferer):
+    """``monai.inferers.SlidingWindowInferer`` with `amp`, whether to compute in mixed precision."""
 
 
 class SectionInferer(SlidingWindowInferer):
@@ -23,29 +70,26 @@ class SectionInferer(SlidingWindowInferer):
 
     Args:
         *args: of ``monai.inferers.SlidingWindowInferer``.
-        amp: whether to compute in mixed precision; on CUDA devices only.
-        **kwargs: of ``monai.inferers.SlidingWindowInferer``.
+        **kwargs: of ``monai.inferers.SlidingWindowInferer``, and `amp`, whether to compute in mixed precision.
     """
 
-    def __init__(self, *args: Any, amp: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.amp = amp
         self._folded: tuple[tuple, nn.Module] | None = None
 
     def __call__(self, inputs: torch.Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Score sections.
 
         Args:
-            inputs: (batch, channel, width, height).
+            inputs: float32 (batch, channel, width, height).
             network: any network; it stays as it is.
             *args: further inputs of the network.
             **kwargs: further inputs of the network.
 
         Returns:
-            The logits, (batch, classes, width, height).
+            The logits, float32 (batch, classes, width, height).
         """
-        with torch.autocast("cuda", enabled=self.amp):
-            return super().__call__(inputs, self._fold(network), *args, **kwargs)
+        return super().__call__(inputs, self._fold(network), *args, **kwargs)
 
     def _fold(self, network: nn.Module) -> nn.Module:
         # once for all sections of a run, and again when other weights have been loaded
