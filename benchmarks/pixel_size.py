@@ -110,13 +110,17 @@ def markdown(figures: dict[str, Any]) -> str:
     heads["The sections of a set together"] = [row for row in rows if row["section"] is None]
     lines = []
     for head, part in heads.items():
-        lines += [f"## {head}", "", "| set | stated | tried | answered | within 25 % | within 10 % | estimate / truth |"]
+        lines += [
+            f"## {head}",
+            "",
+            "| set | stated | tried | answered | within 25 % | within 10 % | estimate / truth |",
+        ]
         lines += ["| --- |" + " --- |" * 6]
         names = list(dict.fromkeys(row["set"] for row in part))
         for name in names:
             own = [row for row in part if row["set"] == name]
-            stated = sorted({row["true"] * row["enlarged"] for row in own})
-            size = " or ".join(f"{v:.2g}" for v in stated) + (" nm (a guess)" if own[0]["stated_is_a_guess"] else " nm")
+            stated = sorted({f"{row['true'] * row['enlarged']:.2g}" for row in own})
+            size = " or ".join(stated) + (" nm (a guess)" if own[0]["stated_is_a_guess"] else " nm")
             title = name + (" (trained on)" if trained and name in trained else "")
             lines.append(f"| {title} | {size} | {_counts(own)} |")
         published = [row for row in part if not row["stated_is_a_guess"]]

@@ -90,7 +90,7 @@ def pixel_size(
     network: str = "fusion_fcn",
     count: int = 4,
     tiles: int = 6,
-    smallest: float = 1.0,
+    smallest: float = 1.5,
     largest: float = 24.0,
     candidates: int = 13,
     **settings: Any,
