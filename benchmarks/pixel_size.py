@@ -32,7 +32,7 @@ def benchmark(
     network: str = "fusion_fcn",
     output: str = "docs/results/pixel_size",
     count: int = 4,
-    tiles: int = 6,
+    tiles: int = 4,
     **settings: Any,
 ) -> str:
     """Estimate pixel sizes that are known.

@@ -89,7 +89,7 @@ def pixel_size(
     sections: str,
     network: str = "fusion_fcn",
     count: int = 4,
-    tiles: int = 6,
+    tiles: int = 4,
     smallest: float = 1.5,
     largest: float = 24.0,
     candidates: int = 13,

@@ -106,7 +106,7 @@ class PixelSizeEstimator:
         network_pixel_size: float,
         candidates: Sequence[float],
         tile_size: int = 256,
-        tiles: int = 6,
+        tiles: int = 4,
     ) -> None:
         self.candidates = np.array(candidates, dtype=np.float64)
         if len(self.candidates) <= 2 * NEIGHBOURS or np.any(np.diff(self.candidates, prepend=0) <= 0):
