@@ -32,7 +32,7 @@ def benchmark(
     network: str = "fusion_fcn",
     output: str = "docs/results/pixel_size",
     count: int = 4,
-    tiles: int = 6,
+    tiles: int = 4,
     **settings: Any,
 ) -> str:
     """Estimate pixel sizes that are known.
@@ -119,8 +119,8 @@ def markdown(figures: dict[str, Any]) -> str:
         names = list(dict.fromkeys(row["set"] for row in part))
         for name in names:
             own = [row for row in part if row["set"] == name]
-            stated = sorted({row["true"] * row["enlarged"] for row in own})
-            size = " or ".join(f"{v:.2g}" for v in stated) + (" nm (a guess)" if own[0]["stated_is_a_guess"] else " nm")
+            stated = sorted({f"{row['true'] * row['enlarged']:.2g}" for row in own})
+            size = " or ".join(stated) + (" nm (a guess)" if own[0]["stated_is_a_guess"] else " nm")
             title = name + (" (trained on)" if trained and name in trained else "")
             lines.append(f"| {title} | {size} | {_counts(own)} |")
         published = [row for row in part if not row["stated_is_a_guess"]]

@@ -24,7 +24,7 @@ NEIGHBOURS = 2
 """Candidates on each side of the best one to which the parabola is fitted."""
 
 LEAST_FALL = 0.05
-"""Of the sureness, from its maximum to both sides: less is a flat curve."""
+"""Share of the sureness that is lost from its maximum to both sides: less is a flat curve."""
 
 WIDEST = 1.25**2
 """Of the span of the estimate, as a ratio: beyond, tiles do not agree on it."""
@@ -33,7 +33,7 @@ DRAWS = 200
 """Of tiles, for the span."""
 
 
-def candidate_pixel_sizes(smallest: float = 2.0, largest: float = 24.0, count: int = 12) -> list[float]:
+def candidate_pixel_sizes(smallest: float = 1.5, largest: float = 24.0, count: int = 13) -> list[float]:
     """Give pixel sizes to try, evenly on a logarithmic scale.
 
     Args:
@@ -106,7 +106,7 @@ class PixelSizeEstimator:
         network_pixel_size: float,
         candidates: Sequence[float],
         tile_size: int = 256,
-        tiles: int = 6,
+        tiles: int = 4,
     ) -> None:
         self.candidates = np.array(candidates, dtype=np.float64)
         if len(self.candidates) <= 2 * NEIGHBOURS or np.any(np.diff(self.candidates, prepend=0) <= 0):
@@ -165,15 +165,19 @@ class PixelSizeEstimator:
         usable = np.where(found >= LEAST_FOUND, sureness, 0.0)  # not tried: NaN, and so 0
         if not usable.any():
             return result(f"at no scale is as much as {LEAST_FOUND:.1%} of the area found to be mitochondria")
-        best, tried = int(usable.argmax()), np.flatnonzero(np.isfinite(sureness))
+        tried = np.flatnonzero(np.isfinite(sureness))
+        best = int(usable.argmax())
+        falls = [1 - usable[side].min() / usable[best] for side in (tried[tried <= best], tried[tried >= best])]
+        if max(falls) < LEAST_FALL:
+            return result("the network is equally sure at all scales")
         if best in (tried[0], tried[-1]):
-            side = "smallest" if best == tried[0] else "largest"
+            end = "smallest" if best == tried[0] else "largest"
             return result(
-                f"the network is surest at the {side} pixel size that was tried, {self.candidates[best]:.3g} nm"
+                f"the network is surest at the {end} pixel size that was tried, {self.candidates[best]:.3g} nm"
             )
-        fall = usable[best] - max(usable[tried[0] : best].min(), usable[best + 1 :].min())
-        if fall < LEAST_FALL:
-            return result(f"the network is about equally sure at all scales (within {fall:.2f})")
+        if min(falls) < LEAST_FALL:
+            finer = "smaller" if falls[0] < falls[1] else "larger"
+            return result(f"the network is as sure at {finer} pixel sizes as at {self.candidates[best]:.3g} nm")
         rng = np.random.default_rng(0)
         draws = []
         for _ in range(DRAWS):
@@ -202,15 +206,15 @@ class PixelSizeEstimator:
 
     def _peak(self, sureness: NDArray[np.float64], found: NDArray[np.float64]) -> float:
         """Refine the maximum by a parabola."""
-        usable = np.where(found >= LEAST_FOUND, sureness, 0.0)
-        best = int(usable.argmax())
-        near = np.arange(max(0, best - NEIGHBOURS), min(len(usable), best + NEIGHBOURS + 1))
-        near = near[usable[near] > 0]
-        x = np.log(self.candidates)
-        if len(near) > 2:
-            bend, slope, _ = np.polyfit(x[near] - x[best], usable[near], 2)
-            if bend < 0:
-                # not beyond the candidates beside the best one
-                lower, upper = x[max(0, best - 1)] - x[best], x[min(len(x) - 1, best + 1)] - x[best]
-                return float(np.exp(x[best] + np.clip(-slope / (2 * bend), lower, upper)))
+        best = int(np.where(found >= LEAST_FOUND, sureness, 0.0).argmax())
+        x = np.log(self.candidates / self.candidates[best])
+        y = np.minimum(sureness, sureness[best])  # a few specks may be surer
+        tried = np.flatnonzero(np.isfinite(y))
+        for reach in (NEIGHBOURS, 1):  # a sharp maximum between wide tails is a parabola at its top only
+            near = tried[abs(tried - best) <= reach]
+            if len(near) > 2:
+                bend, slope, _ = np.polyfit(x[near], y[near], 2)
+                if bend < 0:  # the vertex is not looked for beyond the candidates beside the best one
+                    around = x[max(0, best - 1)], x[min(len(x) - 1, best + 1)]
+                    return float(np.exp(np.clip(-slope / (2 * bend), *around)) * self.candidates[best])
         return float(self.candidates[best])

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.pixel_size import benchmark, markdown
+from bundle import pixel_size as module
+from bundle.__main__ import main
+from bundle.pixel_size import SectionScorer, pixel_size, spread
+from bundle.workflow import ROOT
+from scripts.data import write_section
+from scripts.data.phantom import PhantomTissue, acquire
+from scripts.networks import FusionFCN
+
+
+@pytest.fixture
+def untrained(tmp_path: Path, tiny: dict) -> dict:
+    """Settings of a network that knows nothing."""
+    torch.manual_seed(0)
+    torch.save(FusionFCN(width=0.125).state_dict(), tmp_path / "model.pt")
+    settings = {key: value for key, value in tiny.items() if key != "patch_size"}
+    return {"checkpoint": str(tmp_path / "model.pt"), "patch_size": 96, **settings}
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that is surest where dark blobs of the section, some 30 pixels wide, are 24 pixels wide."""
+
+    def score(pictures: torch.Tensor) -> torch.Tensor:
+        sigma = 24 / 2 / 2**0.5
+        x = torch.arange(-40, 41).float()
+        kernel = torch.exp(-(x**2) / 2 / sigma**2) / sigma / (2 * torch.pi) ** 0.5
+        bent = (x**2 / sigma**2 - 1) * kernel
+        laplacian = bent[:, None] * kernel + kernel[:, None] * bent
+        padded = torch.nn.functional.pad(pictures, (40,) * 4, mode="reflect")
+        return torch.nn.functional.conv2d(padded, laplacian[None, None])[:, 0].clamp(0, 1)
+
+    made = SectionScorer.of
+
+    def of(*args: object, **kwargs: object) -> SectionScorer:
+        scorer = made(*args, **kwargs)
+        return SectionScorer(scorer.load, score, scorer.pixel_size, scorer.tile_size, scorer.checkpoint)
+
+    monkeypatch.setattr(module.SectionScorer, "of", of)
+
+
+def blobs(path: Path, size: int, seed: int = 0) -> None:
+    """Write a section with discs 30 pixels wide."""
+    rng = np.random.default_rng(seed)
+    grid = np.stack(np.mgrid[:size, :size], axis=-1).astype(float)
+    image = rng.normal(200, 8, (size, size))
+    for cell in np.ndindex(size // 66 + 2, size // 66 + 2):
+        image[np.hypot(*np.moveaxis(grid - 66 * np.array(cell) - rng.uniform(-12, 12, 2), -1, 0)) < 15] = 40
+    write_section(path, image.clip(0, 255).astype(np.uint8))
+
+
+@pytest.mark.usefixtures("known")
+def test_the_estimate_and_the_command_to_go_on_with(tmp_path: Path, untrained: dict) -> None:
+    (tmp_path / "my stack").mkdir()
+    for index in range(3):
+        blobs(tmp_path / "my stack" / f"{index}.png", 400, index)
+    text = pixel_size(str(tmp_path / "my stack"), count=2, candidates=9, largest=16, **untrained, equalize=False)
+    # a network of 5 nm pixels; 30 pixels at 4 nm are 24 at 5 nm
+    line = next(line for line in text.splitlines() if line.startswith("pixel size:"))
+    estimate = float(line.removeprefix("pixel size: about ").split()[0])
+    assert estimate == pytest.approx(4, rel=0.15)
+    assert "from 2 of 3 sections" in line
+    command = text.splitlines()[-1]
+    assert f"'{tmp_path}/my stack'" in command
+    assert command.endswith(f"--pixel_size {estimate:g}")
+    assert "--equalize False" in command
+
+
+@pytest.mark.parametrize("pixel_size_nm", [4.0, 7.0])
+def test_the_shipped_weights_on_phantom_tissue(tmp_path: Path, pixel_size_nm: float) -> None:
+    size = round(2800 / pixel_size_nm)
+    tissue = PhantomTissue(np.random.SeedSequence(3), (size, size), 1, pixel_size_nm, 50.0)
+    write_section(tmp_path / "section.png", acquire(tissue.section(0)[0], np.random.default_rng(0)))
+    scorer = SectionScorer.of([{"image": str(tmp_path / "section.png"), "page": 0}], "fusion_fcn", num_workers=0)
+    section = scorer.load({"image": str(tmp_path / "section.png"), "page": 0})
+    estimator = module.PixelSizeEstimator(
+        scorer.score, scorer.pixel_size, [pixel_size_nm * f for f in (0.4, 0.6, 1, 1.6, 2.5)], 256, 4
+    )
+    estimator.add(section)
+    assert estimator.estimate().sureness.argmax() == 2
+
+
+def test_an_untrained_network_knows_no_pixel_size(
+    tiny_phantom: Path, untrained: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = [f"--{key}={value}" for key, value in untrained.items()]
+    arguments = ["bundle", "pixel_size", str(tiny_phantom / "images"), "--smallest=5", *settings]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit, match=r"^error: .*images: the pixel size cannot be estimated from 4 of 6 sections"):
+        main()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"network": "resnet"}, "network has to be fusion_fcn or unet, got 'resnet'"),
+        ({"count": 0}, "count has to be a whole number from 1, got 0"),
+        ({"smallest": 30}, "smallest and largest"),
+        ({"candidates": 3}, "count has to be a whole number from 5"),
+        ({"tiles": 0}, "tiles has to be a whole number from 1"),
+        ({"output_dir": "out"}, "--output_dir cannot be given here"),
+        ({"pixel_size": 5}, "--pixel_size cannot be given here"),
+    ],
+)
+def test_bad_arguments(tiny_phantom: Path, untrained: dict, arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        pixel_size(str(tiny_phantom / "images"), **{**untrained, **arguments})
+
+
+def test_settings_that_nothing_reads_are_refused(tiny_phantom: Path, untrained: dict) -> None:
+    with pytest.raises(RuntimeError) as error:
+        pixel_size(str(tiny_phantom / "images"), equalise=False, **untrained)
+    assert "equalise" in str(error.value.__cause__)
+
+
+def test_missing_sections_are_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        pixel_size(str(tmp_path / "nowhere"))
+
+
+def test_sections_are_chosen_at_even_distances() -> None:
+    items = [{"page": page} for page in range(10)]
+    assert [item["page"] for item in spread(items, 3)] == [1, 5, 8]
+    assert spread(items, 20) == items
+
+
+@pytest.mark.usefixtures("known")
+def test_the_benchmark_counts_what_is_right(tmp_path: Path, untrained: dict) -> None:
+    folder = tmp_path / "blobs"
+    (folder / "images").mkdir(parents=True)
+    for index in range(2):
+        blobs(folder / "images" / f"{index}.png", 600, index)
+        write_section(folder / "images" / f"{index}_label.png", np.zeros((600, 600), np.uint8))
+    items = [
+        {"image": f"images/{index}.png", "label": f"images/{index}_label.png", "region": [0, 0, 500, 600]}
+        for index in range(2)
+    ]
+    for stated in (4, 8):  # the second is wrong
+        (folder / "datalist.json").write_text(json.dumps({"pixel_size_nm": stated, "training": items}))
+        output = tmp_path / "out" / f"stated_{stated}"
+        text = benchmark(str(folder), output=str(output), tiles=2, equalize=False, **untrained)
+        figures = json.loads(output.with_suffix(".json").read_text())
+        assert text == markdown(figures) == output.with_suffix(".md").read_text().rstrip("\n")
+        assert [row["true"] for row in figures["estimates"][::3]] == pytest.approx(
+            [stated / z for z in (0.7, 1, 1.5)], abs=1e-3
+        )
+        assert {row["estimate"] is None for row in figures["estimates"]} == {False}
+        right = 6 if stated == 4 else 0
+        assert f"| blobs | {stated} nm | 6 | 6 | {right} | " in text
+    assert not (ROOT / "docs" / "results" / "stated_4.json").exists()
+
+
+def test_the_benchmark_wants_a_pixel_size(labelled: Path, untrained: dict) -> None:
+    item = {"image": "image.png", "label": "label.png"}
+    (labelled / "datalist.json").write_text(json.dumps({"training": [item]}))
+    with pytest.raises(ValueError, match="states no pixel size"):
+        benchmark(str(labelled), output=str(labelled / "out"), **untrained)
