@@ -184,8 +184,10 @@ def place_mitochondria(
     filled = 0.0
     expected = np.pi * style.radius**2 * max(1.0, style.elongation) * np.exp(2 * style.spread**2)
     for _ in range(3):
+        if filled > 0.85 * area:
+            break
         room = canvas.room() if where is None else np.minimum(canvas.room(), where)
-        count = int(min(160, 2.5 * (area - filled) / expected + 3))
+        count = int(min(120, 1.7 * (area - filled) / expected + 3))
         centres = canvas.places(rng, count, least * 0.8 + margin, room)
         if not len(centres):
             break
