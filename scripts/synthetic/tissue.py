@@ -230,10 +230,12 @@ def _draw_membranes(
         mask = cv2.multiply(mask, canvas.refine(cv2.LUT(patches, table.astype(np.uint8))), scale=1 / 255)
     if resin is not None and two_leaves:
         mask = cv2.min(mask, cv2.LUT(resin, np.clip(8 * (140 - np.arange(256)), 0, 255).astype(np.uint8)))
-    darken(canvas.grey, mask, field.membrane)
     if field.corner > 0:
         # where three cells meet none of them wins clearly: a corner of extracellular space with its own membrane
         level = 255 * (1 / 3 + 0.25 * field.corner)
         ramp = (level - np.arange(256)) / 12
-        darken(canvas.grey, cv2.LUT(first, (255 * np.clip(ramp + 1.4, 0, 1)).astype(np.uint8)), field.membrane)
+        cv2.max(mask, cv2.LUT(first, (255 * np.clip(ramp + 1.4, 0, 1)).astype(np.uint8)), dst=mask)
+        darken(canvas.grey, mask, field.membrane)
         blend(canvas.grey, cv2.LUT(first, (255 * np.clip(ramp, 0, 1)).astype(np.uint8)), gap_level)
+    else:
+        darken(canvas.grey, mask, field.membrane)
