@@ -195,17 +195,15 @@ class Canvas:
 
     # --- between the grids
 
-    def refine(self, coarse: NDArray[np.uint8], interpolation: int = cv2.INTER_LINEAR) -> NDArray[np.uint8]:
-        """Bring a picture from the coarse to the fine grid."""
+    def refine(self, coarse: NDArray[np.uint8], out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        """Bring a picture from the coarse to the fine grid, by linear interpolation; `out` saves an allocation."""
         scale = self.pixel / self.coarse
-        if (
-            abs(self.coarse_shape[0] / scale - self.shape[0]) < 1
-            and abs(self.coarse_shape[1] / scale - self.shape[1]) < 1
-        ):
-            return cv2.resize(coarse, self.shape[::-1], interpolation=interpolation)
+        rows, columns = self.coarse_shape
+        if abs(rows / scale - self.shape[0]) < 1 and abs(columns / scale - self.shape[1]) < 1:
+            return cv2.resize(coarse, self.shape[::-1], dst=out, interpolation=cv2.INTER_LINEAR)
         matrix = np.array([[scale, 0, scale / 2 - 0.5], [0, scale, scale / 2 - 0.5]])
-        flags = interpolation | cv2.WARP_INVERSE_MAP
-        return cv2.warpAffine(coarse, matrix, self.shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return cv2.warpAffine(coarse, matrix, self.shape[::-1], dst=out, flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
     # --- room
 

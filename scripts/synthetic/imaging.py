@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .fields import cut, smooth_field
+from .fields import TEXTURE_DEVIATION, cut, smooth_field, white_noise
 
 __all__ = ["Imaging", "acquire"]
 
@@ -140,27 +140,32 @@ def acquire(
 
     # the curve of grey levels rises everywhere: contrast is never inverted
     dark, bright = np.percentile(grey[::5, ::5], (1, 99))
-    grey = np.clip((grey - np.float32(dark)) * np.float32(1 / max(bright - dark, 20)), -0.15, 1.15)
-    np.multiply(grey + np.float32(0.15), np.float32(1 / 1.3), out=grey)
+    scale = 1 / max(bright - dark, 20)
+    grey *= np.float32(scale / 1.3)
+    grey += np.float32((0.15 - dark * scale) / 1.3)
+    np.clip(grey, 0, 1, out=grey)
     if abs(imaging.gamma - 1) > 0.02:
         cv2.pow(grey, imaging.gamma, dst=grey)
     # the curve leaves the two percentiles where they are
     first, last = (0.15 / 1.3) ** imaging.gamma, (1.15 / 1.3) ** imaging.gamma
     gain = (imaging.high - imaging.low) / (last - first)
-    grey = grey * np.float32(gain) + np.float32(imaging.low - gain * first)
+    grey *= np.float32(gain)
+    grey += np.float32(imaging.low - gain * first)
 
     if imaging.noise > 0.3:
-        noise = rng.standard_normal(shape, dtype=np.float32)
+        noise = white_noise(rng, shape)
         if imaging.shot > 0.3:
             spread = max(imaging.high - imaging.low, 1.0)
-            signal = np.clip((grey - np.float32(imaging.low)) / np.float32(spread), 0.03, 1)
-            noise *= np.float32(1.4) * cv2.sqrt(signal)
-        grey += np.float32(imaging.noise) * noise
+            signal = grey * np.float32(1 / spread) - np.float32(imaging.low / spread)
+            noise *= cv2.sqrt(np.clip(signal, 0.03, 1, out=signal))
+        cv2.scaleAdd(noise, imaging.noise * (1.4 if imaging.shot > 0.3 else 1.0), grey, dst=grey)
     if imaging.detector_blur > 0:
         grey = cv2.GaussianBlur(grey, (0, 0), imaging.detector_blur)
     if imaging.slow_noise > 0:
         slow = cut("grain", rng, shape, imaging.slow_length / 2)
-        grey += np.float32(imaging.slow_noise / 42) * (slow.astype(np.float32) - 128)
+        gain = imaging.slow_noise / TEXTURE_DEVIATION
+        cv2.scaleAdd(slow.astype(np.float32), gain, grey, dst=grey)
+        grey -= np.float32(128 * gain)
     if imaging.line_noise > 0:
         grey += (np.float32(imaging.line_noise) * rng.standard_normal((shape[0], 1))).astype(np.float32)
     picture = cv2.convertScaleAbs(np.maximum(grey, 0, out=grey))

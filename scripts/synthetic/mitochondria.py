@@ -184,8 +184,10 @@ def place_mitochondria(
     filled = 0.0
     expected = np.pi * style.radius**2 * max(1.0, style.elongation) * np.exp(2 * style.spread**2)
     for _ in range(3):
+        if filled > 0.85 * area:
+            break
         room = canvas.room() if where is None else np.minimum(canvas.room(), where)
-        count = int(min(160, 2.5 * (area - filled) / expected + 3))
+        count = int(min(120, 1.7 * (area - filled) / expected + 3))
         centres = canvas.places(rng, count, least * 0.8 + margin, room)
         if not len(centres):
             break
@@ -223,12 +225,12 @@ def _roomiest(
     radii: NDArray[np.floating],
 ) -> NDArray[np.floating]:
     """Angle in which there is most room for each: mitochondria lie along the process that holds them."""
-    angles = rng.uniform(0, np.pi, (len(centres), 1)) + np.arange(8) * np.pi / 8
-    reach = np.linspace(-4, 4, 13) * radii[:, None]
+    angles = rng.uniform(0, np.pi, (len(centres), 1)) + np.arange(6) * np.pi / 6
+    reach = np.linspace(-4, 4, 9) * radii[:, None]
     directions = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     points = centres[:, None, None] + reach[:, None, :, None] * directions[:, :, None]
     free = (canvas.room_at(room, points) > 0.8 * radii[:, None, None]).astype(int)
-    middle = 6
+    middle = 4
     run = np.cumprod(free[:, :, middle:], axis=2).sum(axis=2) + np.cumprod(free[:, :, middle::-1], axis=2).sum(axis=2)
     return angles[np.arange(len(centres)), run.argmax(axis=1)]
 
@@ -365,14 +367,9 @@ def _draw_cristae(
         if lumens is not None and thick >= 2:
             cv2.polylines(lumens, points, False, 255, max(1, round(0.45 * width / pixel)), cv2.LINE_AA, SHIFT)
     membranes = cv2.min(membranes, inside)
-    _towards(content, membranes, level)
+    blend(content, membranes, level)
     if lumens is not None:
-        _towards(content, cv2.min(lumens, inside), style.lumen_level)
-
-
-def _towards(content: NDArray[np.uint8], mask: NDArray[np.uint8], level: float) -> None:
-    old = cv2.multiply(content, cv2.bitwise_not(mask), scale=1 / 255)
-    cv2.add(old, cv2.convertScaleAbs(mask, alpha=level / 255), dst=content)
+        blend(content, cv2.min(lumens, inside), style.lumen_level)
 
 
 def _direction(axis: NDArray[np.floating]) -> float:

@@ -19,10 +19,13 @@ def darken(picture: Picture, mask: Picture, level: float) -> None:
 
 def blend(picture: Picture, mask: Picture, level: float | Picture) -> None:
     """Bring `picture` towards a grey level or another picture, by the strength of the mask."""
-    if not isinstance(level, np.ndarray):
-        level = np.full_like(picture, grey_level(level))
-    old = cv2.multiply(picture, cv2.bitwise_not(mask), scale=1 / 255)
-    cv2.add(old, cv2.multiply(level, mask, scale=1 / 255), dst=picture)
+    new = (
+        cv2.multiply(level, mask, scale=1 / 255)
+        if isinstance(level, np.ndarray)
+        else cv2.convertScaleAbs(mask, alpha=grey_level(level) / 255)
+    )
+    cv2.subtract(picture, cv2.multiply(picture, mask, scale=1 / 255), dst=picture)
+    cv2.add(picture, new, dst=picture)
 
 
 def depth_inside(mask: Picture, pixel: float = 1.0) -> NDArray[np.float32]:

@@ -148,22 +148,24 @@ def draw_cells(
     first, second = np.zeros(canvas.shape, np.uint8), np.zeros(canvas.shape, np.uint8)
     coarse_first, coarse_second = np.zeros((rows, columns), np.uint8), np.zeros((rows, columns), np.uint8)
     resin: NDArray[np.uint8] | None = None
+    scratch, fine = np.empty(canvas.shape, np.uint8), np.empty(canvas.shape, np.uint8)
+    coarse_scratch = np.empty((rows, columns), np.uint8)
     for colour in range(OUTSIDE + 1):
         indicator = cv2.inRange(colours, (colour, 0, 0, 0), (colour, 0, 0, 0))
         if not cv2.countNonZero(indicator):
             continue
         indicator = cv2.GaussianBlur(indicator, (0, 0), field.rounding / unit)
-        _rank(indicator, coarse_first, coarse_second)
-        fine = canvas.refine(indicator)
-        _rank(fine, first, second)
-        if colour == OUTSIDE:
+        _rank(indicator, coarse_first, coarse_second, coarse_scratch)
+        canvas.refine(indicator, fine)
+        _rank(fine, first, second, scratch)
+        if colour == OUTSIDE:  # the last one
             resin = fine
     difference = cv2.subtract(first, second)
 
     level = np.clip(rng.normal(field.cytoplasm, field.variation, OUTSIDE + 1), field.membrane + 30, 250)
     level[DARK], level[OUTSIDE] = field.dark_level, field.outside_level
     grey = cv2.GaussianBlur(cv2.LUT(colours, _table(level)), (0, 0), 0.7)
-    canvas.grey[:] = canvas.refine(grey)
+    canvas.refine(grey, canvas.grey)
     grain = np.full(256, 255.0)
     grain[OUTSIDE] = 40
     canvas.grain[:] = cv2.LUT(colours, _table(grain))
@@ -186,9 +188,11 @@ def _table(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     return table
 
 
-def _rank(values: NDArray[np.uint8], first: NDArray[np.uint8], second: NDArray[np.uint8]) -> None:
-    """Keep the largest and the second largest value of each pixel, in place."""
-    cv2.max(second, cv2.min(first, values), dst=second)
+def _rank(
+    values: NDArray[np.uint8], first: NDArray[np.uint8], second: NDArray[np.uint8], scratch: NDArray[np.uint8]
+) -> None:
+    """Keep the largest and the second largest value of each pixel, in place; `scratch` saves an allocation."""
+    cv2.max(second, cv2.min(first, values, dst=scratch), dst=second)
     cv2.max(first, values, dst=first)
 
 
@@ -226,10 +230,12 @@ def _draw_membranes(
         mask = cv2.multiply(mask, canvas.refine(cv2.LUT(patches, table.astype(np.uint8))), scale=1 / 255)
     if resin is not None and two_leaves:
         mask = cv2.min(mask, cv2.LUT(resin, np.clip(8 * (140 - np.arange(256)), 0, 255).astype(np.uint8)))
-    darken(canvas.grey, mask, field.membrane)
     if field.corner > 0:
         # where three cells meet none of them wins clearly: a corner of extracellular space with its own membrane
         level = 255 * (1 / 3 + 0.25 * field.corner)
         ramp = (level - np.arange(256)) / 12
-        darken(canvas.grey, cv2.LUT(first, (255 * np.clip(ramp + 1.4, 0, 1)).astype(np.uint8)), field.membrane)
+        cv2.max(mask, cv2.LUT(first, (255 * np.clip(ramp + 1.4, 0, 1)).astype(np.uint8)), dst=mask)
+        darken(canvas.grey, mask, field.membrane)
         blend(canvas.grey, cv2.LUT(first, (255 * np.clip(ramp, 0, 1)).astype(np.uint8)), gap_level)
+    else:
+        darken(canvas.grey, mask, field.membrane)
