@@ -38,7 +38,8 @@ def draw_examples(datalist: Path, evaluations: Sequence[Path], path: Path) -> No
     items = load_sections(datalist, "test")
     with open(evaluations[-1] / "jaccard.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    scores = [float(row.get("with_crf_jaccard", row["without_crf_jaccard"])) for row in rows]
+    column = "with_crf_jaccard" if "with_crf_jaccard" in rows[0] else "without_crf_jaccard"
+    scores = [float(row[column]) for row in rows]
     ranked = sorted((score, number) for number, score in enumerate(scores) if not np.isnan(score))
     note = json.loads((evaluations[-1] / "jaccard.json").read_text())
     equalized = EqualizeSectiond("image", note["equalize"], note["equalize_clip"])

@@ -26,6 +26,8 @@ PATTERNS = (
     "docs/README.md",
     "docs/data_license.txt",
     "docs/registration.md",
+    "docs/synthetic.jpg",
+    "docs/unseen_tissue.md",
     "docs/results/**/*",
     "docs/table1/*",
     "models/model.pt",

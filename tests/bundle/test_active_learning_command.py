@@ -83,7 +83,7 @@ def test_sections_are_read_as_the_network_sees_them(tiny_phantom: Path) -> None:
     sections = _read(pool)
     assert [tuple(section.shape) for section in sections] == [(1, 48, 24), (1, 96, 48)]
     assert sections[0].min() < 0.1 < 0.9 < sections[0].max()  # equalised
-    assert _read(pool[:1], network_pixel_size=2.5, equalize=False)[0].shape == (1, 192, 96)
+    assert _read(pool[:1], network_pixel_size=2.5, equalize="none")[0].shape == (1, 192, 96)
     with pytest.raises(ValueError, match=r"its list says that pixels are 5 nm, --pixel_size says 4 nm"):
         _read(pool[:1], pixel_size=4)
     unknown = [{key: value for key, value in first.items() if key != "pixel_size_nm"}]
