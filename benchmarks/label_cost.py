@@ -1,6 +1,7 @@
 """What a proposal and a training round of the labelling server cost: `python benchmarks/label_cost.py URL SECTION`.
 
-Against a running server (docs/monai_label.md) whose folder has a label for the section.
+Against a running server (docs/monai_label.md) whose folder has a label for the section. The cost of a proposal without
+the CRF goes by the area of the section, so start the server with the `--pixel_size` of its sections.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ def label_cost(url: str, section: str, repeats: int = 5, epochs: int = 10) -> No
         repeats: proposals of each kind.
         epochs: of the training.
     """
+    info = requests.get(f"{url}/info/").json()["models"][NAME]["config"]
+    print(f"sections of {info['pixel_size'] or 'unknown'} nm a pixel")
     kinds: dict[bool, list[float]] = {False: [], True: []}
     for _ in range(repeats + 1):
         for use_crf, seconds in kinds.items():

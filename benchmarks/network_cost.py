@@ -2,8 +2,9 @@
 
 Run from the root of the bundle: `python -m benchmarks.network_cost`. Times are medians of `REPEATS` forward passes of a
 single grey tile; "folded" is the form that inference uses, eager with the batch normalisations folded. A multiply-add
-counts as two operations. On the CPU, two threads are used; the share of convolutions is that of the profiler's own
-times of all operators, in a separate pass.
+counts as two operations. Pixels are those that the network sees: at the 10 nm of the shipped weights a megapixel is 100
+square micrometres, whatever the pixel size of the section. On the CPU, two threads are used; the share of convolutions
+is that of the profiler's own times of all operators, in a separate pass.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ def make_networks() -> dict[str, nn.Module]:
         "Fusion FCN": fusion_fcn,
         "Fusion FCN, folded": for_inference(fusion_fcn),
         "Fusion FCN, width 0.25, folded": for_inference(FusionFCN(width=0.25)),
-        "as shipped, folded": for_inference(FusionFCN(width=0.5, downsampling=2)),
+        "as shipped, folded": for_inference(FusionFCN(width=0.5)),
         # the layers and, but for batch normalisation and padding, the size of Ronneberger et al. 2015
         "U-Net": UNet(),
-        "U-Net as shipped": UNet(width=0.25, downsampling=2),
+        "U-Net as shipped": UNet(width=0.25),
     }
 
 

@@ -24,11 +24,12 @@ from scripts.settings import first_cause
 
 try:
     from bundle.registration import registration
+    from bundle.synthetic import synthetic
 except ModuleNotFoundError as error:
     # MONAI Label's environment has no OpenCV
     if error.name != "cv2":
         raise
-    registration = None
+    registration = synthetic = None
 
 COMMANDS = {
     "active_learning": active_learning,
@@ -47,7 +48,7 @@ COMMANDS = {
     "verify": verify,
 }
 if registration is not None:
-    COMMANDS["registration"] = registration
+    COMMANDS |= {"registration": registration, "synthetic": synthetic}
 
 
 def main() -> None:

@@ -19,11 +19,22 @@ from bundle.data.combine import merged
 from bundle.evaluate import evaluate_sets
 from bundle.finetune import check_steps, train_and_score
 from bundle.workflow import ROOT, check_set, commit, load_network, machine, refuse, sha256_of
-from scripts.data import load_sections, next_section, require_writable, write_atomically, write_json
+from scripts.data import (
+    check_pixel_sizes,
+    load_sections,
+    next_section,
+    require_writable,
+    write_atomically,
+    write_json,
+)
 from scripts.networks import dropout_uncertainty
+from scripts.resampling import at_pixel_size
 from scripts.transforms import CropRegiond
 
 __all__ = ["active_learning", "markdown"]
+
+SHOWN = ("equalize", "equalize_clip", "pixel_size", "network_pixel_size")
+"""Settings that say how a network sees sections."""
 
 STRATEGIES = ("random", "epistemic")
 
@@ -78,7 +89,7 @@ def active_learning(
     check_steps(steps)
     runs_dir = Path(runs).resolve() / data_dir.name
     require_writable(Path(output).parent, runs_dir)
-    sections = _read(pool)
+    sections = _read(pool, **settings)
     network = {key: value for key, value in settings.items() if key in ("width", "dropout", "downsampling")}
     results: dict[str, list] = {strategy: [] for strategy in STRATEGIES}
     for draw in range(draws):
@@ -144,12 +155,19 @@ def markdown(figures: dict[str, Any]) -> str:
     return "\n".join(lines) + f"\n\n{note}; {before:.3f} before"
 
 
-def _read(pool: list[dict]) -> list[torch.Tensor]:
-    """Give the sections as the network sees them."""
+def _read(pool: list[dict], **settings: Any) -> list[torch.Tensor]:
+    """Give the sections as the network sees them: their grey levels, and at its pixel size."""
     parser = ConfigParser()
     parser.read_config(str(ROOT / "configs" / "inference.json"))
+    parser.update({key: value for key, value in settings.items() if key in SHOWN})
+    pixel_size, network_pixel_size = (parser.get_parsed_content(key) for key in ("pixel_size", "network_pixel_size"))
+    check_pixel_sizes(pool, pixel_size, network_pixel_size)
     transform = Compose([parser.get_parsed_content("preprocessing"), CropRegiond("image")])
-    return [transform(item)["image"].as_tensor() for item in tqdm(pool, "reading")]
+    sections = (transform(item)["image"] for item in tqdm(pool, "reading"))
+    return [
+        at_pixel_size(section.as_tensor()[None], section.meta["pixel_size"], network_pixel_size)[0]
+        for section in sections
+    ]
 
 
 def _choose_uncertain(

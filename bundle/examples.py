@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from monai.transforms import HistogramNormalize
+from monai.transforms import Compose
 from PIL import Image
 
-from scripts.data import binarize_label, load_sections, read_section
-from scripts.handlers import overlay, save_picture
+from scripts.data import load_sections
+from scripts.handlers import hide_outside, overlay, save_picture
+from scripts.transforms import BinarizeLabeld, CropRegiond, EqualizeSectiond, LoadSectiond
 
 __all__ = ["draw_examples"]
 
@@ -27,7 +29,7 @@ def draw_examples(datalist: Path, evaluations: Sequence[Path], path: Path) -> No
     Args:
         datalist: list of sections.
         evaluations: output folders of evaluations of its test part; the last one ranks the sections, by its result with
-            the CRF if it has one.
+            the CRF if it has one, and says how they are equalised.
         path: picture to write.
 
     Raises:
@@ -38,9 +40,11 @@ def draw_examples(datalist: Path, evaluations: Sequence[Path], path: Path) -> No
         rows = list(csv.DictReader(file))
     scores = [float(row.get("with_crf_jaccard", row["without_crf_jaccard"])) for row in rows]
     ranked = sorted((score, number) for number, score in enumerate(scores) if not np.isnan(score))
+    note = json.loads((evaluations[-1] / "jaccard.json").read_text())
+    equalized = EqualizeSectiond("image", note["equalize"], note["equalize_clip"])
     rows = []
     for _, number in (ranked[len(ranked) // 2], ranked[0]):
-        grey, truth = _section(items[number])
+        grey, truth = _section(items[number], equalized)
         nothing = np.zeros_like(truth)
         panels = [overlay(grey, nothing, nothing), overlay(grey, truth, truth)]
         for folder in evaluations:
@@ -52,13 +56,13 @@ def draw_examples(datalist: Path, evaluations: Sequence[Path], path: Path) -> No
     save_picture(_joined(rows, axis=1), path)
 
 
-def _section(item: dict) -> tuple[np.ndarray, np.ndarray]:
-    """Give the equalised grey levels in [0, 1] and the truth of an item's region."""
-    left, top, right, bottom = item.get("region", (None,) * 4)
-    image, label = (read_section(item[key], item["page"]) for key in ("image", "label"))
-    grey = HistogramNormalize(num_bins=4096, min=0, max=1)(image.astype(np.float32)).numpy()
-    truth = binarize_label(label, item["label"], item["label_format"]) > 0
-    return grey[left:right, top:bottom], truth[left:right, top:bottom]
+def _section(item: dict, equalized: EqualizeSectiond) -> tuple[np.ndarray, np.ndarray]:
+    """Give the grey levels in [0, 1], as the network saw them, and the truth of an item's region."""
+    both = ["image", "label"]
+    transform = Compose([LoadSectiond(both), BinarizeLabeld("label"), equalized, CropRegiond([*both, "tissue"])])
+    region = transform(item)
+    image, label, tissue = (region[key][0].numpy() for key in (*both, "tissue"))
+    return hide_outside(image, tissue > 0), label > 0
 
 
 def _panel(picture: np.ndarray) -> np.ndarray:

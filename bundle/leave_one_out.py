@@ -116,7 +116,8 @@ def leave_one_out(
         "steps": steps,
         "patches_per_step": BATCH,
         "seed": seed,
-        "settings": settings,
+        "settings": {key: value for key, value in settings.items() if key != "initial_weights"},
+        "initial_weights_sha256": sha256_of(Path(initial)) if (initial := settings.get("initial_weights")) else None,
         "machine": machine(),
         "results": results,
     }

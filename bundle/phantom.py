@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,16 +9,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from skimage.segmentation import find_boundaries
 from tqdm import tqdm
 
+from bundle.folders import SPLITS, holds_data_set, move_into, outlined, require_replaceable, save_picture
 from scripts.data import write_json
 from scripts.data.phantom import Deformation, PhantomTissue, acquire
 
 __all__ = ["phantom"]
 
-SPLITS = ("training", "validation", "test")
 PIXEL_SIZE = 5.0
 THICKNESS = 50.0
 VERSION = 1  # of what a seed means: raised when the tissue changes, so that older data sets are not taken for new ones
@@ -74,16 +70,15 @@ def phantom(
         "misalign": misalign,
         "folds": folds,
     }
-    if _is_complete(folder, parameters):
+    if holds_data_set(folder, "phantom", parameters):
         return f"{folder} already holds this phantom"
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not overwrite:
-        raise FileExistsError(f"{folder} exists and is not this phantom; choose another --output or add --overwrite")
+    require_replaceable(folder, overwrite, "phantom")
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".phantom-", dir=folder.parent) as temporary:
         made = Path(temporary) / "phantom"
         _make(made, parameters)
-        _move_into(folder, made)
+        move_into(folder, made)
     return f"{folder}: {sections[0]} training, {sections[1]} validation and {sections[2]} test sections"
 
 
@@ -102,16 +97,6 @@ def _check(output: Any, seed: Any, size: Any, sections: Any, **switches: Any) ->
     for name, value in switches.items():
         if type(value) is not bool:
             raise ValueError(f"{name} is a switch without value, got {value!r}")
-
-
-def _is_complete(folder: Path, parameters: dict[str, Any]) -> bool:
-    try:
-        datalist = json.loads((folder / "datalist.json").read_text())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return False
-    if not isinstance(datalist, dict) or datalist.get("phantom") != parameters:
-        return False
-    return all((folder / item[key]).is_file() for split in SPLITS for item in datalist[split] for key in item)
 
 
 def _make(folder: Path, parameters: dict[str, Any]) -> None:
@@ -137,7 +122,7 @@ def _make(folder: Path, parameters: dict[str, Any]) -> None:
                     _save(folder / kind / name, content)
                 datalist[split].append({"image": f"images/{name}.png", "label": f"labels/{name}.png"})
                 if index < 2:
-                    panels.append(_outlined(files["images"], files["labels"]))
+                    panels.append(outlined(files["images"], files["labels"]))
                 progress.update()
     _save(folder / "preview", np.concatenate(panels[:4]))
     write_json(folder / "datalist.json", datalist)
@@ -169,25 +154,8 @@ def _stack(
 
 
 def _save(path: Path, content: NDArray[np.uint8] | dict[str, NDArray[Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, dict):
+        path.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(path.with_suffix(".npz"), **content)
-    else:  # PNG counts rows first
-        Image.fromarray(np.ascontiguousarray(content.swapaxes(0, 1))).save(path.with_suffix(".png"))
-
-
-def _outlined(image: NDArray[np.uint8], label: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    picture = np.repeat(image[..., None], 3, axis=2)
-    picture[find_boundaries(label, mode="outer")] = (255, 64, 0)
-    return picture
-
-
-def _move_into(folder: Path, made: Path) -> None:
-    """Move a finished data set to its place, its list last: a folder with a list is complete."""
-    folder.mkdir(exist_ok=True)
-    (folder / "datalist.json").unlink(missing_ok=True)
-    for entry in sorted(made.iterdir(), key=lambda path: path.name == "datalist.json"):
-        target = folder / entry.name
-        if target.is_dir() and not target.is_symlink():
-            shutil.rmtree(target)
-        entry.replace(target)
+    else:
+        save_picture(path.with_suffix(".png"), content)

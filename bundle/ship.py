@@ -79,6 +79,7 @@ def ship(
     record = {
         "sha256": sha256_of(rounded),
         "precision": "float16",
+        "network_pixel_size": settings.get("network_pixel_size", _default("network_pixel_size")),
         "date": str(date.today()),
         "training_data": {
             entry.get("name", Path(folder).name): entry.get("licence", "not stated")
@@ -99,6 +100,10 @@ def ship(
     write_atomically(target, lambda path: path.write_bytes(rounded.read_bytes()))
     write_json(target.with_suffix(".json"), record)
     return json.dumps(record, indent=2)
+
+
+def _default(key: str) -> Any:
+    return json.loads((ROOT / "configs" / "train.json").read_text())[key]
 
 
 def mean_logit(network: torch.nn.Module) -> float:

@@ -18,7 +18,8 @@ __all__ = ["markdown", "table1"]
 
 NETWORKS = {"unet": "U-Net", "fusion_fcn": "Fusion FCN"}
 FROM_OTHER_TISSUE = {"fusion_fcn_other_tissue": "Fusion FCN, from weights of other tissue"}
-INPUTS = ("raw", "equalised")
+INPUTS = {"raw": "none", "equalised": "section"}
+"""Inputs, as the paper has them, and the method of `EqualizeSectiond`."""
 RESULTS = {"without_crf": "without CRF", "with_crf": "with CRF"}
 EPOCHS = 20
 
@@ -94,7 +95,7 @@ def table1(
             "unet" if network == "unet" else "fusion_fcn",
             runs_dir / f"{network}_{inputs}_{seed}",
             trials,
-            equalize=inputs == "equalised",
+            equalize=INPUTS[inputs],
             seed=seed,
             dataset_dir=str(data_dir),
             width=width,

@@ -125,7 +125,7 @@ def search(sections: Sequence[ScoredSection], trials: int, seed: int) -> dict[st
         workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start, initargs=(list(sections),)
     ) as pool:
         counts = list(tqdm(pool.map(_counts_with_crf, candidates), total=len(candidates), desc="CRF", unit="trial"))
-    without = best_threshold(sum(score_counts(s.probabilities[1], s.label) for s in sections))
+    without = best_threshold(sum(score_counts(s.probabilities[1] * s.tissue, s.label) for s in sections))
     results = [{**best_threshold(count), "parameters": p} for count, p in zip(counts, candidates, strict=True)]
     return {"without_crf": without, "with_crf": max(results, key=lambda r: r["jaccard"]), "trials": results}
 
@@ -170,7 +170,8 @@ def _start(sections: list[ScoredSection]) -> None:
 
 
 def _counts_with_crf(parameters: dict[str, Any]) -> np.ndarray:
-    return sum(score_counts(dense_crf(s.probabilities, s.image, **parameters)[1], s.label) for s in _sections)
+    refined = ((dense_crf(s.probabilities, s.image, **parameters)[1] * s.tissue, s.label) for s in _sections)
+    return sum(score_counts(score, label) for score, label in refined)
 
 
 def write_values(changes: dict[Path, dict[str, Any]]) -> list[str]:

@@ -49,11 +49,13 @@ class ScoredSection:
         image: the section as the network saw it, float32 (1, width, height) in [0, 1].
         label: bool (width, height).
         probabilities: float32 (2, width, height).
+        tissue: bool (width, height), where there may be mitochondria.
     """
 
     image: np.ndarray
     label: np.ndarray
     probabilities: np.ndarray
+    tissue: np.ndarray
 
 
 def prepare(*configs: str, run_id: str, **overrides: Any) -> ConfigWorkflow:
@@ -118,9 +120,10 @@ def _score(*configs: str, part: str, **overrides: Any) -> list[ScoredSection]:
     sections: list[ScoredSection] = []
 
     def collect(engine: Engine) -> None:
-        for item in engine.state.output:
+        for item, source in zip(engine.state.output, engine.state.batch, strict=True):
+            tissue = source["tissue"][0].cpu().numpy() > 0
             image, label, probabilities = (item[key].float().cpu().numpy() for key in ("image", "label", "score"))
-            sections.append(ScoredSection(np.array(image), label[1] > 0, np.array(probabilities)))
+            sections.append(ScoredSection(np.array(image), label[1] > 0, np.array(probabilities), tissue))
 
     workflow.parser.get_parsed_content("checks")
     evaluator = workflow.parser.get_parsed_content("validate#evaluator")

@@ -26,6 +26,7 @@ from scripts.data import (
     write_json,
     write_section,
 )
+from scripts.grey_levels import tissue_mask
 from scripts.handlers import save_picture
 from scripts.registration import (
     INTERPOLATIONS,
@@ -557,9 +558,9 @@ def _reduce(pixels: NDArray[Any], factor: int) -> NDArray[Any]:
 
 
 def _eight_bit(pixels: NDArray[Any], factor: int) -> NDArray[np.uint8]:
-    """Reduce a section and stretch its grey levels to 8 bit."""
+    """Reduce a section and stretch the grey levels of its tissue to 8 bit."""
     small = _reduce(pixels, factor)
-    low, high = np.percentile(small[::4, ::4], (0.5, 99.5))
+    low, high = np.percentile(small[::4, ::4][tissue_mask(small)[::4, ::4]], (0.5, 99.5))
     if not high > low:
         return np.zeros(small.shape, np.uint8)
     return np.clip((small.astype(np.float32) - low) * (255 / (high - low)), 0, 255).astype(np.uint8)

@@ -1,19 +1,67 @@
-"""The inferers of a whole section."""
+"""MONAI's inferers in mixed precision, and those of whole sections."""
 
 from __future__ import annotations
 
 from itertools import chain
 from typing import Any
 
+import monai.inferers
 import torch
 from monai.data import MetaTensor
-from monai.inferers import Inferer, SlidingWindowInferer
+from monai.inferers import Inferer
 from torch import nn
 
 from scripts.networks import for_inference
-from scripts.resampling import resample, size_at
+from scripts.resampling import at_pixel_size, resample
 
-__all__ = ["PixelSizeInferer", "SectionInferer"]
+__all__ = ["PixelSizeInferer", "SectionInferer", "SimpleInferer", "SlidingWindowInferer"]
+
+
+class _MixedPrecision:
+    """Mixed precision for an inferer, on any device.
+
+    The network runs under autocast, in float16 on CUDA devices and in bfloat16 on the CPU; its logits are float32, and
+    so is all that is made of them. MONAI's engines know it on CUDA devices only. It gains on some devices and costs
+    time on others, see `scripts.networks.gains_from_amp`.
+
+    Args:
+        *args: of the inferer.
+        amp: whether to compute in mixed precision.
+        **kwargs: of the inferer.
+    """
+
+    def __init__(self, *args: Any, amp: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.amp = amp
+
+    def __call__(self, inputs: torch.Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Score images.
+
+        Args:
+            inputs: float32 (batch, channel, width, height).
+            network: any network; it stays as it is.
+            *args: further inputs of the network.
+            **kwargs: further inputs of the network.
+
+        Returns:
+            The logits, float32 (batch, classes, width, height).
+        """
+        if not self.amp:
+            return super().__call__(inputs, network, *args, **kwargs)
+
+        def predict(*args: Any, **kwargs: Any) -> torch.Tensor:
+            return network(*args, **kwargs).float()  # before windows are weighted and summed
+
+        with torch.autocast(inputs.device.type):
+            return super().__call__(inputs, predict, *args, **kwargs)
+
+
+class SimpleInferer(_MixedPrecision, monai.inferers.SimpleInferer):
+    """``monai.inferers.SimpleInferer`` with `amp`, whether to compute in mixed precision."""
+
+
+class SlidingWindowInferer(_MixedPrecision, monai.inferers.SlidingWindowInferer):
+    """``monai.inferers.SlidingWindowInferer`` with `amp`, whether to compute in mixed precision."""
 
 
 class SectionInferer(SlidingWindowInferer):
@@ -25,29 +73,26 @@ class SectionInferer(SlidingWindowInferer):
 
     Args:
         *args: of ``monai.inferers.SlidingWindowInferer``.
-        amp: whether to compute in mixed precision; on CUDA devices only.
-        **kwargs: of ``monai.inferers.SlidingWindowInferer``.
+        **kwargs: of ``monai.inferers.SlidingWindowInferer``, and `amp`, whether to compute in mixed precision.
     """
 
-    def __init__(self, *args: Any, amp: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.amp = amp
         self._folded: tuple[tuple, nn.Module] | None = None
 
     def __call__(self, inputs: torch.Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Score sections.
 
         Args:
-            inputs: (batch, channel, width, height).
+            inputs: float32 (batch, channel, width, height).
             network: any network; it stays as it is.
             *args: further inputs of the network.
             **kwargs: further inputs of the network.
 
         Returns:
-            The logits, (batch, classes, width, height).
+            The logits, float32 (batch, classes, width, height).
         """
-        with torch.autocast("cuda", enabled=self.amp):
-            return super().__call__(inputs, self._fold(network), *args, **kwargs)
+        return super().__call__(inputs, self._fold(network), *args, **kwargs)
 
     def _fold(self, network: nn.Module) -> nn.Module:
         # once for all sections of a run, and again when other weights have been loaded
@@ -92,6 +137,6 @@ class PixelSizeInferer(Inferer):
             return self.inferer(inputs, network, *args, **kwargs)
         # of one section, or of each of a batch
         width, height = torch.as_tensor(own, dtype=torch.float64).reshape(-1, 2)[0].tolist()
-        size = size_at(inputs.shape[2:], (width, height), self.pixel_size)
-        scores = self.inferer(resample(inputs.as_tensor(), size), network, *args, **kwargs)
+        resampled = at_pixel_size(inputs.as_tensor(), (width, height), self.pixel_size)
+        scores = self.inferer(resampled, network, *args, **kwargs)
         return MetaTensor(resample(scores, inputs.shape[2:]), meta=inputs.meta)

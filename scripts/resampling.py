@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional as F
 
-__all__ = ["resample", "size_at"]
+__all__ = ["at_pixel_size", "resample", "size_at"]
 
 
 def size_at(shape: Sequence[int], pixel_size: Sequence[float], new_pixel_size: float) -> tuple[int, int]:
@@ -25,6 +25,20 @@ def size_at(shape: Sequence[int], pixel_size: Sequence[float], new_pixel_size: f
         max(1, round(length * size / new_pixel_size)) for length, size in zip(shape, pixel_size, strict=True)
     )
     return width, height
+
+
+def at_pixel_size(x: torch.Tensor, pixel_size: Sequence[float], new_pixel_size: float) -> torch.Tensor:
+    """Bring images to another pixel size, as a network wants them.
+
+    Args:
+        x: (batch, channels, width, height), floating point.
+        pixel_size: of them, (x, y).
+        new_pixel_size: in the same unit; pixels become square.
+
+    Returns:
+        (batch, channels, new width, new height); see `size_at` and `resample`.
+    """
+    return resample(x, size_at(x.shape[2:], pixel_size, new_pixel_size))
 
 
 def resample(x: torch.Tensor, size: Sequence[int]) -> torch.Tensor:

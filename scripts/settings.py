@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+import builtins
 import difflib
 import inspect
 import json
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from monai.bundle import ConfigParser
 
-__all__ = ["check_settings", "compare_settings", "explain_errors", "first_cause", "require", "require_between"]
+__all__ = [
+    "check_settings",
+    "compare_settings",
+    "explain_errors",
+    "first_cause",
+    "require",
+    "require_between",
+    "require_one_of",
+]
 
 # what MONAI's `--tracking` adds to a config
 TRACKING = ("experiment_name", "is_not_rank0", "run_name", "save_execute_config", "tracking_uri")
 
 
+IN_WORKER = r"Caught \w+ in DataLoader worker process \d+\.\nOriginal Traceback"
+"""How PyTorch begins what it says of an error in a process that loads data."""
+
+
 def first_cause(error: BaseException) -> BaseException:
     """Follow an error to the one that it was raised from, and so on to the first.
+
+    An error in a process that loads data arrives as text, its causes with it; the first of them is made anew.
 
     Args:
         error: any error.
@@ -30,7 +46,17 @@ def first_cause(error: BaseException) -> BaseException:
     """
     while error.__cause__ is not None:
         error = error.__cause__
-    return error
+    found = re.match(IN_WORKER, str(error), re.DOTALL)
+    if found is None:
+        return error
+    first = str(error)[found.end() :].split("\nThe above exception was the direct cause of")[0]
+    lines = list(re.finditer(r"^(?:[\w.]+\.)?(\w+): ", first, re.MULTILINE))
+    if not lines:
+        return error
+    last = lines[-1]
+    kind = getattr(builtins, last.group(1), None)
+    known = isinstance(kind, type) and issubclass(kind, Exception)
+    return (kind if known else RuntimeError)(first[last.end() :].strip())
 
 
 def explain_errors() -> None:
@@ -81,6 +107,21 @@ def require_between(lowest: float, highest: float, **settings: float) -> None:
     for name, value in settings.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not lowest < value < highest:
             raise ValueError(f"{name} has to be a number between {lowest} and {highest}, got {value!r}")
+
+
+def require_one_of(choices: Sequence[Any], **settings: Any) -> None:
+    """Refuse values that are none of the choices; to be called as an expression of a config.
+
+    Args:
+        choices: what is allowed.
+        **settings: the values by their names.
+
+    Raises:
+        ValueError: one is none of them.
+    """
+    for name, value in settings.items():
+        if value not in choices:
+            raise ValueError(f"{name} has to be one of {', '.join(map(str, choices))}, got {value!r}")
 
 
 def check_settings(bundle_root: str | Path) -> None:

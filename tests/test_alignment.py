@@ -15,7 +15,7 @@ import pytest
 import tifffile
 from scipy.ndimage import binary_dilation, gaussian_filter
 
-from scripts.alignment import StackAlignment, carry
+from scripts.alignment import StackAlignment, _eight_bit, carry
 from scripts.data import find_sections, read_info, read_section, write_section
 from scripts.data.phantom import Deformation
 from scripts.registration import (
@@ -689,3 +689,13 @@ def test_pixels_without_source_keep_the_histogram(three: Path, aligned_three: Pa
         assert pictures[0].read_bytes() == pictures[1].read_bytes()
     with pytest.raises(ValueError, match="fill has to be one of black, drawn, got 'white'"):
         alignment(three, tmp_path, fill="white")
+
+
+def test_a_white_margin_does_not_flatten_the_tissue() -> None:
+    section = tissue(0)
+    section = (60 + (section - section.min()) / np.ptp(section) * 90).astype(np.uint8)
+    alone = _eight_bit(section, 1)
+    image = np.full((2 * section.shape[0], section.shape[1]), 255, np.uint8)
+    image[: section.shape[0]] = section
+    stretched = _eight_bit(image, 1)[: section.shape[0]]
+    assert np.abs(stretched.astype(int) - alone).max() <= 8

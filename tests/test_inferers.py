@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor, list_data_collate
-from monai.inferers import SimpleInferer
+from monai.transforms import HistogramNormalize
 from torch import nn
 
-from scripts.inferers import PixelSizeInferer, SectionInferer
+from bundle.workflow import ROOT, load_network
+from scripts.data import load_sections, read_section
+from scripts.inferers import PixelSizeInferer, SectionInferer, SimpleInferer, SlidingWindowInferer
 from scripts.networks import FusionFCN
 
 
@@ -76,3 +80,38 @@ def test_a_batch_and_sections_of_unknown_pixel_size() -> None:
     assert network.seen == (10, 10)
     inferer(torch.rand(1, 1, 20, 20), network)
     assert network.seen == (20, 20)
+
+
+@pytest.mark.parametrize("inferer", [SimpleInferer, SlidingWindowInferer, SectionInferer])
+def test_mixed_precision_gives_float32_logits(inferer: type) -> None:
+    torch.manual_seed(0)
+    settings = {} if inferer is SimpleInferer else {"roi_size": 16, "overlap": 0.5, "mode": "gaussian"}
+    network, images = nn.Conv2d(1, 2, 3, padding=1).eval(), torch.rand(2, 1, 24, 24)
+    seen = []
+    handle = nn.modules.module.register_module_forward_hook(lambda _module, _inputs, y: seen.append(y.dtype))
+    try:
+        exact, rounded = (inferer(amp=amp, **settings)(images, network) for amp in (False, True))
+    finally:
+        handle.remove()
+    assert set(seen[: len(seen) // 2]) == {torch.float32}
+    assert set(seen[len(seen) // 2 :]) == {torch.bfloat16}
+    assert exact.dtype == rounded.dtype == torch.float32
+    torch.testing.assert_close(rounded, exact, rtol=0.02, atol=0.02)
+    assert not torch.equal(rounded, exact)
+    rounded.sum().backward()
+    assert inferer is SectionInferer or network.weight.grad.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", ["", "unet"])
+@torch.no_grad()
+def test_shipped_weights_give_the_same_labels_in_bfloat16(name: str, tiny_phantom: Path) -> None:
+    network = load_network("inference", *filter(None, [name]), checkpoint=ROOT / "models" / name / "model.pt")
+    equal = found = 0
+    sections = load_sections(tiny_phantom / "datalist.json", "test")
+    for section in sections:
+        image = HistogramNormalize(4096, 0, 1)(read_section(section["image"]).astype("float32")[None]).as_tensor()
+        masks = [SectionInferer(128, amp=amp)(image[None], network).argmax(dim=1) for amp in (False, True)]
+        equal += (masks[0] == masks[1]).float().mean().item()
+        found += masks[0].float().mean().item()
+    assert found > 0
+    assert equal / len(sections) > 0.998

@@ -3,13 +3,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scripts.resampling import resample, size_at
+from scripts.resampling import at_pixel_size, resample, size_at
 
 
 def test_sizes() -> None:
     assert size_at((1000, 500), (5, 5), 10) == (500, 250)
     assert size_at((1000, 500), (5, 10), 10) == (500, 500)  # pixels become square
     assert size_at((3, 3), (1, 1), 10) == (1, 1)
+    assert at_pixel_size(torch.rand(1, 2, 100, 50), (5, 10), 10).shape == (1, 2, 50, 50)
 
 
 def test_the_same_size_is_the_same_image() -> None:

@@ -20,6 +20,7 @@ from .vnc import VNC
 __all__ = ["combine", "merged"]
 
 PARTS = ("training", "validation", "test")
+FILES = ("image", "label", "valid")
 
 PUBLIC = {VNC.datalist["name"]: VNC, SBEM.datalist["name"]: SBEM, **SMALL}
 TERMS = {name: public_set.datalist for name, public_set in PUBLIC.items()}
@@ -174,8 +175,8 @@ def _refuse_tested(joined: dict[str, list[dict]]) -> None:
 
 def _entry(item: dict, output: Path, weight: float | None = None) -> dict:
     """Write an item for a list in another folder."""
-    entry = {**item, **{key: os.path.relpath(item[key], output.resolve()) for key in ("image", "label")}}
+    entry = {key: os.path.relpath(item[key], output.resolve()) for key in FILES if key in item}
+    entry |= {key: value for key, value in item.items() if key not in {*FILES, "weight"}}
     if entry["label_format"] == LABEL_FORMATS[0]:
         del entry["label_format"]
-    del entry["weight"]
     return entry if weight is None else {**entry, "weight": weight}

@@ -85,7 +85,10 @@ SMALL = {
                 "FIB-SEM of a liver cell, 2 crops from the test data of Empanada. The pixel size is not published; by"
                 " the size of its mitochondria it is 12 to 16 nm." + _BY_HAND
             ),
-            licence="GNU GPL 2.0, the licence of the repository, which names none for its test data",
+            licence=(
+                "GNU GPL 2.0, the LICENSE of the repository (its setup.cfg says BSD 3-Clause), which names none for its"
+                " test data"
+            ),
             reference=(
                 "R. Conrad, K. Narayan: Instance segmentation of mitochondria in electron microscopy images with a"
                 " generalist deep learning model trained on a diverse dataset. Cell Systems 14, 58-71, 2023."

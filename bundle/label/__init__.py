@@ -10,13 +10,22 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from bundle.pack import NAME
 from bundle.workflow import ROOT, sha256_of
-from scripts.data import FORMATS, read_info, require_writable, split_suffix, write_atomically
+from scripts.data import (
+    FORMATS,
+    parse_pixel_size,
+    read_info,
+    require_writable,
+    split_suffix,
+    write_atomically,
+    write_json,
+)
 
-__all__ = ["label", "prepare_app"]
+__all__ = ["keep_pixel_size", "label", "prepare_app"]
 
 APP = "monailabel"
 """Folder beside the sections for what belongs to them: the server's app, its weights, trainings and logs."""
@@ -24,7 +33,14 @@ APP = "monailabel"
 NO_LABELS = "no section has a label yet: correct and submit one first"
 
 
-def label(studies: str, *bundles: str, host: str = "127.0.0.1", port: int = 8000, epistemic_samples: int = 20) -> None:
+def label(
+    studies: str,
+    *bundles: str,
+    pixel_size: float | Sequence[float] | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    epistemic_samples: int = 20,
+) -> None:
     """Serve the sections of a folder for annotation: MONAI Label's `monaibundle` app with this bundle in it.
 
     What a person corrects goes to `STUDIES/labels`, and all else to `STUDIES/monailabel`: weights that are trained for
@@ -33,6 +49,8 @@ def label(studies: str, *bundles: str, host: str = "127.0.0.1", port: int = 8000
     Args:
         studies: folder of sections, one in each file.
         *bundles: folders of other MONAI bundles to serve beside this one.
+        pixel_size: of the sections, in nanometres, a number or [x, y]; kept with the folder for later starts. Where
+            none was ever stated, sections are taken as they are.
         host: address to listen at; "0.0.0.0" lets other computers in.
         port: port to listen at.
         epistemic_samples: samples of the network's dropout for the scoring of sections.
@@ -41,7 +59,7 @@ def label(studies: str, *bundles: str, host: str = "127.0.0.1", port: int = 8000
         FileNotFoundError: there is no such folder, or it holds no sections.
         OSError: MONAI Label is not installed in this environment, a folder cannot be written, the port is in use, or
             another server serves the folder.
-        ValueError: two bundles have the same name.
+        ValueError: two bundles have the same name, or the pixel size is none or not that of an earlier start.
     """
     if importlib.util.find_spec("monailabel") is None:
         raise OSError("MONAI Label is not installed here; `make label` makes an environment for it")
@@ -49,8 +67,10 @@ def label(studies: str, *bundles: str, host: str = "127.0.0.1", port: int = 8000
     _check_sections(folder)
     _check_port(host, port)
     _lock(folder / APP)
+    known = keep_pixel_size(folder / APP, pixel_size)
     app, names = prepare_app(folder, *bundles)
-    print(f"Serving {folder} at http://{host}:{port}; weights and logs in {app}", flush=True)
+    pixels = f"pixels of {_text(known)}" if known else "pixels of unknown size"
+    print(f"Serving {folder} ({pixels}) at http://{host}:{port}; weights and logs in {app}", flush=True)
     options = {
         "app": app,
         "studies": folder,
@@ -59,11 +79,68 @@ def label(studies: str, *bundles: str, host: str = "127.0.0.1", port: int = 8000
         "uvicorn_app": "bundle.label.server:app",
     }
     # without the last two, the start fetches from the network
-    conf = {"models": ",".join(names), "epistemic_samples": epistemic_samples, "zoo_source": "ngc", "sam2": "false"}
+    conf = {
+        "models": ",".join(names),
+        "pixel_size": json.dumps(known),
+        "epistemic_samples": epistemic_samples,
+        "zoo_source": "ngc",
+        "sam2": "false",
+    }
     arguments = [f"--{key}={value}" for key, value in options.items()]
     for key, value in conf.items():
         arguments += ["--conf", key, str(value)]
     os.execve(sys.executable, [sys.executable, "-m", "monailabel.main", "start_server", *arguments], _environment(app))
+
+
+def keep_pixel_size(app: Path, stated: float | Sequence[float] | None) -> list[float] | None:
+    """Remember the pixel size of a folder of sections, and recall it.
+
+    Another one than before is refused, and not taken over: weights that were trained on these sections have seen them
+    at the first, and only the user can know which of the two was meant.
+
+    Args:
+        app: folder of what belongs to the sections.
+        stated: by the user, in nanometres, a number or [x, y]; None recalls what was stated before.
+
+    Returns:
+        [x, y] in nanometres, or None where none was ever stated.
+
+    Raises:
+        ValueError: it is no pixel size, another one was stated before, or the record is damaged.
+        OSError: the record cannot be read or written.
+    """
+    given = None if stated is None else parse_pixel_size(stated, "--pixel_size")
+    record = app / "pixel_size.json"
+    if record.exists():
+        try:
+            known = parse_pixel_size(json.loads(record.read_text())["pixel_size_nm"], str(record))
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{record}: is damaged ({error}); remove it and state --pixel_size again") from None
+        if given not in (None, known):
+            raise ValueError(
+                f"--pixel_size says {_text(given)}, but these sections were served as {_text(known)} before. If that "
+                f"is right, leave --pixel_size out. If it was wrong, remove {record}; weights that were trained here "
+                "since then have seen the sections at the wrong size, so train anew from shipped.pt"
+            )
+        return known
+    if given is None:
+        print(
+            "warning: the pixel size of the sections is not known: they are taken as they are, as if it were that of "
+            "the network. State it in nanometres by --pixel_size (make label: PIXEL_SIZE)",
+            file=sys.stderr,
+        )
+        return None
+    write_json(record, {"pixel_size_nm": given})
+    if any(app.glob(f"model/{NAME}/trainings/*")):
+        print(
+            "warning: weights that were trained here before have seen the sections as they are, not at the pixel size "
+            "of the network; train anew from shipped.pt",
+            file=sys.stderr,
+        )
+    # uncertainties are measured again when the weights are younger: those measured at another pixel size are void
+    for weights in app.glob(f"model/{NAME}/models/model.pt"):
+        os.utime(weights)
+    return given
 
 
 def prepare_app(studies: Path, *bundles: str) -> tuple[Path, list[str]]:
@@ -111,6 +188,11 @@ def prepare_app(studies: Path, *bundles: str) -> tuple[Path, list[str]]:
         _link(app / "model" / source.name, source)
         names.append(source.name)
     return app, names
+
+
+def _text(pixel_size: Sequence[float]) -> str:
+    x, y = pixel_size
+    return f"{x:g} nm" if x == y else f"{x:g} x {y:g} nm"
 
 
 def _provide_weights(folder: Path) -> None:

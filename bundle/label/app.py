@@ -38,12 +38,14 @@ from scripts.data import (
     binarize_label,
     hold_out,
     next_section,
+    parse_pixel_size,
     read_info,
     read_section,
     split_suffix,
     write_json,
 )
 from scripts.networks import dropout_uncertainty
+from scripts.resampling import at_pixel_size
 from scripts.settings import compare_settings, first_cause, require_between
 
 __all__ = ["SectionsApp"]
@@ -51,6 +53,34 @@ __all__ = ["SectionsApp"]
 logger = logging.getLogger(__name__)
 
 DAY = 24 * 60 * 60
+
+
+def chosen_pixel_size(asked: Any, conf: dict[str, str]) -> list[float] | None:
+    """Choose the pixel size that a request is for.
+
+    Args:
+        asked: in the request, nanometres, a number or [x, y]. None, 0 and an empty text, which 3D Slicer makes of
+            an empty field, leave it to the folder.
+        conf: of the server, with the folder's under `pixel_size`.
+
+    Returns:
+        [x, y] in nanometres, or None where it is not known.
+
+    Raises:
+        ValueError: it is no pixel size.
+    """
+    if asked in (None, 0, ""):
+        return json.loads(conf.get("pixel_size", "null"))
+    return parse_pixel_size(asked, "pixel_size")
+
+
+def offered_pixel_size(conf: dict[str, str]) -> float:
+    """Give the folder's pixel size for a table of settings, or 0, "the folder's", where one number does not tell it.
+
+    3D Slicer makes a menu of a list, and sends text instead of a number where the default is null.
+    """
+    folder = chosen_pixel_size(None, conf)
+    return folder[0] if folder and folder[0] == folder[1] else 0.0
 
 
 class SectionsApp(MyApp, MONAILabelApp):  # the server looks for a class with MONAILabelApp among its direct bases
@@ -185,6 +215,13 @@ class Segmentation(BundleInferTask):
 
     def __init__(self, path: str, conf: dict[str, str]) -> None:
         super().__init__(path, conf, load_strict=True)
+        self._conf = conf
+        self._config["pixel_size"] = offered_pixel_size(conf)
+
+    @property
+    def network_pixel_size(self) -> float:
+        """Nanometres of the pixels that the network wants to see."""
+        return self.bundle_config.get_parsed_content("network_pixel_size")
 
     def config(self) -> dict[str, Any]:
         """Give the settings, with the weights that are there now."""
@@ -193,8 +230,9 @@ class Segmentation(BundleInferTask):
 
     def pre_transforms(self, data: dict[str, Any] | None = None) -> Sequence[Callable]:
         """Give the transforms before the network, if the settings of the request are valid."""
-        given = {key: data[key] for key in self.displayable_configs}
-        compare_settings(given, {key: [default] for key, default in self.displayable_configs.items()})
+        defaults = {key: [default] for key, default in self.displayable_configs.items() if key != "pixel_size"}
+        compare_settings({key: data[key] for key in defaults}, defaults)
+        data["pixel_size"] = chosen_pixel_size(data["pixel_size"], self._conf) or 0.0
         transforms = super().pre_transforms(data)
         self.inferer(data)  # what is out of range is refused here, before the network has run
         self.post_transforms(data)
@@ -251,7 +289,11 @@ class Uncertainty(EpistemicScoring):
             request = {**self.infer_task.config(), "image": datastore.get_image_uri(image_id), "device": device}
             data = self.infer_task.run_pre_transforms(request, self.infer_task.pre_transforms(request))
             network = self.infer_task._get_network(device, None)
-            score = dropout_uncertainty(network, data["image"].as_tensor().to(device), samples=simulation_size)
+            section = data["image"]
+            section = at_pixel_size(
+                section.as_tensor()[None], section.meta["pixel_size"], self.infer_task.network_pixel_size
+            )[0]
+            score = dropout_uncertainty(network, section.to(device), samples=simulation_size)
         except Exception as error:  # one section must not keep the others from being scored
             logger.error("EPISTEMIC:: %s: %s", image_id, first_cause(error))
             return
@@ -266,12 +308,14 @@ class FineTuning(BundleTrainTask):
     than those; each training also leaves its best weights in a file of its own beside it.
     """
 
-    OPTIONS = {"learning_rate": 3e-4, "patches_per_section": 16, "patch_size": 256, "val_interval": 5}  # noqa: RUF012
+    OPTIONS = {"learning_rate": 3e-4, "patches_per_section": 16, "patch_size": 128, "val_interval": 5}  # noqa: RUF012
 
     def config(self) -> dict[str, Any]:
         """Give the options and their defaults."""
         unused = ("multi_gpu", "gpus", "tracking", "tracking_uri", "tracking_experiment_name", "run_id")
-        return {**{k: v for k, v in super().config().items() if k not in unused}, **self.OPTIONS}
+        return {**{k: v for k, v in super().config().items() if k not in unused}, **self.OPTIONS} | {
+            "pixel_size": offered_pixel_size(self.conf)
+        }
 
     def stats(self) -> dict[str, Any]:
         """Give what the last training achieved."""
@@ -288,6 +332,7 @@ class FineTuning(BundleTrainTask):
         defaults = {key: value[0] if isinstance(value, list) else value for key, value in self.config().items()}
         self._request = {**defaults, **request, "multi_gpu": False}
         compare_settings({k: self._request[k] for k in self.OPTIONS}, {k: [v] for k, v in self.OPTIONS.items()})
+        self._pixel_size = chosen_pixel_size(self._request["pixel_size"], self.conf)
         share, epochs = self._request["val_split"], self._request["max_epochs"]
         require_between(0, 1, val_split=share)
         if type(epochs) is not int or epochs < 1:
@@ -329,10 +374,12 @@ class FineTuning(BundleTrainTask):
             "folder": "@ckpt_dir",
             "in_use": str(models / "model.pt"),
             "copy": str(models / f"{self._folder.name}.pt"),
-            "network": "@network",
+            "network": "$@average.ema_model",
             "evaluator": "@validate#evaluator",
         }
         overrides["train#handlers"] = [*overrides["train#handlers"], publish]
         overrides.update({key: self._request[key] for key in self.OPTIONS})
-        overrides.update({"ckpt_dir": str(self._folder), "initial_weights": self._initial})
+        overrides.update(
+            {"ckpt_dir": str(self._folder), "initial_weights": self._initial, "pixel_size": self._pixel_size}
+        )
         return overrides

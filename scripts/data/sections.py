@@ -3,7 +3,8 @@
 A list is a JSON file in the style of the Medical Segmentation Decathlon. Its parts (``training``, ``validation``,
 ``test``) hold items such as ``{"image": "raw/00.tif", "label": "labels/00.png", "region": [0, 0, 384, 1024]}``, with
 paths relative to the list. ``region`` (left, top, right, bottom in pixels, the last two exclusive) and ``page`` (the
-section of a stack, from 0) are optional.
+section of a stack, from 0) are optional, and so is ``valid``, the path of a mask with 255 where there is a
+section at all; where a registration left one, it is found (see `_valid_mask`).
 
 ``pixel_size_nm``, a number or [x, y], stands in the list, or in an item, whose own comes first. So does
 ``label_format``: ``"mask"`` (the default), or ``"instances"``, where each number above 0 is a mitochondrion. ``weight``
@@ -42,7 +43,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-ITEM_KEYS = ("image", "label", "region", "page", "pixel_size_nm", "label_format", "weight")
+ITEM_KEYS = ("image", "label", "region", "page", "valid", "pixel_size_nm", "label_format", "weight")
 """What an item of a list may hold."""
 
 
@@ -55,13 +56,14 @@ def load_sections(datalist: str | Path, part: str) -> list[dict]:
 
     Returns:
         The items, with absolute paths, each with its `page`, `label_format` and `weight`, and with a `pixel_size_nm`
-        [x, y] where the list states one.
+        [x, y] where the list states one, and with `valid`, the path of a mask,
+        where a registration left one.
 
     Raises:
         FileNotFoundError: the list, an image or a label does not exist.
         ValueError: the list is not JSON, lacks the part, or an item is incomplete, its image and label differ in size,
             its region or page lies outside, its weight is no positive number, its pixel size is none, or its label
-            format is unknown.
+            format is unknown, or a mask of its registration has another size.
     """
     datalist = Path(datalist)
     content = _read_list(datalist)
@@ -74,7 +76,7 @@ def load_sections(datalist: str | Path, part: str) -> list[dict]:
     return [_checked_item(item, shared, root, f"{datalist}: {part}[{i}]") for i, item in enumerate(items)]
 
 
-def check_sections(sections: Sequence[dict], allow_constant: bool = False) -> None:
+def check_sections(sections: Sequence[dict], allow_constant: bool = False, require_mitochondria: bool = False) -> None:
     """Read every pixel once, so that a damaged section stops a run before it starts.
 
     Labels that are all background or all mitochondrion are warned of.
@@ -82,23 +84,35 @@ def check_sections(sections: Sequence[dict], allow_constant: bool = False) -> No
     Args:
         sections: items of `load_sections` or `find_sections`.
         allow_constant: whether an image may be constant.
+        require_mitochondria: whether some pixel has to be labelled as mitochondrion, as where weights are chosen by it.
 
     Raises:
         ValueError: a file is damaged, an image is constant where it must not be, has colours, NaN or infinite pixels,
-            or a label has other values than `binarize_label` knows.
+            or a label or valid mask has other values than `binarize_label` knows; or no pixel is labelled where one has
+            to be.
     """
+    labelled = False
     for section in tqdm(sections, desc="checking sections", unit="section", leave=False):
         page = section.get("page")
         image = read_section(section["image"], page)
         if not allow_constant and image.min() == image.max():
             where = f"{section['image']}, page {page}" if page else section["image"]
             raise ValueError(f"{where}: is a constant image, all its pixels are {image.flat[0]}; leave it out")
+        if "valid" in section:
+            binarize_label(read_section(section["valid"], page), section["valid"])
         if "label" in section:
             left, top, right, bottom = section.get("region", (None,) * 4)
             label = _read_label(section, page)[left:right, top:bottom]
+            labelled |= bool(label.any())
             if label.min() == label.max():
                 kind = "mitochondrion" if label.flat[0] else "background"
                 logger.warning("%s: all labelled pixels are %s", section["label"], kind)
+    if require_mitochondria and not labelled:
+        files = sorted({str(section.get("label")) for section in sections})
+        raise ValueError(
+            f"{files[0]}{' and others' if len(files) > 1 else ''}: no mitochondrion is labelled in the sections for "
+            "validation, so nothing could tell good weights from bad ones"
+        )
 
 
 def hold_out(
@@ -194,21 +208,22 @@ def find_sections(source: str | Path | Sequence[str | Path]) -> list[dict]:
 
     Returns:
         One item ``{"image": path, "page": number, "pages": count}`` per section, in natural order of the files, with a
-        `pixel_size_nm` [x, y] where a list states one.
+        `pixel_size_nm` [x, y] where a list states one, and with `valid`, the path of a mask, where a registration
+        left one (see `_valid_mask`).
 
     Raises:
         FileNotFoundError: the folder or a file does not exist, or nothing matches.
-        ValueError: a file's header cannot be read or its format is not supported, or a list states two pixel sizes for
-            one file.
+        ValueError: a file's header cannot be read or its format is not supported, a list states two pixel sizes for one
+            file, or a mask has another size than its section.
     """
     files, sizes = _image_files(source), _listed_pixel_sizes(source)
     if not files:
         raise FileNotFoundError(f"{source}: no sections found; supported formats are {', '.join(FORMATS)}")
     sections = []
     for file in files:
-        pages = read_info(file).pages
-        size = {"pixel_size_nm": sizes[file]} if file in sizes else {}
-        sections += [{"image": os.path.abspath(file), "page": page, "pages": pages} | size for page in range(pages)]
+        pages, path = read_info(file).pages, os.path.abspath(file)
+        known = _valid_mask(path) | ({"pixel_size_nm": sizes[file]} if file in sizes else {})
+        sections += [{"image": path, "page": page, "pages": pages, **known} for page in range(pages)]
     return sections
 
 
@@ -320,6 +335,7 @@ def _checked_item(item: dict, shared: dict, root: Path, where: str) -> dict:
         )
     if image.pages > 1 and not _is_index(item.get("page"), image.pages):
         raise ValueError(f"{where}: {checked['image']} has {image.pages} pages, 'page' has to be one, from 0")
+    checked.update(_valid_mask(checked["image"], root / item["valid"] if "valid" in item else None))
     # always there, or items would not fit into one batch
     checked["page"] = item.get("page") or 0
     checked["label_format"] = _checked_format(checked.get("label_format", LABEL_FORMATS[0]), where)
@@ -351,6 +367,22 @@ def _checked_weight(value: object, where: str) -> float:
 def _read_label(section: dict, page: int | None = None) -> np.ndarray:
     label = read_section(section["label"], page)
     return binarize_label(label, section["label"], section.get("label_format", LABEL_FORMATS[0]))
+
+
+def _valid_mask(image: str, mask: Path | None = None) -> dict[str, str]:
+    """Name the mask of a section: that given, or what `run registration` leaves in ``valid`` beside ``images``."""
+    if mask is None:
+        folder = Path(image).parent
+        mask = folder.parent / "valid" / f"{split_suffix(image)[0]}.png"
+        if folder.name != "images" or not mask.is_file():
+            return {}
+    section, valid = read_info(image), read_info(mask)
+    if section != valid:
+        raise ValueError(
+            f"{image} is {section.width}x{section.height} pixels with {section.pages} page(s), but its valid mask "
+            f"{mask} is {valid.width}x{valid.height} with {valid.pages}"
+        )
+    return {"valid": str(mask)}
 
 
 def _check_region(region: object, width: int, height: int, where: str) -> None:

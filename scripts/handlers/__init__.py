@@ -1,7 +1,8 @@
 """Ignite handlers that MONAI lacks."""
 
+from .averaging import WeightAverage
 from .checkpoint import EarlyStop, LoadWeights, PublishWeights, TrainingCheckpoint, load_weights
-from .pictures import SectionPanels, overlay, save_picture
+from .pictures import SectionPanels, hide_outside, overlay, save_picture
 from .progress import DataWait, LossProgressBar
 from .report import JaccardReport, jaccard
 from .seeding import EpochSeed
@@ -16,6 +17,8 @@ __all__ = [
     "PublishWeights",
     "SectionPanels",
     "TrainingCheckpoint",
+    "WeightAverage",
+    "hide_outside",
     "jaccard",
     "load_weights",
     "overlay",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,24 +19,28 @@ from torch.optim.lr_scheduler import LRScheduler
 from scripts.data import write_atomically, write_json
 from scripts.networks.pretrained import mismatch
 
+from .averaging import WeightAverage
+
 __all__ = ["EarlyStop", "LoadWeights", "PublishWeights", "TrainingCheckpoint", "load_weights"]
 
 logger = logging.getLogger(__name__)
 
 
-def load_weights(network: nn.Module, path: str | Path) -> None:
+def load_weights(network: nn.Module, path: str | Path, averaged: bool = True) -> None:
     """Load the weights of a network, from a checkpoint of a training or a bare state dict.
 
     Args:
         network: the network, changed in place.
         path: file of ``torch.save``.
+        averaged: which weights of a checkpoint that has both: their moving average, or the last ones.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file holds no weights, or they do not fit the network; the message names the keys.
     """
     state = _read(path)
-    state = state.get("network", state) if isinstance(state, dict) else state
+    if isinstance(state, dict):
+        state = state.get("network", state) if not averaged else state.get("average", state.get("network", state))
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ValueError(f"{path}: holds no weights of a network")
     found = mismatch(state, network.state_dict())
@@ -116,18 +121,29 @@ class TrainingCheckpoint:
     Args:
         folder: where the two files lie.
         network: the network.
-        objects: what else has a state, by name, such as optimizer and schedule.
+        objects: what else has a state, by name, such as optimizer and schedule. A rate, a weight decay and the like
+            that differ from those of the training that is resumed are used from there on.
         evaluator: the evaluator that the trainer runs.
         resume: whether to go on from ``checkpoint.pt``. If False, the folder must hold no training.
+        average: the moving average of the weights, which is what is validated and what ``model.pt`` holds; attached
+            here, since it starts from weights that were loaded, and goes on where the training does. None averages
+            nothing.
 
     Raises:
         FileNotFoundError: nothing to resume.
         FileExistsError: the folder holds a training that would be overwritten.
-        ValueError: the training to resume has all its epochs, or its weights do not fit the network.
+        ValueError: the training to resume has all its epochs, or no average where one is wanted, or the other way
+            round, or its weights do not fit the network.
     """
 
     def __init__(
-        self, folder: str | Path, network: nn.Module, objects: dict[str, Any], evaluator: Evaluator, resume: bool
+        self,
+        folder: str | Path,
+        network: nn.Module,
+        objects: dict[str, Any],
+        evaluator: Evaluator,
+        resume: bool,
+        average: WeightAverage | None = None,
     ) -> None:
         self.best = Path(folder) / "model.pt"
         self.last = Path(folder) / "checkpoint.pt"
@@ -135,13 +151,16 @@ class TrainingCheckpoint:
         self.objects = objects
         self.evaluator = evaluator
         self.resume = resume
+        self.average = None if average is None or average.momentum == 1 else average
 
     def attach(self, engine: Engine) -> None:
-        """Register the handler, after those that validate, schedule and stop.
+        """Register the handler, after those that load weights, validate, schedule and stop.
 
         Args:
             engine: the trainer.
         """
+        if self.average is not None:
+            self.average.attach(engine)
         engine.add_event_handler(Events.STARTED, self.load if self.resume else self.require_new)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
 
@@ -159,9 +178,18 @@ class TrainingCheckpoint:
         if not self.last.is_file():
             raise FileNotFoundError(f"{self.last}: no training to resume")
         state = _read(self.last)
-        load_weights(_bare(self.network), self.last)
+        if ("average" in state) != (self.average is not None):
+            raise ValueError(
+                f"{self.last}: this training was begun {'with' if 'average' in state else 'without'} a moving average "
+                "of the weights; resume it with the `ema_momentum` of its beginning"
+            )
+        load_weights(_bare(self.network), self.last, averaged=False)
+        if self.average is not None:
+            self.average.ema_model.load_state_dict(state["average"])
         for name, part in self.objects.items():
+            wanted = _settings(part)
             part.load_state_dict(state[name])
+            _use(wanted, part)
             if isinstance(part, LRScheduler):
                 # a schedule for more epochs than were planned has another rate here than the one saved
                 steps, part.last_epoch = part._step_count, part.last_epoch - 1
@@ -182,9 +210,13 @@ class TrainingCheckpoint:
         if idist.get_rank() > 0:
             return
         network = _bare(self.network).state_dict()
+        average = {} if self.average is None else {"average": self.average.ema_model.state_dict()}
         best = self.evaluator.state
+        if math.isnan(best.best_metric):  # MONAI takes whatever comes first for the best, and nothing is more than NaN
+            best.best_metric, best.best_metric_epoch = -1, -1
         state = {
             "network": network,
+            **average,
             **{name: part.state_dict() for name, part in self.objects.items()},
             "scaler": None if engine.scaler is None else engine.scaler.state_dict(),
             "epoch": engine.state.epoch,
@@ -193,7 +225,7 @@ class TrainingCheckpoint:
             "best_metric_epoch": best.best_metric_epoch,
         }
         if best.best_metric_epoch == engine.state.epoch:
-            write_atomically(self.best, lambda path: torch.save(network, path))
+            write_atomically(self.best, lambda path: torch.save(average.get("average", network), path))
         write_atomically(self.last, lambda path: torch.save(state, path))
 
 
@@ -272,6 +304,29 @@ class PublishWeights:
             "published": self.published,
         }
         write_json(self.folder / "stats.json", stats)
+
+
+def _settings(part: Any) -> list[Any]:
+    """What a user sets of an optimizer, by group of parameters, or of a schedule."""
+    if isinstance(part, LRScheduler):
+        return list(part.base_lrs)
+    if isinstance(part, torch.optim.Optimizer):
+        return [{k: v for k, v in group.items() if k not in ("params", "lr")} for group in part.param_groups]
+    return []
+
+
+def _use(wanted: list[Any], part: Any) -> None:
+    """Let a part that was loaded go on with other settings, and say so."""
+    found = _settings(part)
+    if isinstance(part, LRScheduler) and found != wanted:
+        logger.warning("The learning rate at the start was %s; from here on it is as if it had been %s", found, wanted)
+        part.base_lrs = wanted
+    elif isinstance(part, torch.optim.Optimizer):
+        for group, old, new in zip(part.param_groups, found, wanted, strict=True):
+            for key in new.keys() & old.keys() - {"initial_lr"}:
+                if old[key] != new[key]:
+                    logger.warning("%s was %s; from here on it is %s", key, old[key], new[key])
+            group.update(new)
 
 
 def _bare(network: nn.Module) -> nn.Module:

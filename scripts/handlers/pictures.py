@@ -15,7 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from scripts.data import write_atomically
 
-__all__ = ["COLOURS", "SectionPanels", "overlay", "save_picture"]
+__all__ = ["COLOURS", "SectionPanels", "hide_outside", "overlay", "save_picture"]
 
 PANEL_SIZE = 512
 """Most pixels a side that a panel shows of a section."""
@@ -42,6 +42,19 @@ def overlay(image: np.ndarray, label: np.ndarray, prediction: np.ndarray, opacit
     for kind, where in (("true", label & prediction), ("missed", label & ~prediction), ("false", prediction & ~label)):
         picture[where] = (1 - opacity) * picture[where] + opacity * np.array(COLOURS[kind])
     return picture
+
+
+def hide_outside(image: np.ndarray, tissue: np.ndarray) -> np.ndarray:
+    """Show what is no tissue in white: the network saw a mirror image of tissue there.
+
+    Args:
+        image: grey levels in [0, 1], (width, height).
+        tissue: bool, (width, height).
+
+    Returns:
+        Grey levels in [0, 1], (width, height).
+    """
+    return np.where(tissue, image, np.float32(1))
 
 
 def save_picture(picture: np.ndarray, path: str | Path) -> None:
@@ -79,7 +92,8 @@ class SectionPanels:
         """Register the handler.
 
         Args:
-            engine: evaluator whose output items have image, label (one-hot) and score.
+            engine: evaluator whose output items have image, label (one-hot) and score, and whose batch items may have
+                tissue.
         """
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
         engine.add_event_handler(Events.STARTED, self._start)
@@ -95,8 +109,9 @@ class SectionPanels:
         """Draw the panels of a batch."""
         if not self._due or idist.get_rank() > 0 or self._shown >= self.count:
             return
-        for item in engine.state.output[: self.count - self._shown]:
-            panel = self._panel(item)
+        pairs = list(zip(engine.state.output, engine.state.batch, strict=True))
+        for item, source in pairs[: self.count - self._shown]:
+            panel = self._panel({**item, "tissue": source.get("tissue", torch.ones_like(item["label"][:1]))})
             self._writer.add_image(f"section_{self._shown}", panel, engine.state.epoch, dataformats="WHC")
             self._writer.flush()
             save_picture(panel, self.log_dir / f"panel_{self._shown}.png")
@@ -105,13 +120,15 @@ class SectionPanels:
     def _panel(self, item: dict) -> np.ndarray:
         # of a large section its middle: more would not be seen in a panel, and the CRF would take minutes
         middle = CenterSpatialCrop(PANEL_SIZE)
-        item = {key: middle(item[key]) for key in ("image", "label", "score")}
-        image = _array(item["image"])[0]
+        item = {key: middle(item[key]) for key in ("image", "label", "score", "tissue")}
+        tissue = _array(item["tissue"])[0] > 0
+        image = hide_outside(_array(item["image"])[0], tissue)
         label = _array(item["label"])[1] > 0
-        score = _array(item["score"])[1]
+        score = _array(item["score"])[1] * tissue
         results = [score > 0.5]
         if self.crf is not None:
-            results.append(_array(self.crf({"image": item["image"], "score": item["score"]})["score_crf"])[1] > 0.5)
+            refined = self.crf({"image": item["image"], "score": item["score"]})["score_crf"]
+            results.append(tissue & (_array(refined)[1] > 0.5))
         nothing = np.zeros_like(label)
         columns = [overlay(image, nothing, nothing), overlay(image, label, label), overlay(score, nothing, nothing)]
         columns += [overlay(image, label, result) for result in results]

@@ -14,7 +14,7 @@ from monai.utils import ImageMetaKey
 
 from scripts.data import split_suffix, write_atomically, write_json
 
-from .pictures import overlay, save_picture
+from .pictures import hide_outside, overlay, save_picture
 
 __all__ = ["JaccardReport", "jaccard"]
 
@@ -67,7 +67,8 @@ class JaccardReport:
         """Register the handler.
 
         Args:
-            engine: evaluator whose output items have image, label (one-hot) and the results.
+            engine: evaluator whose output items have image, label (one-hot) and the results, and whose batch items may
+                have tissue.
         """
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
@@ -90,6 +91,8 @@ class JaccardReport:
                 row[f"{name}_false"] = int(np.count_nonzero(found & ~label))
                 row[f"{name}_jaccard"] = jaccard(*(row[f"{name}_{kind}"] for kind in ("true", "missed", "false")))
             image = item["image"][0].cpu().numpy()
+            if "tissue" in source:
+                image = hide_outside(image, source["tissue"][0].cpu().numpy() > 0)
             number = len(self._rows) * idist.get_world_size() + idist.get_rank()
             save_picture(overlay(image, label, found), self.output_dir / "overlays" / f"{number:04d}_{stem}.png")
             self._rows.append(row)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .fusion_fcn import FusionFCN
 from .inception_upsampling import InceptionUpsampling
 from .inference import for_inference
+from .precision import gains_from_amp
 from .pretrained import load_pretrained
 from .pyramid_pooling import PyramidPooling
 from .resnet import DilatedResNet50
@@ -19,5 +20,6 @@ __all__ = [
     "UNet",
     "dropout_uncertainty",
     "for_inference",
+    "gains_from_amp",
     "load_pretrained",
 ]

@@ -91,7 +91,10 @@ class _DepthwiseDeconvolution(nn.Module):
         # i, j number the blocks after cutting half a block off: half r of them is half 1 - r of block i + r before.
         # n and o are 1 - a and 1 - b, s is to j what r is to i, and t and u are the pixels of a half
         half = self.stride // 2
-        kernel = self.weight.to(x.dtype).view(-1, 2, 2, half, 2, 2, half).flip(1, 2, 4, 5)
+        kernel = self.weight.permute(
+            0, 2, 3, 1
+        )  # or its gradient would not be channels-last, as distributed training asks
+        kernel = kernel.to(x.dtype).view(-1, 2, 2, half, 2, 2, half).flip(1, 2, 4, 5)
         pixels = F.pad(x, [1, 1, 1, 1]).unfold(2, 2, 1).unfold(2, 2, 1).unfold(3, 2, 1).unfold(3, 2, 1)
         y = torch.einsum("bcijnros,cnrtosu->bcirtjsu", pixels, kernel)
         return y.flatten(5, 7).flatten(2, 4)[:, :, :width, :height]

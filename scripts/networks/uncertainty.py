@@ -19,7 +19,7 @@ def dropout_uncertainty(
     section: torch.Tensor,
     samples: int = 20,
     dropout: float = 0.5,
-    patch_size: int = 512,
+    patch_size: int = 256,
     max_patches: int = 16,
     seed: int = 0,
 ) -> float:
@@ -34,12 +34,12 @@ def dropout_uncertainty(
     Args:
         network: network that maps (batch, channel, width, height) to logits, with one dropout layer near its end, as
             the networks of this package; it stays as it is.
-        section: (channel, width, height) as the network wants it.
+        section: (channel, width, height) as the network wants it, at the pixel size that it was trained at.
         samples: number of samples, at least 2. They differ from the dropout layer on; what comes before it is computed
             once for all of them.
         dropout: probability of dropping a channel, in (0, 1). With that of the training, 0.1, most samples of a narrow
             layer are equal, and the order of sections hangs on the seed.
-        patch_size: width and height of a patch in pixels.
+        patch_size: width and height of a patch in pixels of the section as it is given.
         max_patches: a larger section is judged by this many patches, evenly spread over it, to bound the time.
         seed: of the dropout, so that sections are compared by the same networks.
 

@@ -2,9 +2,19 @@
 
 from .crf import DenseCRFd
 from .crop import CropRegiond
+from .equalize import EqualizeSectiond
 from .layout import FileLayoutd
 from .load import BinarizeLabeld, LoadSectiond
 from .patch import RandPatchd
 from .save import SaveSectiond
 
-__all__ = ["BinarizeLabeld", "CropRegiond", "DenseCRFd", "FileLayoutd", "LoadSectiond", "RandPatchd", "SaveSectiond"]
+__all__ = [
+    "BinarizeLabeld",
+    "CropRegiond",
+    "DenseCRFd",
+    "EqualizeSectiond",
+    "FileLayoutd",
+    "LoadSectiond",
+    "RandPatchd",
+    "SaveSectiond",
+]

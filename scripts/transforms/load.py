@@ -25,7 +25,8 @@ class LoadSectiond(MapTransform):
     own transforms and writers use, and ``pixel_size``, float64 (x, y) in nanometres, where one is known or assumed.
 
     Args:
-        keys: items that hold a path; each becomes a float32 tensor (1, width, height) in the grey levels of the file.
+        keys: items that hold a path; each becomes a tensor (1, width, height) in the grey levels and the pixel type of
+            the file, so that large offsets survive and integers stay small.
         page_key: item that holds the number of the section in its stack, if there is one.
         pixel_size: nanometres of a pixel, one number or [x, y]; None is what the item says under ``pixel_size_nm``.
         default_pixel_size: what is assumed where neither says it.
@@ -55,7 +56,7 @@ class LoadSectiond(MapTransform):
         size = pixel_size_of(d, self.pixel_size, self.default_pixel_size)
         d.pop("pixel_size_nm", None)  # items that have it and items that do not would not fit into one batch
         for key in self.key_iterator(d):
-            pixels = torch.from_numpy(read_section(d[key], d.get(self.page_key)).astype(np.float32)[None])
+            pixels = torch.from_numpy(_native(read_section(d[key], d.get(self.page_key)))[None])
             in_pixels = torch.eye(3, dtype=torch.float64)
             meta = {
                 ImageMetaKey.FILENAME_OR_OBJ: str(d[key]),
@@ -98,3 +99,9 @@ class BinarizeLabeld(MapTransform):
             binary = torch.from_numpy(binarize_label(np.asarray(d[key]), name, label_format))
             d[key] = MetaTensor(binary, meta=d[key].meta) if isinstance(d[key], MetaTensor) else binary
         return d
+
+
+def _native(pixels: np.ndarray) -> np.ndarray:
+    """The pixels in a type that PyTorch has: no other byte order than the machine's, nothing longer than a double."""
+    dtype = np.dtype(np.float64) if pixels.dtype.itemsize > 8 else pixels.dtype.newbyteorder("=")
+    return np.ascontiguousarray(pixels, np.uint8 if dtype.kind == "b" else dtype)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bundle.active_learning import active_learning, markdown
+from bundle.active_learning import _read, active_learning, markdown
 from bundle.workflow import train
+from scripts.data import load_sections
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +75,16 @@ def test_the_table_names_mean_and_range() -> None:
 def test_bad_arguments(tiny_phantom: Path, weights: str, tmp_path: Path, arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         active_learning(str(tiny_phantom), weights, str(tmp_path / "al"), **arguments)
+
+
+def test_sections_are_read_as_the_network_sees_them(tiny_phantom: Path) -> None:
+    first, second = load_sections(tiny_phantom / "datalist.json", "training")  # 96x96 pixels of 5 nm
+    pool = [{**first, "region": [0, 0, 96, 48]}, {**second, "pixel_size_nm": [10.0, 5.0]}]
+    sections = _read(pool)
+    assert [tuple(section.shape) for section in sections] == [(1, 48, 24), (1, 96, 48)]
+    assert sections[0].min() < 0.1 < 0.9 < sections[0].max()  # equalised
+    assert _read(pool[:1], network_pixel_size=2.5, equalize=False)[0].shape == (1, 192, 96)
+    with pytest.raises(ValueError, match=r"its list says that pixels are 5 nm, --pixel_size says 4 nm"):
+        _read(pool[:1], pixel_size=4)
+    unknown = [{key: value for key, value in first.items() if key != "pixel_size_nm"}]
+    assert _read(unknown, pixel_size=[5, 10])[0].shape == (1, 48, 96)

@@ -32,6 +32,7 @@ def datalist(tmp_path: Path) -> Path:
 def evaluation(folder: Path, scores: list[float], colour: int) -> Path:
     (folder / "overlays").mkdir(parents=True)
     (folder / "jaccard.csv").write_text("section,with_crf_jaccard\n" + "".join(f"s,{score}\n" for score in scores))
+    (folder / "jaccard.json").write_text('{"equalize": "tissue", "equalize_clip": [0.0005, 0.9995]}')
     for number in range(len(scores)):
         Image.new("RGB", (SIZE, SIZE), (colour, 10 * number, 0)).save(folder / "overlays" / f"{number:04d}_s.png")
     return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bundle.label import _provide_weights, label, prepare_app
+from bundle.label import _provide_weights, keep_pixel_size, label, prepare_app
 from bundle.pack import NAME
 from bundle.workflow import ROOT, sha256_of
 from scripts.data import write_section
@@ -68,6 +69,50 @@ def test_other_bundles_are_served_by_their_names(app: Path, tmp_path: Path) -> N
         prepare_app(app.parent, str(tmp_path))
 
 
+def test_the_pixel_size_is_kept_with_the_folder(app: Path, capsys: pytest.CaptureFixture) -> None:
+    assert keep_pixel_size(app, None) is None
+    assert "the pixel size of the sections is not known: they are taken as they are" in capsys.readouterr().err
+    assert keep_pixel_size(app, [4, 6.5]) == [4, 6.5]
+    for stated in (None, [4, 6.5]):
+        assert keep_pixel_size(app, stated) == [4, 6.5]
+    assert not capsys.readouterr().err
+    record = app / "pixel_size.json"
+    with pytest.raises(ValueError, match=r"--pixel_size says 5 nm, but .* as 4 x 6\.5 nm before") as caught:
+        keep_pixel_size(app, 5)
+    assert f"remove {record}" in str(caught.value)
+    record.unlink()
+    assert keep_pixel_size(app, 5) == [5, 5]
+    for content in ("{", "[]", '{"pixel_size_nm": -5}'):
+        record.write_text(content)
+        with pytest.raises(ValueError, match=re.escape(f"{record}: is damaged")):
+            keep_pixel_size(app, 5)
+
+
+@pytest.mark.parametrize("value", [0, -5, 5e-9, "five", [5, 5, 50], True])
+def test_what_is_no_pixel_size_is_not_kept(app: Path, value: object) -> None:
+    with pytest.raises(ValueError, match=r"^--pixel_size: a pixel size"):
+        keep_pixel_size(app, value)
+    assert not (app / "pixel_size.json").exists()
+
+
+def test_a_pixel_size_stated_later_makes_what_was_measured_void(app: Path, capsys: pytest.CaptureFixture) -> None:
+    prepare_app(app.parent)
+    weights = app / "model" / NAME / "models" / "model.pt"
+    os.utime(weights, (1, 1))
+    keep_pixel_size(app, None)
+    assert weights.stat().st_mtime == 1
+    keep_pixel_size(app, 5)
+    measured_again_from = weights.stat().st_mtime
+    assert measured_again_from > 1
+    assert "trained here before" not in capsys.readouterr().err
+    keep_pixel_size(app, 5)
+    assert weights.stat().st_mtime == measured_again_from
+    (app / "pixel_size.json").unlink()
+    (app / "model" / NAME / "trainings" / "one").mkdir(parents=True)
+    keep_pixel_size(app, 5)
+    assert "weights that were trained here before have seen the sections as they are" in capsys.readouterr().err
+
+
 def test_bad_folders_and_ports(tmp_path: Path, tiny_phantom: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OSError, match="MONAI Label is not installed here; `make label`"):
         label(str(tiny_phantom / "images"))
@@ -92,11 +137,12 @@ def test_damaged_sections_and_stacks_are_warned_of(
     started = []
     monkeypatch.setattr("importlib.util.find_spec", lambda _: True)
     monkeypatch.setattr(os, "execve", lambda *arguments: started.append(arguments))
-    label(str(app.parent), port=0)
+    label(str(app.parent), port=0, pixel_size=5)
     printed = capsys.readouterr()
     assert "stack.tif: is a stack of 2 sections; MONAI Label needs a file for each" in printed.err
     assert "damaged.png: cannot be read" in printed.err
     (_, command, environment), *_ = started
     assert f"--studies={app.parent}" in command
+    assert json.loads(command[command.index("pixel_size") + 1]) == [5, 5]
     assert "--host=127.0.0.1" in command
     assert '"*.tiff"' in environment["MONAI_LABEL_DATASTORE_FILE_EXT"]

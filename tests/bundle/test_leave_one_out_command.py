@@ -43,6 +43,7 @@ def test_each_set_is_scored_by_a_training_without_it(sets: list, tmp_path: Path,
     figures = json.loads((tmp_path / "out" / "loo.json").read_text())
     assert table == markdown(figures) == (tmp_path / "out" / "loo.md").read_text().rstrip("\n")
     assert figures["sets"] == ["one", "two", "small"]
+    assert figures["initial_weights_sha256"] is None
     for name in ("two", "small"):
         joint = tmp_path / "runs" / name / "joint" / "datalist.json"
         trained = {Path(item["image"]).parents[1].name for item in load_sections(joint, "training")}

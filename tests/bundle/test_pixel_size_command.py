@@ -64,7 +64,7 @@ def test_the_estimate_and_the_command_to_go_on_with(tmp_path: Path, untrained: d
     (tmp_path / "my stack").mkdir()
     for index in range(3):
         blobs(tmp_path / "my stack" / f"{index}.png", 400, index)
-    text = pixel_size(str(tmp_path / "my stack"), count=2, candidates=9, largest=16, **untrained, equalize=False)
+    text = pixel_size(str(tmp_path / "my stack"), count=2, candidates=9, largest=16, **untrained, equalize="none")
     # a network of 5 nm pixels; 30 pixels at 4 nm are 24 at 5 nm
     line = next(line for line in text.splitlines() if line.startswith("pixel size:"))
     estimate = float(line.removeprefix("pixel size: about ").split()[0])
@@ -73,7 +73,7 @@ def test_the_estimate_and_the_command_to_go_on_with(tmp_path: Path, untrained: d
     command = text.splitlines()[-1]
     assert f"'{tmp_path}/my stack'" in command
     assert command.endswith(f"--pixel_size {estimate:g}")
-    assert "--equalize False" in command
+    assert "--equalize none" in command
 
 
 @pytest.mark.parametrize("pixel_size_nm", [4.0, 7.0])
@@ -148,7 +148,7 @@ def test_the_benchmark_counts_what_is_right(tmp_path: Path, untrained: dict) -> 
     for stated in (4, 8):  # the second is wrong
         (folder / "datalist.json").write_text(json.dumps({"pixel_size_nm": stated, "training": items}))
         output = tmp_path / "out" / f"stated_{stated}"
-        text = benchmark(str(folder), output=str(output), tiles=2, equalize=False, **untrained)
+        text = benchmark(str(folder), output=str(output), tiles=2, equalize="none", **untrained)
         figures = json.loads(output.with_suffix(".json").read_text())
         assert text == markdown(figures) == output.with_suffix(".md").read_text().rstrip("\n")
         assert [row["true"] for row in figures["estimates"][::3]] == pytest.approx(

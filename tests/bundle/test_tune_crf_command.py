@@ -60,7 +60,10 @@ def test_search_finds_parameters_that_remove_noise() -> None:
     wrong = generator.random(label.shape) < 0.1
     score = np.where(label ^ wrong, 0.7, 0.3).astype(np.float32)
     section = ScoredSection(
-        np.where(label, 0.3, 0.7).astype(np.float32)[None], label, np.stack([1 - score, score]).astype(np.float32)
+        np.where(label, 0.3, 0.7).astype(np.float32)[None],
+        label,
+        np.stack([1 - score, score]).astype(np.float32),
+        np.ones(label.shape, bool),
     )
     found = search([section], trials=6, seed=0)
     assert len(found["trials"]) == 6

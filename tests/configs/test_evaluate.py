@@ -37,6 +37,7 @@ def test_evaluation_with_and_without_crf(run_config: Callable, tiny_phantom: Pat
         dataset_dir=str(tiny_phantom),
         checkpoint=str(tmp_path / "model.pt"),
         output_dir=str(tmp_path / "out"),
+        amp=False,
         width=0.5,
         crf=CRF,
         threshold=0.6,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,6 +45,25 @@ def test_a_resumed_training_equals_an_uninterrupted_one(
     torch.testing.assert_close(parts, whole, rtol=0, atol=0)
 
 
+def test_patches_are_drawn_in_proportion_to_weights(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
+    content = json.loads((tiny_phantom / "datalist.json").read_text())
+    items = {
+        part: [{**item, **{key: str(tiny_phantom / item[key]) for key in ("image", "label")}} for item in content[part]]
+        for part in ("training", "validation")
+    }
+    items["training"][1]["weight"] = 3
+    (tmp_path / "datalist.json").write_text(json.dumps(items))
+    workflow = run_config("train", dataset_dir=str(tmp_path), ckpt_dir=str(tmp_path / "run"), use_crf=False)
+    sampler = workflow.parser.get_parsed_content("train#sampler")
+    assert len(sampler) == 2 * 2  # patches of sections: the weights do not change the length of an epoch
+    sampler.num_samples = 4000
+    torch.manual_seed(1)
+    draws = list(sampler)
+    assert np.mean(draws) == pytest.approx(0.75, abs=0.03)
+    torch.manual_seed(1)  # as the handler that seeds an epoch does
+    assert list(sampler) == draws
+
+
 def test_more_epochs_than_planned_are_trained_at_the_rate_of_the_new_plan(
     run_config: Callable, tiny_phantom: Path, tmp_path: Path
 ) -> None:
@@ -81,8 +101,64 @@ def test_resuming_goes_on_from_the_checkpoint_not_from_the_given_weights(
     run_config("train", **settings, epochs=2, resume=True, learning_rate=0.0)
     after = torch.load(tmp_path / "checkpoint.pt")["network"]["encoder.conv1.weight"]
     assert not torch.allclose(before, torch.load(weights)["encoder.conv1.weight"])
-    # the optimizer's own rate was restored too: near, not equal
-    torch.testing.assert_close(after, before, atol=0.05, rtol=0)
+    torch.testing.assert_close(after, before, rtol=0, atol=0)  # the new rate is used
+
+
+@pytest.mark.parametrize("setting", ["learning_rate", "weight_decay"])
+def test_a_setting_of_the_optimizer_that_changes_is_used_from_there_on(
+    run_config: Callable, tiny_phantom: Path, tmp_path: Path, setting: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    common = {"dataset_dir": str(tiny_phantom), "ckpt_dir": str(tmp_path), "use_crf": False}
+    common["lr_scheduler#lr_lambda"] = "$lambda epoch: 0.5 ** epoch"
+    run_config("train", **common)
+    workflow = run_config("train", **common, epochs=2, resume=True, **{setting: 0.25})
+    assert "from here on it is" in caplog.text
+    (group,) = workflow.parser.get_parsed_content("optimizer").param_groups
+    assert group["lr" if setting == "learning_rate" else setting] == 0.25 * (0.25 if setting == "learning_rate" else 1)
+
+
+def test_the_averaged_weights_are_validated_and_kept(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
+    common = {"dataset_dir": str(tiny_phantom), "use_crf": False, "patches_per_section": 4}
+    name = "encoder.conv1.weight"
+    for momentum in (0.25, 1.0):
+        folder = tmp_path / str(momentum)
+        workflow = run_config("train", ckpt_dir=str(folder), ema_momentum=momentum, **common)
+        best, last = torch.load(folder / "model.pt"), torch.load(folder / "checkpoint.pt")
+        trained = workflow.parser.get_parsed_content("network").state_dict()
+        torch.testing.assert_close(last["network"][name], trained[name])
+        torch.testing.assert_close(best[name], last["average" if momentum < 1 else "network"][name])
+        assert torch.allclose(best[name], trained[name]) == (momentum == 1)
+        validated = workflow.parser.get_parsed_content("validate#evaluator").network.state_dict()
+        torch.testing.assert_close(best[name], validated[name])
+    with pytest.raises(RuntimeError) as caught:
+        run_config("train", ckpt_dir=str(folder), epochs=2, resume=True, **common)
+    assert "was begun without a moving average" in str(first_cause(caught.value))
+
+
+def test_validation_without_mitochondria_is_refused(
+    run_config: Callable, labelled: Path, section: np.ndarray, tmp_path: Path
+) -> None:
+    write_section(labelled / "none.png", np.zeros_like(section))
+    items = [{"image": "image.png", "label": name} for name in ("label.png", "none.png")]
+    content = {"pixel_size_nm": 5, "training": items[:1], "validation": items[1:]}
+    (labelled / "datalist.json").write_text(json.dumps(content))
+    with pytest.raises(RuntimeError) as caught:
+        run_config("train", dataset_dir=str(labelled), ckpt_dir=str(tmp_path / "run"))
+    assert "none.png: no mitochondrion is labelled in the sections for validation" in str(first_cause(caught.value))
+
+
+def test_an_error_in_a_loading_process_tells_its_cause(
+    run_config: Callable, tiny_phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: object, positions: object) -> None:
+        raise ValueError("image.png: what went wrong")
+
+    monkeypatch.setattr("scripts.transforms.RandPatchd._steps", fail)
+    with pytest.raises(RuntimeError) as caught:
+        run_config("train", dataset_dir=str(tiny_phantom), ckpt_dir=str(tmp_path), num_workers=1)
+    cause = first_cause(caught.value)
+    assert isinstance(cause, ValueError)
+    assert str(cause) == "image.png: what went wrong"
 
 
 def test_compiled_network_leaves_the_same_keys(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
@@ -93,7 +169,7 @@ def test_compiled_network_leaves_the_same_keys(run_config: Callable, tiny_phanto
 
 
 def test_raw_sections_on_the_regular_grid(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
-    run_config("train", dataset_dir=str(tiny_phantom), ckpt_dir=str(tmp_path), patch_sampling="grid", equalize=False)
+    run_config("train", dataset_dir=str(tiny_phantom), ckpt_dir=str(tmp_path), patch_sampling="grid", equalize="none")
     assert (tmp_path / "model.pt").is_file()
 
 
@@ -125,6 +201,11 @@ def test_whole_sections_are_equalised_before_they_are_cut(
         ({"initial_weights": "nowhere.pt"}, FileNotFoundError, "nowhere.pt: no such file of weights"),
         ({"pretrained": "nowhere.pth"}, FileNotFoundError, "nowhere.pth"),
         ({"validate#dataset#data": []}, ValueError, "there are no sections for validation"),
+        ({"ema_momentum": 0.0}, ValueError, "Invalid momentum: 0.0"),
+        ({"equalize": "tisue"}, ValueError, "equalize has to be one of tissue, section, none, got 'tisue'"),
+        ({"pixel_size": -5.0}, ValueError, "pixel_size: a pixel size of -5.0 nm is out of range"),
+        ({"pixel_size": 8.0}, ValueError, "its list says that pixels are 5 nm, --pixel_size says 8 nm"),
+        ({"patch_sampling": "all"}, ValueError, "sampling has to be one of balanced, uniform, grid, got 'all'"),
     ],
 )
 def test_mistakes_are_named_before_the_training(

@@ -32,7 +32,8 @@ def make_trainer(folder: Path, scores: list[float], resume: bool = False, patien
     @trainer.on(Events.EPOCH_COMPLETED)
     def validate(engine: Engine) -> None:
         score = scores[engine.state.epoch - 1]
-        if score > evaluator.state.best_metric:
+        # as MONAI does it: what comes first is the best so far, even NaN
+        if evaluator.state.best_metric_epoch == -1 or score > evaluator.state.best_metric:
             evaluator.state.best_metric, evaluator.state.best_metric_epoch = score, engine.state.epoch
 
     EarlyStop(evaluator, patience).attach(trainer)
@@ -70,6 +71,15 @@ def test_a_worse_network_does_not_replace_the_best_after_resuming(tmp_path: Path
     before = (tmp_path / "model.pt").read_bytes()
     run(make_trainer(tmp_path, [0.5, 0.4], resume=True))
     assert (tmp_path / "model.pt").read_bytes() == before
+
+
+def test_nan_is_never_the_best(tmp_path: Path) -> None:
+    run(make_trainer(tmp_path / "all", [float("nan"), float("nan")]))
+    assert not (tmp_path / "all" / "model.pt").exists()
+    run(make_trainer(tmp_path / "first", [float("nan"), 0.3, float("nan"), 0.2]))
+    last = torch.load(tmp_path / "first" / "checkpoint.pt")
+    assert (last["best_metric"], last["best_metric_epoch"]) == (0.3, 2)
+    assert (tmp_path / "first" / "model.pt").is_file()
 
 
 def test_early_stop_counts_across_a_resumption(tmp_path: Path) -> None:
@@ -142,7 +152,8 @@ def publish(folder: Path, scores: list[float], in_use: float) -> dict:
     @trainer.on(Events.EPOCH_COMPLETED)
     def validate(engine: Engine) -> None:
         score = scores[engine.state.epoch - 1]
-        if score > evaluator.state.best_metric:
+        # as MONAI does it: what comes first is the best so far, even NaN
+        if evaluator.state.best_metric_epoch == -1 or score > evaluator.state.best_metric:
             evaluator.state.best_metric, evaluator.state.best_metric_epoch = score, engine.state.epoch
 
     handler = PublishWeights(folder, folder / "in_use.pt", folder / "copy.pt", trainer.network, evaluator)

@@ -94,7 +94,7 @@ def server(studies: Path, other_bundle: Path) -> Iterator[Server]:
     python = os.environ.get("LABEL_PYTHON")
     if python is None:
         pytest.skip("needs MONAI Label's environment: `make test_label` makes it and sets LABEL_PYTHON")
-    server = Server(python, studies, other_bundle)
+    server = Server(python, studies, other_bundle, pixel_size=5)
     server.start()
     yield server
     server.stop()

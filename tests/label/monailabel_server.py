@@ -28,10 +28,12 @@ class Server:
         python: interpreter of MONAI Label's environment.
         studies: folder of sections.
         bundles: further bundles.
+        pixel_size: of the sections, nanometres.
     """
 
-    def __init__(self, python: str, studies: Path, *bundles: Path) -> None:
+    def __init__(self, python: str, studies: Path, *bundles: Path, pixel_size: float | None = None) -> None:
         self.command = [python, "-m", "bundle", "label", str(studies), *map(str, bundles)]
+        self.pixel_size = pixel_size
         self.studies = studies
         self.models = studies / "monailabel" / "model" / NAME / "models"
         self.log = studies.parent / "server.log"
@@ -42,10 +44,11 @@ class Server:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         self.address = f"http://127.0.0.1:{port}"
+        command = [*self.command, "--port", str(port)]
+        if self.pixel_size is not None:
+            command += ["--pixel_size", str(self.pixel_size)]
         with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                [*self.command, "--port", str(port)], cwd=ROOT, stdout=log, stderr=log, start_new_session=True
-            )
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
         for _ in range(240):
             if self.process.poll() is not None:
                 break

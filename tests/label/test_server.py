@@ -17,15 +17,19 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from monai.bundle import ConfigParser
 from monailabel_server import AFFINE, NAME, Server
 from scipy import ndimage
 
-from bundle.workflow import ROOT, run, sha256_of
-from scripts.data import next_section, read_section, write_section
+from bundle.workflow import ROOT, load_network, run, score, sha256_of
+from scripts.data import next_section, read_section, write_json, write_section
+from scripts.networks import dropout_uncertainty
+from scripts.resampling import resample
 
 
 def segment(image: Path, output: Path, **settings: Any) -> np.ndarray:
-    """Give the mask that `run inference` makes."""
+    """Give the mask that `run inference` makes, of sections of 5 nm as the server has them."""
+    settings = {"pixel_size": 5, **settings}
     run("inference", run_id="inference", dataset_dir=str(image), output_dir=str(output), **settings)
     return read_section(next(output.iterdir())) > 0
 
@@ -58,6 +62,27 @@ def test_masks_are_those_of_run_inference(
     if name == "volume.nii.gz":
         assert nib.load(path).shape == (160, 192, 1)
         np.testing.assert_allclose(nib.load(path).affine, AFFINE, atol=1e-7)
+
+
+# pixel sizes of requests, and the same for the command line
+PIXEL_SIZES = {
+    "another": (8, 8),
+    "oblong": ([5, 7], [5, 7]),
+    "that of the network": (10, None),  # which an unknown one is taken for
+    "an empty field of 3D Slicer": (0.0, 5),
+    "none": (None, 5),
+}
+
+
+@pytest.mark.parametrize("case", PIXEL_SIZES)
+def test_a_request_may_state_another_pixel_size(server: Server, studies: Path, tmp_path: Path, case: str) -> None:
+    asked, given = PIXEL_SIZES[case]
+    mask = read_section(server.mask("picture", tmp_path, pixel_size=asked))
+    expected = segment(studies / "picture.png", tmp_path / "cli", pixel_size=given)
+    np.testing.assert_array_equal(mask, expected)
+    # and the next one is that of the folder again
+    usual = read_section(server.mask("picture", tmp_path))
+    assert np.array_equal(usual, mask) == (given == 5)
 
 
 @pytest.mark.parametrize("image", ["picture", "volume"])
@@ -124,6 +149,8 @@ def test_settings_are_offered(server: Server) -> None:
     for key in ("use_crf", "overlap", "threshold", "threshold_without_crf"):
         assert offered[key] == config[key]
     assert offered.items() >= config["crf"].items()
+    trainer = server.ask("GET", "/info/")["trainers"][NAME]["config"]
+    assert offered["pixel_size"] == trainer["pixel_size"] == 5.0
     assert offered["model_filename"][0] == "model.pt"
     assert "shipped.pt" in offered["model_filename"]
 
@@ -140,6 +167,9 @@ BAD_REQUESTS = {
         "bilateral_srgb must be a finite number above 0, got -1",
     ),
     "no number": ("picture", {"iterations": "five"}, 400, "'iterations' = 'five' is of type str, expected int"),
+    "negative pixel size": ("picture", {"pixel_size": -5}, 400, "pixel_size: a pixel size of -5 nm is out of range"),
+    "metres": ("picture", {"pixel_size": 5e-9}, 400, "expected nanometres from 0.1 to 1000"),
+    "no pixel size": ("picture", {"pixel_size": "five"}, 400, "a pixel size is a number of nanometres or [x, y]"),
     "no such weights": ("picture", {"model_filename": "lost.pt"}, 404, "holds no weights 'lost.pt'"),
 }
 
@@ -208,6 +238,13 @@ def test_uncertain_sections_are_next(server: Server, studies: Path) -> None:
     assert scores["damaged"] == 0
     assert all(score > 0 for name, score in scores.items() if name != "damaged")
     assert len(set(scores.values())) > 5
+    # as the network sees the section: half as many pixels of 10 nm
+    parser = ConfigParser()
+    parser.read_config(str(ROOT / "configs" / "inference.json"))
+    image = parser.get_parsed_content("preprocessing")({"image": str(studies / "s1.png")})["image"]
+    network = load_network("inference", checkpoint=server.models / "model.pt")
+    expected = dropout_uncertainty(network, resample(image.as_tensor()[None], (96, 96))[0])
+    assert scores["s1"] == pytest.approx(expected, rel=1e-3)
     served = [server.ask("POST", "/activelearning/epistemic", json={})["id"] for _ in range(3)]
     assert served[0] == max(scores, key=scores.__getitem__)
     for number in (1, 2):
@@ -234,6 +271,20 @@ def test_correct_train_and_infer_again(server: Server, studies: Path, tissue: Pa
     stats = server.ask("GET", "/info/")["train_stats"][NAME]
     assert stats["epoch"] == stats["total_epochs"] == 3
     assert stats["published"] is (stats["best_metric"] > stats["in_use_before"]) is True
+    held_out = json.loads((server.models.parent / "held_out.json").read_text())
+    items = [
+        {"image": str(studies / name), "label": str(studies / "labels" / "final" / name), "region": region}
+        for name, region in held_out.items()
+    ]
+    write_json(tmp_path / "list.json", {"pixel_size_nm": 5, "validation": items})
+    parts = {"part": "validation", "datalist": str(tmp_path / "list.json")}
+    sections = score("train", "evaluate", checkpoint=str(server.models / "shipped.pt"), patch_size=128, **parts)
+    found, labels = ([s.probabilities[1] > 0.5 for s in sections], [s.label for s in sections])
+    both, either = (
+        sum(np.count_nonzero(op(f, t)) for f, t in zip(found, labels, strict=True))
+        for op in (np.logical_and, np.logical_or)
+    )
+    assert stats["in_use_before"] == pytest.approx(both / either, abs=1e-3)
     assert any("training" in line and "loss" in line for line in status["details"])
     copies = [path for path in server.models.glob("*.pt") if path.name not in ("model.pt", "shipped.pt")]
     assert [path.read_bytes() for path in copies] == [(server.models / "model.pt").read_bytes()]
@@ -259,6 +310,7 @@ def test_worse_weights_do_not_replace_better_ones(server: Server) -> None:
 def test_bad_options_of_a_training_get_a_reason(server: Server) -> None:
     for options, reason in (
         ({"max_epochs": 0}, "max_epochs has to be at least 1, got 0"),
+        ({"pixel_size": -5}, "a pixel size of -5 nm is out of range"),
         ({"val_split": 1.5}, "val_split has to be a number between 0 and 1, got 1.5"),
         ({"learning_rate": "fast"}, "'learning_rate' = 'fast' is of type str, expected float"),
     ):
@@ -297,7 +349,9 @@ def test_a_killed_server_leaves_usable_weights(server: Server, tmp_path: Path) -
     start_endless_training(server)
     server.stop(signal.SIGKILL)
     assert usable(server)
+    server.pixel_size = None  # it is known from the first start
     server.start()
+    assert server.ask("GET", "/info/")["models"][NAME]["config"]["pixel_size"] == 5.0
     assert server.ask("GET", "/datastore/")["completed"] == 2
     assert server.mask("s4", tmp_path).exists()
     offered = server.ask("GET", "/info/")["models"][NAME]["config"]["model_filename"]

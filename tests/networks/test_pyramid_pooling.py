@@ -87,3 +87,14 @@ def test_weights_of_earlier_versions_fit() -> None:
         assert shapes.pop(f"levels.{i}.reduce.bias") == (4,)
         assert shapes.pop(f"levels.{i}.deconvolution.weight") == (4, 1, 2 * window, 2 * window)
     assert not shapes
+
+
+@pytest.mark.parametrize("amp", [False, True])
+def test_gradients_are_laid_out_as_distributed_training_asks(amp: bool) -> None:
+    pyramid = PyramidPooling(16).to(memory_format=torch.channels_last)
+    with torch.autocast("cpu", enabled=amp):
+        y = pyramid(torch.rand(2, 16, 20, 33))
+    y.float().sum().backward()
+    for level in pyramid.levels:
+        weight = level.deconvolution.weight
+        assert weight.grad.stride() == weight.stride()

@@ -14,7 +14,7 @@ from scripts.transforms import BinarizeLabeld, LoadSectiond
 def test_section_and_label(labelled: Path, section: np.ndarray) -> None:
     item = LoadSectiond(["image", "label"])({"image": labelled / "image.png", "label": labelled / "label.png"})
     assert isinstance(item["image"], MetaTensor)
-    assert item["image"].dtype == torch.float32
+    assert item["image"].dtype == torch.uint8
     assert item["image"].meta["filename_or_obj"] == str(labelled / "image.png")
     np.testing.assert_array_equal(item["image"].numpy(), section[None])
     label = BinarizeLabeld("label")(item)["label"]

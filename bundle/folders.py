@@ -1,0 +1,95 @@
+"""Folders of sections that commands make: pictures, their outlines, and moving what is finished into place."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from skimage.segmentation import find_boundaries
+
+__all__ = ["SPLITS", "holds_data_set", "move_into", "outlined", "require_replaceable", "save_picture"]
+
+SPLITS = ("training", "validation", "test")
+
+
+def holds_data_set(folder: Path, key: str, parameters: dict[str, Any]) -> bool:
+    """Say whether a folder holds a complete data set of these very parameters.
+
+    Args:
+        folder: folder with a ``datalist.json``.
+        key: under which the list records the parameters that its sections were made with.
+        parameters: to compare with.
+
+    Returns:
+        Whether the list says so and all of its files exist.
+    """
+    try:
+        datalist = json.loads((folder / "datalist.json").read_text())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    if not isinstance(datalist, dict) or datalist.get(key) != parameters:
+        return False
+    return all((folder / item[kind]).is_file() for split in SPLITS for item in datalist[split] for kind in item)
+
+
+def require_replaceable(folder: Path, overwrite: bool, what: str) -> None:
+    """Refuse a folder that holds something else.
+
+    Args:
+        folder: where a data set shall be made.
+        overwrite: whether what is there may be replaced.
+        what: the data set, for the message.
+
+    Raises:
+        FileExistsError: if the folder is no folder, or not empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not overwrite:
+        raise FileExistsError(f"{folder} exists and is not this {what}; choose another --output or add --overwrite")
+
+
+def move_into(folder: Path, made: Path) -> None:
+    """Move a finished data set to its place, its list last: a folder with a list is complete.
+
+    Args:
+        folder: its place; entries of the same names are replaced.
+        made: folder that holds it, on the same file system, with a ``datalist.json``.
+    """
+    folder.mkdir(exist_ok=True)
+    (folder / "datalist.json").unlink(missing_ok=True)
+    for entry in sorted(made.iterdir(), key=lambda path: path.name == "datalist.json"):
+        target = folder / entry.name
+        if target.is_dir() and not target.is_symlink():
+            shutil.rmtree(target)
+        entry.replace(target)
+
+
+def save_picture(path: Path, picture: NDArray[np.uint8]) -> None:
+    """Write a picture as PNG, in a folder that is made if need be.
+
+    Args:
+        path: of the file.
+        picture: uint8 (width, height) or (width, height, 3).
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # PNG counts rows first
+    Image.fromarray(np.ascontiguousarray(picture.swapaxes(0, 1))).save(path)
+
+
+def outlined(image: NDArray[np.uint8], label: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Outline the truth in a section.
+
+    Args:
+        image: uint8 (width, height).
+        label: uint8 of the same shape, not 0 in mitochondria.
+
+    Returns:
+        uint8 (width, height, 3) with an orange line around each mitochondrion.
+    """
+    picture = np.repeat(image[..., None], 3, axis=2)
+    picture[find_boundaries(label, mode="outer")] = (255, 64, 0)
+    return picture
