@@ -127,7 +127,7 @@ def markdown(figures: dict[str, Any]) -> str:
         lines.append(f"| all whose pixel size is published | | {_counts(published)} |")
         lines += [f"| all | | {_counts(part)} |", ""]
     return "\n".join(lines) + (
-        f"Each section as it is, at 0.7 and at 1.5 times its size in pixels; `answered`: not refused as unknown; the"
+        f"\nEach section as it is, at 0.7 and at 1.5 times its size in pixels; `answered`: not refused as unknown; the"
         f" last column is the median, and from where to where, of the answers. {figures['network']},"
         f" {figures['weights']} (SHA-256 {figures['weights_sha256'][:12]}), {figures['tiles']} tiles a section,"
         f" {figures['machine']}, {figures['seconds']} s. Made by `python -m benchmarks.pixel_size`."
