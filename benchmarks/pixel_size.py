@@ -55,7 +55,7 @@ def benchmark(
     """
     require_writable(Path(output).parent)
     chosen = {Path(folder).name: spread(_items(Path(folder)), count) for folder in data}
-    scorer = SectionScorer.of([item for items in chosen.values() for item in items], network, **settings)
+    scorer = SectionScorer.of([item for items in chosen.values() for item in map(_unknown, items)], network, **settings)
     candidates = candidate_pixel_sizes()
     rows: list[dict[str, Any]] = []
     start = time.monotonic()
@@ -69,7 +69,7 @@ def benchmark(
 
                 together, shown = made(), {"set": name, "stated_is_a_guess": guessed, "enlarged": enlarged}
                 for item in items:
-                    alone, section = made(), _shown(scorer.load(item), item, enlarged)
+                    alone, section = made(), _shown(scorer.load(_unknown(item)), item, enlarged)
                     alone.add(section)
                     together.add_all(alone)
                     true = item["pixel_size_nm"][0] / enlarged
@@ -127,7 +127,7 @@ def markdown(figures: dict[str, Any]) -> str:
         lines.append(f"| all whose pixel size is published | | {_counts(published)} |")
         lines += [f"| all | | {_counts(part)} |", ""]
     return "\n".join(lines) + (
-        f"Each section as it is, at 0.7 and at 1.5 times its size in pixels; `answered`: not refused as unknown; the"
+        f"\nEach section as it is, at 0.7 and at 1.5 times its size in pixels; `answered`: not refused as unknown; the"
         f" last column is the median, and from where to where, of the answers. {figures['network']},"
         f" {figures['weights']} (SHA-256 {figures['weights_sha256'][:12]}), {figures['tiles']} tiles a section,"
         f" {figures['machine']}, {figures['seconds']} s. Made by `python -m benchmarks.pixel_size`."
@@ -141,6 +141,10 @@ def _items(folder: Path) -> list[dict]:
         if "pixel_size_nm" not in item:
             raise ValueError(f"{folder}: its list states no pixel size, so that nothing can be compared with it")
     return items
+
+
+def _unknown(item: dict) -> dict:
+    return {key: value for key, value in item.items() if key != "pixel_size_nm"}
 
 
 def _shown(section: torch.Tensor, item: dict, enlarged: float) -> torch.Tensor:

@@ -140,14 +140,17 @@ def pixel_size(
     command += [f"[{files}]" if len(NETWORKS[network]) > 1 else "configs/inference.json", "--dataset_dir", sections]
     for name, value in settings.items():
         command += [f"--{name}", str(value)]
-    command += ["--pixel_size", f"{estimate.pixel_size:.2g}"]
+    stated = next((item["pixel_size_nm"] for item in found if item.get("pixel_size_nm")), None)
+    if stated is None:
+        command += ["--pixel_size", f"{estimate.pixel_size:.2g}"]
     low, high = estimate.span
     return (
         f"{curve(estimate)}\n\n"
         f"pixel size: about {estimate.pixel_size:.2g} nm ({low:.2g} to {high:.2g} nm by its scatter over tiles), from "
         f"{looked}\n"
         f"an estimate, for brain tissue only, which may be wrong: look at the masks\n"
-        f"next: {shlex.join(command)}"
+        + ("" if stated is None else f"{sections} states {stated[0]:g} x {stated[1]:g} nm, which is what is used\n")
+        + f"next: {shlex.join(command)}"
     )
 
 

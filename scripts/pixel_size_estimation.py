@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from scripts.grid import grid_corners
-from scripts.resampling import resample, size_at
+from scripts.resampling import at_pixel_size
 
 __all__ = ["PixelSizeEstimate", "PixelSizeEstimator", "candidate_pixel_sizes"]
 
@@ -133,8 +133,7 @@ class PixelSizeEstimator:
             if min(section.shape[1:]) * scale < SHORTEST:
                 continue
             tiles = self._tiles(section, scale)
-            size = size_at(tiles.shape[2:], (candidate, candidate), self.network_pixel_size)
-            p = self.score(resample(tiles, size)).double()
+            p = self.score(at_pixel_size(tiles, (candidate, candidate), self.network_pixel_size)).double()
             for tile in p:
                 sums.append([float(v) for v in ((tile * tile).sum(), tile.sum(), (tile > 0.5).sum(), tile.numel())])
 

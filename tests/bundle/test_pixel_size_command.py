@@ -76,6 +76,17 @@ def test_the_estimate_and_the_command_to_go_on_with(tmp_path: Path, untrained: d
     assert "--equalize none" in command
 
 
+@pytest.mark.usefixtures("known")
+def test_what_a_list_states_comes_first(tmp_path: Path, untrained: dict) -> None:
+    blobs(tmp_path / "section.png", 600)
+    items = [{"image": "section.png", "label": "section.png"}]
+    (tmp_path / "list.json").write_text(json.dumps({"pixel_size_nm": 12, "test": items}))
+    text = pixel_size(str(tmp_path / "list.json"), candidates=9, largest=16, **untrained, equalize="none")
+    assert "pixel size: about 4" in text
+    assert "list.json states 12 x 12 nm" in text
+    assert "--pixel_size" not in text.splitlines()[-1]  # the inference would refuse it
+
+
 @pytest.mark.parametrize("pixel_size_nm", [4.0, 7.0])
 def test_the_shipped_weights_on_phantom_tissue(tmp_path: Path, pixel_size_nm: float) -> None:
     size = round(2800 / pixel_size_nm)
