@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bundle import active_learning, evaluate, finetune, table1
+from bundle import active_learning, evaluate, finetune, leave_one_out, table1
 
 ROOT = Path(__file__).parents[1]
 CARD = (ROOT / "docs" / "README.md").read_text()
@@ -37,6 +37,12 @@ def test_finetuning() -> None:
 def test_active_learning() -> None:
     figures = json.loads((ROOT / "docs" / "results" / "active_learning_vnc.json").read_text())
     assert "\n".join(rows(active_learning.markdown(figures))) in (ROOT / "docs" / "monai_label.md").read_text()
+
+
+@pytest.mark.parametrize("network", ["fusion_fcn"])
+def test_unseen_tissue(network: str) -> None:
+    figures = json.loads((ROOT / "docs" / "results" / f"unseen_{network}.json").read_text())
+    assert "\n".join(rows(leave_one_out.markdown(figures))) in (ROOT / "docs" / "unseen_tissue.md").read_text()
 
 
 def test_metadata() -> None:
