@@ -24,7 +24,7 @@ __all__ = ["synthetic"]
 
 VERSION = 1  # of what a seed means: raised when the tissue changes, so that older data sets are not taken for new ones
 SHEET = 100  # sections of the preview
-PANEL = 256  # width of each of them in pixels, at most
+PANEL = 192  # width of each of them in pixels, at most
 
 
 def synthetic(
@@ -179,10 +179,10 @@ def _draw(
     save_picture(folder / "labels" / f"{name}.png", 255 * label)
     if number >= SHEET:
         return name, found["kind"], None
-    panel = outlined(image, label)
-    if size > PANEL:
-        panel = cv2.resize(panel, (PANEL, PANEL), interpolation=cv2.INTER_AREA)
-    return name, found["kind"], panel
+    if size > PANEL:  # outlined after: the line shall be one pixel wide in the preview
+        image = cv2.resize(image, (PANEL, PANEL), interpolation=cv2.INTER_AREA)
+        label = cv2.resize(label, (PANEL, PANEL), interpolation=cv2.INTER_NEAREST)
+    return name, found["kind"], outlined(image, label)
 
 
 def _sheet(panels: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:

@@ -44,11 +44,10 @@ def _bodies(
     radius: tuple[float, float],
     elongation: float = 1.6,
     margin: float = 12.0,
-    room: NDArray[np.float32] | None = None,
 ) -> list[Shape]:
     """Find room for round bodies and take it."""
     count = _count(rng, canvas, density, 200)
-    places = canvas.places(rng, 2 * count, radius[0] + margin, room)
+    places = canvas.places(rng, 2 * count, radius[0] + margin)
     shapes: list[Shape] = []
     for centre in places:
         shape = blob(
@@ -71,27 +70,30 @@ def _cytoplasm(
     rng: np.random.Generator,
     palette: Palette,
     densities: dict[str, float],
-    room: NDArray[np.float32] | None = None,
+    lookalikes: bool = True,
 ) -> None:
-    """Draw all that lies in cytoplasm, small and large, by density of each kind."""
-    d = densities
-    for shape in _bodies(canvas, rng, d.get("droplets", 0), (80, 500), 1.2, room=room):
+    """Draw all that lies in cytoplasm, small and large, by density of each kind.
+
+    Where mitochondria show no cristae there are no granules of even grey: nothing would tell one from the other.
+    """
+    d = densities if lookalikes else densities | {"granules": 0.0}
+    for shape in _bodies(canvas, rng, d.get("droplets", 0), (80, 500), 1.2):
         o.draw_droplet(canvas, rng, palette, shape)
-    for shape in _bodies(canvas, rng, d.get("dense_bodies", 0), (60, 320), 2.0, room=room):
+    for shape in _bodies(canvas, rng, d.get("dense_bodies", 0), (60, 320), 2.0):
         o.draw_dense_body(canvas, rng, palette, shape)
     level = rng.uniform(palette.dense, palette.protein)
     halo = float(rng.choice([0, 0, rng.uniform(8, 40)]))
     membrane, grain = rng.random() < 0.7, rng.uniform(0, 0.3)
     size = log_uniform(rng, 50, 160)
-    for shape in _bodies(canvas, rng, d.get("granules", 0), (size, size * 1.8), 1.5, room=room):
+    for shape in _bodies(canvas, rng, d.get("granules", 0), (size, size * 1.8), 1.5):
         o.draw_granule(canvas, rng, palette, shape, rng.normal(level, 12), halo, membrane, grain)
-    for shape in _bodies(canvas, rng, d.get("multivesicular", 0), (90, 260), 1.4, room=room):
+    for shape in _bodies(canvas, rng, d.get("multivesicular", 0), (90, 260), 1.4):
         o.draw_multivesicular_body(canvas, rng, palette, shape)
-    for shape in _bodies(canvas, rng, d.get("vacuoles", 0), (40, 300), 2.0, room=room):
+    for shape in _bodies(canvas, rng, d.get("vacuoles", 0), (40, 300), 2.0):
         o.draw_vacuole(canvas, rng, palette, shape)
     if d.get("golgi", 0):
         size = rng.uniform(300, 900)
-        for centre in canvas.places(rng, _count(rng, canvas, d["golgi"], 12), 0.4 * size, room):
+        for centre in canvas.places(rng, _count(rng, canvas, d["golgi"], 12), 0.4 * size):
             o.draw_golgi(canvas, rng, palette, centre, size)
     _reticulum(canvas, rng, palette, d.get("reticulum", 0), d.get("ribosomes_on_reticulum", 0))
     free = canvas.room()
@@ -208,7 +210,7 @@ def neuropil(canvas: Canvas, rng: np.random.Generator, palette: Palette, style: 
         "ribosomes": _sometimes(rng, 0.4, 3, 60),
         "golgi": _sometimes(rng, 0.1, 0.01, 0.04),
     }
-    _cytoplasm(canvas, rng, palette, densities)
+    _cytoplasm(canvas, rng, palette, densities, style.cristae != "none")
     synapses = _count(rng, canvas, _sometimes(rng, 0.85, 0.05, 0.6), 24)
     o.draw_synapses(canvas, rng, palette, cells.border, synapses, int(rng.integers(10, 60)), rng.uniform(15, 24))
     room = canvas.room()
@@ -323,7 +325,7 @@ def nerve(canvas: Canvas, rng: np.random.Generator, palette: Palette, style: Mit
         "dense_bodies": _sometimes(rng, 0.3, 0.01, 0.06),
         "ribosomes": _sometimes(rng, 0.6, 5, 40),
     }
-    _cytoplasm(canvas, rng, palette, densities)
+    _cytoplasm(canvas, rng, palette, densities, style.cristae != "none")
     _finish(canvas, rng, style, mitochondria)
     return {"share": share, "myelinated": len(axons)} | densities
 
@@ -379,7 +381,7 @@ def liver(canvas: Canvas, rng: np.random.Generator, palette: Palette, style: Mit
         )
         o.draw_glycogen(canvas, rng, palette, mask, rng.uniform(20, 180), rng.uniform(9, 24))
         numbers["glycogen"] = 1
-    _cytoplasm(canvas, rng, palette, densities)
+    _cytoplasm(canvas, rng, palette, densities, style.cristae != "none")
     _finish(canvas, rng, style, mitochondria)
     return numbers | {"share": share, "wrapped": wrapped} | densities
 
@@ -459,7 +461,7 @@ def cultured_cell(
         "vesicles": _sometimes(rng, 0.7, 0.3, 5),
         "ribosomes": _sometimes(rng, 0.6, 5, 60),
     }
-    _cytoplasm(canvas, rng, palette, densities)
+    _cytoplasm(canvas, rng, palette, densities, style.cristae != "none")
     _finish(canvas, rng, style, mitochondria)
     return numbers | {"share": share} | densities
 
@@ -565,7 +567,7 @@ def blood(canvas: Canvas, rng: np.random.Generator, palette: Palette, style: Mit
         "dense_bodies": rng.uniform(0, 0.1),
         "ribosomes": rng.uniform(0, 20),
     }
-    _cytoplasm(canvas, rng, palette, densities)
+    _cytoplasm(canvas, rng, palette, densities, style.cristae != "none")
     _finish(canvas, rng, style, mitochondria)
     return {"share": share, "platelets": len(platelets)} | densities
 
@@ -592,7 +594,7 @@ def muscle(canvas: Canvas, rng: np.random.Generator, palette: Palette, style: Mi
         "vesicles": _sometimes(rng, 0.6, 0.5, 6),
         "reticulum": _sometimes(rng, 0.5, 0.1, 0.8),
     }
-    _cytoplasm(canvas, rng, palette, densities)
+    _cytoplasm(canvas, rng, palette, densities, style.cristae != "none")
     if rng.random() < 0.5:
         mask = np.where(canvas.room() > 20, 255, 0).astype(np.uint8)
         o.draw_glycogen(canvas, rng, palette, mask, rng.uniform(10, 120), rng.uniform(8, 18))
@@ -774,7 +776,7 @@ def anything(canvas: Canvas, rng: np.random.Generator, palette: Palette, style: 
             ("ribosomes_on_reticulum", 5, 40), ("microtubules", 0.03, 1), ("vesicles", 0.3, 10), ("ribosomes", 3, 60),
         )
     }  # fmt: skip
-    _cytoplasm(canvas, rng, palette, densities)
+    _cytoplasm(canvas, rng, palette, densities, style.cristae != "none")
     o.draw_synapses(
         canvas, rng, palette, cells.border, _count(rng, canvas, _sometimes(rng, 0.3, 0.05, 0.5), 20), 30, 20
     )

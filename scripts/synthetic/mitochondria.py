@@ -41,7 +41,7 @@ class MitochondriaStyle:
         halo: width of a pale rim in the cytoplasm.
         halo_level: its grey level.
         cristae: the kind of cristae of most of them.
-        mixed: share that has cristae of any other kind.
+        mixed: share that has cristae of any other kind than none.
         fuzzy: share whose border is cut obliquely and is not sharp.
         period: from crista to crista.
         crista_width: of a crista with both of its membranes.
@@ -329,7 +329,7 @@ def _draw_cristae(
 ) -> None:
     kind = style.cristae
     if rng.random() < style.mixed:
-        kind = KINDS_OF_CRISTAE[rng.integers(0, len(KINDS_OF_CRISTAE))]
+        kind = KINDS_OF_CRISTAE[rng.integers(1, len(KINDS_OF_CRISTAE))]  # any but none
     if kind == "none":
         return
     pixel = canvas.pixel

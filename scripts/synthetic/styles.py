@@ -114,11 +114,13 @@ def random_mitochondria(rng: np.random.Generator, palette: Palette, kind: str) -
         "labyrinth": 0.05,
         "septa": 0.15,
     }
+    if kind == "blood":  # cristae alone tell them from granules
+        weights |= {"none": 0.0, "transverse": 0.36}
     cristae = str(rng.choice(KINDS_OF_CRISTAE, p=[weights[k] for k in KINDS_OF_CRISTAE]))
     period = log_uniform(rng, 32, 110)
     dark_cristae = depth > 25
     if dark_cristae:
-        crista_level = palette.membrane + rng.uniform(0.0, 0.85) * depth
+        crista_level = palette.membrane + rng.uniform(0.0, 0.5 if kind == "blood" else 0.75) * depth
         lumen = 0.0 if rng.random() < 0.6 else float(rng.random())
     else:  # in a dark matrix cristae are pale
         crista_level = matrix + rng.uniform(0.15, 0.8) * (palette.lumen - matrix)
