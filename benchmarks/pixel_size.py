@@ -160,7 +160,6 @@ def _row(estimate: PixelSizeEstimate, true: float) -> dict[str, Any]:
         "span": None if estimate.span is None else [round(v, 3) for v in estimate.span],
         "doubt": estimate.doubt,
         "sureness": [round(float(v), 4) if math.isfinite(v) else None for v in estimate.sureness],
-        "found": [round(float(v), 4) if math.isfinite(v) else None for v in estimate.found],
     }
 
 
