@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import difflib
 import inspect
 import json
@@ -29,14 +30,10 @@ __all__ = [
 TRACKING = ("experiment_name", "is_not_rank0", "run_name", "save_execute_config", "tracking_uri")
 
 
-IN_WORKER = r"Caught \w+ in DataLoader worker process \d+\.\nOriginal Traceback"
-"""How PyTorch begins what it says of an error in a process that loads data."""
-
-
 def first_cause(error: BaseException) -> BaseException:
     """Follow an error to the one that it was raised from, and so on to the first.
 
-    An error in a process that loads data arrives as text, its causes with it; the first of them is made anew.
+    An error of a process that loads data comes as the text of its traceback: it is followed into that text.
 
     Args:
         error: any error.
@@ -46,17 +43,26 @@ def first_cause(error: BaseException) -> BaseException:
     """
     while error.__cause__ is not None:
         error = error.__cause__
-    found = re.match(IN_WORKER, str(error), re.DOTALL)
+    return _cause_in_worker(str(error)) or error
+
+
+def _cause_in_worker(text: str) -> BaseException | None:
+    """Read the first cause from what torch's DataLoader says of an error in one of its processes."""
+    report = re.match(r"Caught \S+ in DataLoader worker process \d+\.\nOriginal ([\s\S]*)", text)
+    if report is None:
+        return None
+    first = report[1].split("\nThe above exception was the direct cause of the following exception:\n")[0]
+    last = first.split("\nDuring handling of the above exception, another exception occurred:\n")[-1]
+    # frames are indented; what follows them is the error, whose message may have several lines
+    found = re.search(r"(?:^  .*\n|\A)([\w.]+)(?:: ([\s\S]*))?\Z", last.rstrip(), re.MULTILINE)
     if found is None:
-        return error
-    first = str(error)[found.end() :].split("\nThe above exception was the direct cause of")[0]
-    lines = list(re.finditer(r"^(?:[\w.]+\.)?(\w+): ", first, re.MULTILINE))
-    if not lines:
-        return error
-    last = lines[-1]
-    kind = getattr(builtins, last.group(1), None)
-    known = isinstance(kind, type) and issubclass(kind, Exception)
-    return (kind if known else RuntimeError)(first[last.end() :].strip())
+        return None
+    kind, message = found[1], found[2] or ""
+    known = getattr(builtins, kind, None)
+    if isinstance(known, type) and issubclass(known, Exception):
+        with contextlib.suppress(TypeError):  # one that is not made of a message
+            return known(message)
+    return RuntimeError(f"{kind}: {message}")
 
 
 def explain_errors() -> None:

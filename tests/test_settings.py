@@ -4,8 +4,9 @@ import subprocess
 import sys
 
 import pytest
+from torch.utils.data import DataLoader, Dataset
 
-from scripts.settings import compare_settings, require, require_between
+from scripts.settings import compare_settings, first_cause, require, require_between
 
 DEFAULTS = {
     "learning_rate": [0.001, 0.003],
@@ -78,6 +79,53 @@ except ValueError as error:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 1
     assert run.stderr.strip().splitlines()[-1] == "Cause: ValueError: section 7 is torn"
+
+
+class _Broken(Dataset):
+    """A data set that fails as MONAI's do: an error of a transform, raised on as another."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> None:
+        try:
+            try:
+                {}["shape"]
+            except KeyError:
+                raise ValueError("a.tif: is torn\n  in two") from OSError("disk: full")
+        except ValueError as error:
+            raise RuntimeError("applying transform") from error
+
+
+def test_the_first_cause_in_a_loading_worker() -> None:
+    with pytest.raises(RuntimeError, match="Caught RuntimeError in DataLoader worker") as caught:
+        next(iter(DataLoader(_Broken(), num_workers=1)))
+    cause = first_cause(caught.value)
+    assert isinstance(cause, OSError)
+    assert str(cause) == "disk: full"
+
+
+@pytest.mark.parametrize(
+    ("lines", "kind", "message"),
+    [
+        ("ValueError: a.tif: is torn\nin two", ValueError, "a.tif: is torn\nin two"),
+        ("AssertionError", AssertionError, ""),
+        ("tifffile.TiffFileError: no TIFF", RuntimeError, "tifffile.TiffFileError: no TIFF"),
+        ("UnicodeDecodeError: 'utf-8' codec", RuntimeError, "UnicodeDecodeError: 'utf-8' codec"),
+    ],
+)
+def test_errors_of_a_loading_worker_by_their_text(lines: str, kind: type[Exception], message: str) -> None:
+    frames = 'Traceback (most recent call last):\n  File "a.py", line 1, in read\n    read()\n'
+    text = f"Caught RuntimeError in DataLoader worker process 3.\nOriginal {frames}{lines}\n"
+    chained = (
+        f"\nThe above exception was the direct cause of the following exception:\n\n{frames}RuntimeError: transform\n"
+    )
+    for error in (text, text + chained):
+        cause = first_cause(RuntimeError(error))
+        assert type(cause) is kind
+        assert str(cause) == message
+    other = RuntimeError("Caught a cold")
+    assert first_cause(other) is other
 
 
 def test_range() -> None:
