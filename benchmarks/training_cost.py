@@ -2,8 +2,8 @@
 
 Run from the root of the bundle: `python -m benchmarks.training_cost`. A step is the forward pass, the loss, the
 backward pass and the optimiser, on 4 patches of 256x256 pixels. "Plain" is float32, with torch's own deconvolutions in
-the pyramid and an AdamW that is not fused; "config" is what `configs/train.json` does on this machine. The two take turns,
-so that other work on the machine meets both. The last column is what the moving average of the weights adds.
+the pyramid and an AdamW that is not fused; "config" is what `configs/train.json` does on this machine. The two take
+turns, so that other work on the machine meets both. The last column is what the moving average of the weights adds.
 """
 
 from __future__ import annotations
