@@ -37,7 +37,10 @@ class RandPatchd(Randomizable, MapTransform):
         pixel_size: of a patch at scale 1, nanometres. None takes a section's pixels as they are, at scale 1.
         scale_range: lowest and highest factor by which structures are shown larger, drawn log-uniformly.
         aspect: standard deviation of the logarithm of the ratio of the two sides of a pixel.
-        rotate: whether to turn by any angle and reflect.
+        rotate: whether to turn and reflect.
+        prob: probability of drawing scale, aspect, any angle and a deformation. Otherwise a patch is at scale 1, turned
+            by a multiple of 90 degrees: where its pixels are those of the section, it is cut out as it is. All that is
+            interpolated is a little smoother than the sections that a network will see.
         elastic_spacing: distance in pixels of the nodes of the deformation.
         elastic_magnitude_range: lowest and highest standard deviation of their displacements in pixels.
         sampling: where patches lie: "balanced" centres one half of them on mitochondria and one half on background,
@@ -59,6 +62,7 @@ class RandPatchd(Randomizable, MapTransform):
         scale_range: Sequence[float] = (1.0, 1.0),
         aspect: float = 0.0,
         rotate: bool = True,
+        prob: float = 1.0,
         elastic_spacing: int = 32,
         elastic_magnitude_range: Sequence[float] = (0.0, 0.0),
         sampling: str = "balanced",
@@ -72,6 +76,8 @@ class RandPatchd(Randomizable, MapTransform):
             raise ValueError(f"scale_range has to be two factors above 0, the lower first, got {scale_range}")
         if len(elastic_magnitude_range) != 2 or not 0 <= elastic_magnitude_range[0] <= elastic_magnitude_range[1]:
             raise ValueError(f"elastic_magnitude_range has to be two numbers from 0, got {elastic_magnitude_range}")
+        if not 0 <= prob <= 1:
+            raise ValueError(f"prob has to be from 0 to 1, got {prob}")
         if spatial_size < 1 or elastic_spacing < 1 or aspect < 0:
             raise ValueError(
                 "spatial_size and elastic_spacing have to be at least 1 and aspect 0, got "
@@ -82,6 +88,7 @@ class RandPatchd(Randomizable, MapTransform):
         self.scale_range = tuple(scale_range)
         self.aspect = aspect
         self.rotate = rotate
+        self.prob = prob
         self.elastic_spacing = elastic_spacing
         self.elastic_magnitude_range = tuple(elastic_magnitude_range)
         self.sampling = sampling
@@ -92,9 +99,13 @@ class RandPatchd(Randomizable, MapTransform):
         d = dict(data)
         section = d[self.first_key(d)]
         indices = d.pop(self.indices_key, None)
-        steps = self._steps(section)
+        free = self.R.random() < self.prob
+        steps = self._steps(section, free)
         centre = self._centre(section.shape[1:], steps, indices)
-        positions = self._positions(steps) + torch.as_tensor(centre, dtype=torch.float32)
+        if not free and (steps == 1).all():  # onto pixels, not between them
+            half = (self.spatial_size - 1) / 2
+            centre = np.round(centre - half) + half
+        positions = self._positions(steps, free) + torch.as_tensor(centre, dtype=torch.float32)
         for number, key in enumerate(self.key_iterator(d)):
             is_label = number > 0
             patch = sample(convert_to_tensor(d[key]), positions, float(steps.min()))
@@ -102,10 +113,10 @@ class RandPatchd(Randomizable, MapTransform):
             d[key] = patch
         return d
 
-    def _steps(self, section: torch.Tensor) -> np.ndarray:
+    def _steps(self, section: torch.Tensor, free: bool) -> np.ndarray:
         """Draw how many pixels of the section (x, y) a pixel of the patch is apart from the next."""
-        scale = math.exp(self.R.uniform(*np.log(self.scale_range)))
-        skew = math.exp(self.R.normal(0, 1) * self.aspect / 2)
+        scale = math.exp(self.R.uniform(*np.log(self.scale_range))) if free else 1.0
+        skew = math.exp(self.R.normal(0, 1) * self.aspect / 2) if free else 1.0
         if self.pixel_size is None:
             return np.array([skew, 1 / skew]) / scale
         own = np.asarray(section.meta["pixel_size"], dtype=float)
@@ -125,20 +136,22 @@ class RandPatchd(Randomizable, MapTransform):
         half = (extent - 1) / 2
         return np.clip(place, half, np.array(shape) - 1 - half)
 
-    def _positions(self, steps: np.ndarray) -> torch.Tensor:
+    def _positions(self, steps: np.ndarray, free: bool) -> torch.Tensor:
         """Offsets (size, size, 2) from the centre, in pixels of the section."""
         size = self.spatial_size
         axis = torch.arange(size, dtype=torch.float32) - (size - 1) / 2
         offsets = torch.stack(torch.meshgrid(axis, axis, indexing="ij"))
-        magnitude = self.R.uniform(*self.elastic_magnitude_range)
+        magnitude = self.R.uniform(*self.elastic_magnitude_range) if free else 0.0
         if magnitude > 0:
             nodes = math.ceil(size / self.elastic_spacing) + 1
             moved = torch.from_numpy(self.R.normal(0, magnitude, (1, 2, nodes, nodes)).astype(np.float32))
             offsets = offsets + F.interpolate(moved, size=(size, size), mode="bicubic", align_corners=True)[0]
         matrix = np.eye(2)
         if self.rotate:
-            angle = self.R.uniform(0, 2 * math.pi)
+            angle = self.R.uniform(0, 2 * math.pi) if free else self.R.randint(4) * math.pi / 2
             cos, sin = math.cos(angle), math.sin(angle)
+            if not free:
+                cos, sin = round(cos), round(sin)
             matrix = np.array([[cos, -sin], [sin, cos]]) @ np.diag([1, self.R.choice([-1, 1])])
         matrix = torch.from_numpy((steps[:, None] * matrix).astype(np.float32))
         return torch.einsum("ij,jxy->xyi", matrix, offsets)

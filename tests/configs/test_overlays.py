@@ -52,7 +52,7 @@ def test_quickstart_only_makes_the_training_smaller() -> None:
     assert quickstart["patch_size"] < train["patch_size"]
     # where things lie, and what makes it smaller; nothing else
     places = {"ckpt_dir", "checkpoint"}
-    fewer = {"width", "network_pixel_size", "scale_range", "elastic_magnitude", "epochs", "patch_size"}
+    fewer = {"width", "network_pixel_size", "affine_prob", "scale_range", "epochs", "patch_size"}
     assert quickstart.keys() - places == fewer
 
 

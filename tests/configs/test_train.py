@@ -150,7 +150,7 @@ def test_validation_without_mitochondria_is_refused(
 def test_an_error_in_a_loading_process_tells_its_cause(
     run_config: Callable, tiny_phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(self: object, positions: object) -> None:
+    def fail(*_: object) -> None:
         raise ValueError("image.png: what went wrong")
 
     monkeypatch.setattr("scripts.transforms.RandPatchd._steps", fail)

@@ -30,7 +30,7 @@ def coordinates(size: tuple[int, int]) -> dict:
 
 def test_without_changes_a_patch_is_a_piece_of_the_section() -> None:
     section = coordinates((50, 40))
-    patch = RandPatchd(KEYS, 16, pixel_size=10, **PLAIN).set_random_state(0)(section)["image"]
+    patch = RandPatchd(KEYS, 16, pixel_size=10, prob=0, **PLAIN).set_random_state(0)(section)["image"]
     x, y = round(patch[0, 0, 0].item() % 1000 * 2) / 2, patch[0, 0, 0].item() // 1000
     torch.testing.assert_close(patch.diff(dim=1), torch.ones(1, 15, 16), atol=2e-2, rtol=0)
     torch.testing.assert_close(patch.diff(dim=2), torch.full((1, 16, 15), 1000.0), atol=2e-2, rtol=1e-4)
@@ -60,6 +60,20 @@ def test_turned_mirrored_and_bent_label_and_image_stay_together() -> None:
         assert patch["label"].dtype == torch.uint8
         assert ((patch["image"] > 0.5) == (patch["label"] > 0)).float().mean() > 0.99
         assert set(patch) == {"image", "label"}
+
+
+@pytest.mark.parametrize("size", [15, 16])
+def test_what_is_not_deformed_is_cut_out_as_it_is(size: int) -> None:
+    section = coordinates((50, 40))
+    transform = RandPatchd(
+        KEYS, size, pixel_size=10, prob=0, scale_range=(0.5, 2), elastic_magnitude_range=(3, 3), sampling="uniform"
+    ).set_random_state(0)
+    pixels, corners = set(section["image"].flatten().tolist()), set()
+    for _ in range(40):
+        patch = transform(section)["image"][0]
+        assert len(set(patch.round(decimals=1).flatten().tolist()) & pixels) == size**2
+        corners.add(tuple((patch[1:, 0] - patch[:-1, 0]).round().unique().tolist()))
+    assert corners == {(1.0,), (-1.0,), (1000.0,), (-1000.0,)}  # turned by all multiples of 90 degrees
 
 
 def test_balanced_patches_have_mitochondria_in_half_of_their_middles() -> None:
@@ -114,6 +128,7 @@ def test_a_section_without_mitochondria_gives_patches() -> None:
         ({"scale_range": (2, 0.5)}, "scale_range has to be two factors"),
         ({"scale_range": (0, 1)}, "scale_range has to be two factors"),
         ({"elastic_magnitude_range": (-1, 1)}, "elastic_magnitude_range has to be"),
+        ({"prob": 2}, "prob has to be from 0 to 1, got 2"),
         ({"spatial_size": 0}, "spatial_size and elastic_spacing have to be at least 1"),
     ],
 )
