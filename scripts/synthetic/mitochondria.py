@@ -183,11 +183,11 @@ def place_mitochondria(
     shapes: list[Shape] = []
     filled = 0.0
     expected = np.pi * style.radius**2 * max(1.0, style.elongation) * np.exp(2 * style.spread**2)
-    for _ in range(3):
+    for _ in range(2):
         if filled > 0.85 * area:
             break
         room = canvas.room() if where is None else np.minimum(canvas.room(), where)
-        count = int(min(120, 1.7 * (area - filled) / expected + 3))
+        count = int(min(140, 2.4 * (area - filled) / expected + 3))
         centres = canvas.places(rng, count, least * 0.8 + margin, room)
         if not len(centres):
             break

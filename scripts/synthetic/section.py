@@ -16,7 +16,7 @@ from .styles import KINDS, random_mitochondria, random_palette
 
 __all__ = ["synthetic_section"]
 
-OVERSAMPLING = 2  # pixels of the fine grid for each pixel of the section, along each side
+OVERSAMPLING = 1.5  # pixels of the fine grid for each pixel of the section, along each side
 
 
 def synthetic_section(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import erf, erfinv
 
 from .canvas import Canvas
-from .fields import cut, smooth_field
+from .fields import TEXTURE_DEVIATION, cut, smooth_field
 from .mixing import blend, darken, depth_inside
 
 __all__ = ["CellField", "Cells", "draw_cells"]
@@ -132,10 +132,11 @@ def draw_cells(
     y, x = np.mgrid[:rows, :columns].astype(np.float32)
     strength = np.float32(field.warp / unit)
     wavelength = 400 / unit
-    wrinkles = np.float32(field.wrinkles / unit)
+    wrinkles = field.wrinkles / unit / TEXTURE_DEVIATION
     for grid_axis in (x, y):
         grid_axis += strength * smooth_field(rng, (rows, columns), wavelength)
-        grid_axis += wrinkles * smooth_field(rng, (rows, columns), 4.0)
+        texture = cut("grain", rng, (rows, columns), 2.0).astype(np.float32)
+        cv2.scaleAdd(texture, wrinkles, grid_axis, dst=grid_axis)
     x -= columns / 2
     y -= rows / 2
     cosine, sine = np.float32(np.cos(field.direction)), np.float32(np.sin(field.direction))
@@ -147,6 +148,8 @@ def draw_cells(
 
     first, second = np.zeros(canvas.shape, np.uint8), np.zeros(canvas.shape, np.uint8)
     coarse_first, coarse_second = np.zeros((rows, columns), np.uint8), np.zeros((rows, columns), np.uint8)
+    widths, rounding = _boxes(field.rounding / unit)
+    rounding *= unit
     resin: NDArray[np.uint8] | None = None
     scratch, fine = np.empty(canvas.shape, np.uint8), np.empty(canvas.shape, np.uint8)
     coarse_scratch = np.empty((rows, columns), np.uint8)
@@ -154,7 +157,8 @@ def draw_cells(
         indicator = cv2.inRange(colours, (colour, 0, 0, 0), (colour, 0, 0, 0))
         if not cv2.countNonZero(indicator):
             continue
-        indicator = cv2.GaussianBlur(indicator, (0, 0), field.rounding / unit)
+        for width in widths:
+            indicator = cv2.blur(indicator, (width, width))
         _rank(indicator, coarse_first, coarse_second, coarse_scratch)
         canvas.refine(indicator, fine)
         _rank(fine, first, second, scratch)
@@ -169,14 +173,12 @@ def draw_cells(
     grain = np.full(256, 255.0)
     grain[OUTSIDE] = 40
     canvas.grain[:] = cv2.LUT(colours, _table(grain))
-    _draw_membranes(canvas, rng, field, difference, first, resin)
+    _draw_membranes(canvas, rng, field, rounding, difference, first, resin)
 
     coarse_difference = cv2.subtract(coarse_first, coarse_second)
     # of at least one pixel, or else two cells are one
     reach = max(field.gap / 2 + field.width, 0.8 * unit)
-    membrane = cv2.threshold(
-        coarse_difference, 255 * erf(reach / np.sqrt(2) / field.rounding), 255, cv2.THRESH_BINARY_INV
-    )[1]
+    membrane = cv2.threshold(coarse_difference, 255 * erf(reach / np.sqrt(2) / rounding), 255, cv2.THRESH_BINARY_INV)[1]
     canvas.taken = cv2.bitwise_or(membrane, cv2.inRange(colours, (OUTSIDE, 0, 0, 0), (OUTSIDE, 0, 0, 0)))
     border = depth_inside(cv2.bitwise_not(membrane), unit)
     return Cells(colours, border)
@@ -196,16 +198,25 @@ def _rank(
     cv2.max(first, values, dst=first)
 
 
+def _boxes(sigma: float) -> tuple[tuple[int, int], float]:
+    """Widths of two box filters that stand for a Gaussian filter, at a tenth of its cost, and its deviation."""
+    pairs = [(a, b) for a in range(3, 15, 2) for b in (a, a + 2)]
+    deviations = [np.sqrt((a**2 + b**2 - 2) / 12) for a, b in pairs]
+    nearest = int(np.abs(np.subtract(deviations, sigma)).argmin())
+    return pairs[nearest], float(deviations[nearest])
+
+
 def _draw_membranes(
     canvas: Canvas,
     rng: np.random.Generator,
     field: CellField,
+    rounding: float,
     difference: NDArray[np.uint8],
     first: NDArray[np.uint8],
     resin: NDArray[np.uint8] | None,
 ) -> None:
     # across a straight border the difference is erf(distance / sqrt(2) / sigma)
-    distance = np.sqrt(2) * field.rounding * erfinv(np.linspace(0, 0.999, 256))
+    distance = np.sqrt(2) * rounding * erfinv(np.linspace(0, 0.999, 256))
     two_leaves = field.gap > 5
     half = field.gap / 2
     gap_level: float | NDArray[np.uint8] = field.gap_level
