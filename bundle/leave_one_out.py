@@ -9,19 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from bundle.data.combine import combine
+from bundle.data.combine import combine, read_parts
 from bundle.data.fetch import write_list
 from bundle.examples import draw_examples
+from bundle.finetune import BATCH, EPOCHS, check_steps
 from bundle.tune_crf import best_threshold, score_counts
-from bundle.workflow import check_set, machine, refuse, run, score, sha256_of, train
-from scripts.data import load_sections, require_writable, write_atomically, write_json
+from bundle.workflow import check_set, configs_of, machine, refuse, run, score, sha256_of, train
+from scripts.data import require_writable, write_atomically, write_json
 
 __all__ = ["leave_one_out", "markdown"]
 
-EPOCHS = 5
-BATCH = 4
-NETWORKS = {"fusion_fcn": (), "unet": ("unet",)}
-"""Overlays of each network."""
+NETWORKS = ("fusion_fcn", "unet")
 
 
 def leave_one_out(
@@ -77,17 +75,16 @@ def leave_one_out(
     for network in networks:
         if network not in NETWORKS:
             raise ValueError(f"networks has to be of {', '.join(NETWORKS)}, got {network!r}")
-    if type(steps) is not int or steps < EPOCHS or steps % EPOCHS:
-        raise ValueError(f"steps has to be a multiple of the {EPOCHS} epochs, got {steps!r}")
+    check_steps(steps)
     if not all(isinstance(scale, int | float) and scale > 0 for scale in scales):
         raise ValueError(f"scales has to hold factors above 0, got {scales}")
     if len(folders) < 2 or not names:
         raise ValueError("leave_one_out needs at least two sets, and one to leave out")
     runs_dir = Path(runs).resolve()
     require_writable(Path(output).parent, runs_dir)
-    for folder in folders.values():
-        for part in ("training", *_parts(folder, "validation", "test")):
-            check_set(folder, part)
+    parts = {name: read_parts(folder / "datalist.json") for name, folder in folders.items()}
+    for name, folder in folders.items():
+        check_set(folder, *(part for part, items in parts[name].items() if items))
     results: dict[str, dict] = {network: {} for network in networks}
     for name in names:
         rest = [folder for other, folder in folders.items() if other != name]
@@ -98,10 +95,11 @@ def leave_one_out(
         for network in networks:
             folder = runs_dir / name / network
             results[network][name] = _fold(
-                ("train", "train_shipped", *NETWORKS[network]),
+                configs_of(network, "train_shipped"),
                 folder,
                 joint,
-                folders[name],
+                name,
+                parts[name],
                 steps,
                 seed,
                 scales,
@@ -160,13 +158,14 @@ def _fold(
     configs: tuple[str, ...],
     folder: Path,
     joint: Path,
-    target: Path,
+    name: str,
+    parts: dict[str, list[dict]],
     steps: int,
     seed: int,
     scales: Sequence[float],
     settings: dict[str, Any],
 ) -> dict[str, Any]:
-    """Train on the joint list and score the set `target`."""
+    """Train on the joint list and score the parts of the set that was left out."""
     record = train(
         *configs,
         folder=folder,
@@ -188,14 +187,14 @@ def _fold(
         scores |= {"threshold": found["threshold"], "validation": found["jaccard"], "scales": {}}
     lists = folder.parent / "lists"
 
-    def jaccard(items: list[dict], name: str) -> dict[str, float]:
-        write_list({"name": target.name, "test": items}, lists / name)
-        out = folder / name
+    def jaccard(items: list[dict], part: str) -> dict[str, float]:
+        write_list({"name": name, "test": items}, lists / part)
+        out = folder / part
         run(
             *configs,
             "evaluate",
             run_id="evaluating",
-            dataset_dir=str(lists / name),
+            dataset_dir=str(lists / part),
             output_dir=str(out),
             threshold_without_crf=scores["threshold"],
             use_crf=False,
@@ -203,8 +202,8 @@ def _fold(
         )
         return json.loads((out / "jaccard.json").read_text())["without_crf"]
 
-    development = [item for part in _parts(target, "training", "validation") for item in _items(target, part)]
-    for part, items in (("test", _items(target, _test_part(target))), ("development", development)):
+    development = parts["training"] + parts["validation"]
+    for part, items in (("test", parts["test"] or parts["training"]), ("development", development)):
         if part not in scores:
             scores[part] = jaccard(items, part)
             write_json(done, scores)
@@ -214,20 +213,6 @@ def _fold(
             scores["scales"][f"{scale:g}"] = jaccard(shown, f"scale_{scale:g}")["jaccard"]
             write_json(done, scores)
     return {**{key: record[key] for key in ("commit", "machine", "date", "seconds")}, **scores}
-
-
-def _parts(folder: Path, *parts: str) -> list[str]:
-    """Those parts that a list has."""
-    content = json.loads((folder / "datalist.json").read_text())
-    return [part for part in parts if content.get(part)]
-
-
-def _test_part(folder: Path) -> str:
-    return (_parts(folder, "test") or ["training"])[0]
-
-
-def _items(folder: Path, part: str) -> list[dict]:
-    return load_sections(folder / "datalist.json", part)
 
 
 def _as_tuple(names: str | Sequence[str]) -> tuple[str, ...]:

@@ -11,14 +11,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from bundle.workflow import prepare, refuse
+from bundle.workflow import configs_of, prepare, refuse
 from scripts.data import find_sections
 from scripts.handlers import load_weights
 from scripts.pixel_size_estimation import PixelSizeEstimate, PixelSizeEstimator, candidate_pixel_sizes
 
 __all__ = ["SectionScorer", "curve", "pixel_size", "spread"]
-
-NETWORKS = {"fusion_fcn": ("inference",), "unet": ("inference", "unet")}
 
 
 @dataclass(frozen=True)
@@ -56,12 +54,11 @@ class SectionScorer:
             ValueError: it is none of the two networks, or a section is damaged.
             RuntimeError: from the config, with the cause chained.
         """
-        if network not in NETWORKS:
-            raise ValueError(f"network has to be {' or '.join(NETWORKS)}, got {network!r}")
+        configs = configs_of(network, base="inference")
         refuse(settings, "sections", "pending", "pixel_size", "dataset_dir", "output_dir")
         checks = ["$scripts.settings.check_settings(@bundle_root)", "$scripts.data.check_sections(@pending)"]
         workflow = prepare(
-            *NETWORKS[network],
+            *configs,
             run_id="run",
             **{"sections": list(sections), "pending": "@sections", "checks": checks, **settings},
         )
@@ -135,9 +132,10 @@ def pixel_size(
             f"{sections}: the pixel size cannot be estimated from {looked}: {estimate.doubt}. Look it up in the "
             "microscope's record, or measure a mitochondrion, and state it by `--pixel_size`"
         )
-    files = ", ".join(f"'configs/{name}.json'" for name in NETWORKS[network])
+    configs = [f"configs/{name}.json" for name in configs_of(network, base="inference")]
+    files = ", ".join(f"'{name}'" for name in configs)
     command = ["python", "-m", "monai.bundle", "run", "inference", "--config_file"]
-    command += [f"[{files}]" if len(NETWORKS[network]) > 1 else "configs/inference.json", "--dataset_dir", sections]
+    command += [f"[{files}]" if len(configs) > 1 else configs[0], "--dataset_dir", sections]
     for name, value in settings.items():
         command += [f"--{name}", str(value)]
     stated = next((item["pixel_size_nm"] for item in found if item.get("pixel_size_nm")), None)

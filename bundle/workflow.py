@@ -238,12 +238,13 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def configs_of(network: str, *more: str) -> tuple[str, ...]:
-    """Give the configs that train a network.
+def configs_of(network: str, *more: str, base: str = "train") -> tuple[str, ...]:
+    """Give the configs of a network.
 
     Args:
         network: "fusion_fcn" or "unet".
         *more: names of configs to add, such as "evaluate".
+        base: what they overlay, "train" or "inference".
 
     Returns:
         Names for `prepare`.
@@ -253,7 +254,7 @@ def configs_of(network: str, *more: str) -> tuple[str, ...]:
     """
     if network not in ("fusion_fcn", "unet"):
         raise ValueError(f"network has to be fusion_fcn or unet, got {network!r}")
-    return ("train", *(["unet"] if network == "unet" else []), *more)
+    return (base, *(["unet"] if network == "unet" else []), *more)
 
 
 def refuse(settings: dict[str, Any], *names: str) -> None:

@@ -214,11 +214,23 @@ def fill_outside(image: NDArray, mask: NDArray[np.bool_]) -> NDArray:
     return filled
 
 
+def check_clip(clip: tuple[float, float]) -> None:
+    """Refuse what `equalize` and `stretch` cannot clip at.
+
+    Args:
+        clip: two quantiles.
+
+    Raises:
+        ValueError: they are no two increasing numbers from 0 to 1.
+    """
+    if len(clip) != 2 or not 0 <= clip[0] < clip[1] <= 1:
+        raise ValueError(f"clip has to be two increasing quantiles from 0 to 1, got {clip!r}")
+
+
 def _checked(image: NDArray, mask: NDArray[np.bool_] | None, clip: tuple[float, float]) -> NDArray[np.bool_] | None:
     if mask is not None and mask.shape != image.shape:
         raise ValueError(f"the mask has the shape {mask.shape}, the section {image.shape}")
-    if len(clip) != 2 or not 0 <= clip[0] < clip[1] <= 1:
-        raise ValueError(f"clip has to be two increasing quantiles from 0 to 1, got {clip!r}")
+    check_clip(clip)
     return mask if mask is not None and mask.any() else None
 
 

@@ -17,7 +17,7 @@ from .sbem import SBEM
 from .small import SMALL
 from .vnc import VNC
 
-__all__ = ["combine", "merged"]
+__all__ = ["combine", "merged", "read_parts"]
 
 PARTS = ("training", "validation", "test")
 FILES = ("image", "label", "valid")
@@ -56,7 +56,7 @@ def combine(*datalists: str, output: str, weights: Sequence[float] | None = None
         raise ValueError("combine needs the paths of at least two lists of sections")
     lists = [Path(datalist) for datalist in datalists]
     shares = _set_weights(weights, lists)
-    sets = [_read_parts(path) for path in lists]
+    sets = [read_parts(path) for path in lists]
     contents = [json.loads(path.read_text()) for path in lists]
     for path, content in zip(lists, contents, strict=True):
         _check_public(path, content)
@@ -85,6 +85,26 @@ def combine(*datalists: str, output: str, weights: Sequence[float] | None = None
     }
     path = write_list(new, Path(output))
     return f"{path}: {', '.join(f'{len(new[part])} {part}' for part in PARTS)} regions of {new['name']}"
+
+
+def read_parts(datalist: Path) -> dict[str, list[dict]]:
+    """Read all parts of a list; only the training part has to be there.
+
+    Args:
+        datalist: the list.
+
+    Returns:
+        The items of "training", "validation" and "test"; none of a part that the list lacks.
+
+    Raises:
+        FileNotFoundError: see `scripts.data.load_sections`.
+        ValueError: see `scripts.data.load_sections`.
+    """
+    parts = {"training": load_sections(datalist, "training")}
+    content = json.loads(datalist.read_text())
+    for part in PARTS[1:]:
+        parts[part] = load_sections(datalist, part) if content.get(part) else []
+    return parts
 
 
 def merged(items: list[dict]) -> list[dict]:
@@ -122,15 +142,6 @@ def _set_weights(weights: Any, lists: list[Path]) -> list[float]:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
             raise ValueError(f"{path}: the weight of a set has to be a positive number, got {value!r}")
     return [float(value) for value in values]
-
-
-def _read_parts(path: Path) -> dict[str, list[dict]]:
-    """Read the parts of a list; only the training part has to be there."""
-    parts = {"training": load_sections(path, "training")}
-    content = json.loads(path.read_text())
-    for part in ("validation", "test"):
-        parts[part] = load_sections(path, part) if content.get(part) else []
-    return parts
 
 
 def _check_public(path: Path, content: dict) -> None:

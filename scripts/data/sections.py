@@ -216,13 +216,15 @@ def find_sections(source: str | Path | Sequence[str | Path]) -> list[dict]:
         ValueError: a file's header cannot be read or its format is not supported, a list states two pixel sizes for one
             file, or a mask has another size than its section.
     """
-    files, sizes = _image_files(source), _listed_pixel_sizes(source)
+    listed = isinstance(source, str | Path) and str(source).endswith(".json")
+    sizes = _listed_images(Path(source)) if listed else {}
+    files = list(sizes) if listed else _image_files(source)
     if not files:
         raise FileNotFoundError(f"{source}: no sections found; supported formats are {', '.join(FORMATS)}")
     sections = []
     for file in files:
         pages, path = read_info(file).pages, os.path.abspath(file)
-        known = _valid_mask(path) | ({"pixel_size_nm": sizes[file]} if file in sizes else {})
+        known = _valid_mask(path) | ({"pixel_size_nm": sizes[file]} if sizes.get(file) else {})
         sections += [{"image": path, "page": page, "pages": pages, **known} for page in range(pages)]
     return sections
 
@@ -403,9 +405,6 @@ def _image_files(source: str | Path | Sequence[str | Path]) -> list[str]:
     if not isinstance(source, str | Path):
         return [str(file) for file in source]
     source = str(source)
-    if source.endswith(".json"):
-        items = _listed_items(_read_list(Path(source)))
-        return [str(Path(source).parent / image) for image in dict.fromkeys(item["image"] for item in items)]
     if os.path.isdir(source):
         # hidden files are what a file system or a viewer leaves behind
         files = [path for path in Path(source).iterdir() if path.is_file() and not path.name.startswith(".")]
@@ -417,22 +416,19 @@ def _image_files(source: str | Path | Sequence[str | Path]) -> list[str]:
     return [source]
 
 
-def _listed_items(content: Mapping[str, Any]) -> list[dict]:
-    parts = [part for part in content.values() if isinstance(part, list)]
-    return [item for part in parts for item in part if isinstance(item, dict) and "image" in item]
-
-
-def _listed_pixel_sizes(source: str | Path | Sequence[str | Path]) -> dict[str, list[float]]:
-    """Pixel size [x, y] by image, as far as a list of sections states them."""
-    if not isinstance(source, str | Path) or not str(source).endswith(".json"):
-        return {}
-    content, sizes = _read_list(Path(source)), {}
-    shared = _pixel_size_entry(content, str(source))
-    for item in _listed_items(content):
-        file = str(Path(source).parent / item["image"])
-        size = (shared | _pixel_size_entry(item, f"{source}: {item['image']}")).get("pixel_size_nm")
-        if size is not None and sizes.setdefault(file, size) != size:
-            raise ValueError(f"{source}: states two pixel sizes for {item['image']}, {sizes[file]} and {size}")
+def _listed_images(datalist: Path) -> dict[str, list[float] | None]:
+    """The images of all parts of a list, with the pixel size [x, y] that it states."""
+    content, sizes = _read_list(datalist), {}
+    shared = _pixel_size_entry(content, str(datalist))
+    for item in (item for part in content.values() if isinstance(part, list) for item in part):
+        if not isinstance(item, dict) or "image" not in item:
+            continue
+        file = str(datalist.parent / item["image"])
+        size = (shared | _pixel_size_entry(item, f"{datalist}: {item['image']}")).get("pixel_size_nm")
+        known = sizes.get(file)
+        if size is not None and known is not None and size != known:
+            raise ValueError(f"{datalist}: states two pixel sizes for {item['image']}, {known} and {size}")
+        sizes[file] = known or size
     return sizes
 
 

@@ -13,7 +13,7 @@ from monai.transforms import HistogramNormalize, MapTransform
 from monai.utils import ImageMetaKey, convert_data_type, ensure_tuple
 
 from scripts.data import binarize_label, read_section
-from scripts.grey_levels import CLIP, METHODS, equalize, fill_outside, stretch, tissue_mask
+from scripts.grey_levels import CLIP, METHODS, check_clip, equalize, fill_outside, stretch, tissue_mask
 
 __all__ = ["EqualizeSectiond"]
 
@@ -58,8 +58,7 @@ class EqualizeSectiond(MapTransform):
             raise ValueError(f"keys has to be one section, got {self.keys}")
         if method not in METHODS:
             raise ValueError(f"method has to be one of {', '.join(METHODS)}, got {method!r}")
-        if len(clip) != 2 or not 0 <= clip[0] < clip[1] <= 1:
-            raise ValueError(f"clip has to be two increasing quantiles from 0 to 1, got {clip!r}")
+        check_clip(clip)
         self.method = method
         self.clip = tuple(clip)
         self.tissue_key = tissue_key

@@ -107,10 +107,8 @@ class RandPatchd(Randomizable, MapTransform):
             centre = np.round(centre - half) + half
         positions = self._positions(steps, free) + torch.as_tensor(centre, dtype=torch.float32)
         for number, key in enumerate(self.key_iterator(d)):
-            is_label = number > 0
             patch = sample(convert_to_tensor(d[key]), positions, float(steps.min()))
-            patch = (patch >= 0.5).to(torch.uint8) if is_label else patch
-            d[key] = patch
+            d[key] = patch if number == 0 else (patch >= 0.5).to(torch.uint8)
         return d
 
     def _steps(self, section: torch.Tensor, free: bool) -> np.ndarray:
@@ -171,9 +169,10 @@ def sample(image: torch.Tensor, positions: torch.Tensor, step: float) -> torch.T
     shape = torch.tensor(image.shape[1:])
     # only the part that is looked at, and a little around it, is averaged
     margin = math.ceil(2 * max(1.0, step))
-    low = (positions.amin(dim=(0, 1)).floor().long() - margin).clamp(min=0).minimum(shape - 1)
-    high = (positions.amax(dim=(0, 1)).ceil().long() + 1 + margin).minimum(shape).maximum(low + 1)
-    if (positions.amin(dim=(0, 1)) < 0).any() or (positions.amax(dim=(0, 1)) > shape - 1).any():
+    least, most = positions.amin(dim=(0, 1)), positions.amax(dim=(0, 1))
+    low = (least.floor().long() - margin).clamp(min=0).minimum(shape - 1)
+    high = (most.ceil().long() + 1 + margin).minimum(shape).maximum(low + 1)
+    if (least < 0).any() or (most > shape - 1).any():
         low, high = torch.zeros(2, dtype=torch.long), shape  # mirrored at the border of the whole, not of the part
     part = image[:, low[0] : high[0], low[1] : high[1]].float()[None]
     size = torch.tensor(part.shape[2:])
