@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +15,38 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.segmentation import find_boundaries
 
-__all__ = ["SPLITS", "holds_data_set", "move_into", "outlined", "require_replaceable", "save_picture"]
+__all__ = [
+    "SPLITS",
+    "check_arguments",
+    "filled",
+    "holds_data_set",
+    "outlined",
+    "require_replaceable",
+    "save_picture",
+]
 
 SPLITS = ("training", "validation", "test")
+
+
+def check_arguments(output: Any, whole: Mapping[str, tuple[Any, int]], switches: Mapping[str, Any]) -> None:
+    """Refuse arguments of a command that are of the wrong kind.
+
+    Args:
+        output: has to be the path of a folder.
+        whole: value and least value of what has to be a whole number, by name.
+        switches: what has to be true or false, by name.
+
+    Raises:
+        ValueError: if one is not.
+    """
+    if not isinstance(output, str | Path) or not str(output):
+        raise ValueError(f"output must be the path of a folder, got {output!r}")
+    for name, (value, least) in whole.items():
+        if type(value) is not int or value < least:
+            raise ValueError(f"{name} must be a whole number from {least} on, got {value!r}")
+    for name, value in switches.items():
+        if type(value) is not bool:
+            raise ValueError(f"{name} is a switch without value, got {value!r}")
 
 
 def holds_data_set(folder: Path, key: str, parameters: dict[str, Any]) -> bool:
@@ -52,13 +84,26 @@ def require_replaceable(folder: Path, overwrite: bool, what: str) -> None:
         raise FileExistsError(f"{folder} exists and is not this {what}; choose another --output or add --overwrite")
 
 
-def move_into(folder: Path, made: Path) -> None:
-    """Move a finished data set to its place, its list last: a folder with a list is complete.
+@contextmanager
+def filled(folder: Path) -> Iterator[Path]:
+    """Give a folder to make a data set in, which comes to its place when all of it is there.
 
     Args:
-        folder: its place; entries of the same names are replaced.
-        made: folder that holds it, on the same file system, with a ``datalist.json``.
+        folder: its place; entries of the same names are replaced, others stay.
+
+    Yields:
+        An empty folder on the same file system, for a data set with a ``datalist.json``.
     """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".making-", dir=folder.parent) as temporary:
+        made = Path(temporary) / "made"
+        made.mkdir()
+        yield made
+        _move_into(folder, made)
+
+
+def _move_into(folder: Path, made: Path) -> None:
+    """Move a finished data set to its place, its list last: a folder with a list is complete."""
     folder.mkdir(exist_ok=True)
     (folder / "datalist.json").unlink(missing_ok=True)
     for entry in sorted(made.iterdir(), key=lambda path: path.name == "datalist.json"):

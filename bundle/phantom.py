@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from bundle.folders import SPLITS, holds_data_set, move_into, outlined, require_replaceable, save_picture
+from bundle.folders import (
+    SPLITS,
+    check_arguments,
+    filled,
+    holds_data_set,
+    outlined,
+    require_replaceable,
+    save_picture,
+)
 from scripts.data import write_json
 from scripts.data.phantom import Deformation, PhantomTissue, acquire
 
@@ -74,29 +81,19 @@ def phantom(
         return f"{folder} already holds this phantom"
     require_replaceable(folder, overwrite, "phantom")
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".phantom-", dir=folder.parent) as temporary:
-        made = Path(temporary) / "phantom"
+    with filled(folder) as made:
         _make(made, parameters)
-        move_into(folder, made)
     return f"{folder}: {sections[0]} training, {sections[1]} validation and {sections[2]} test sections"
 
 
 def _check(output: Any, seed: Any, size: Any, sections: Any, **switches: Any) -> None:
-    if not isinstance(output, str | Path) or not str(output):
-        raise ValueError(f"output must be the path of a folder, got {output!r}")
-    for name, value, least in (("seed", seed, 0), ("size", size, 64)):
-        if type(value) is not int or value < least:
-            raise ValueError(f"{name} must be a whole number from {least} on, got {value!r}")
+    check_arguments(output, {"seed": (seed, 0), "size": (size, 64)}, switches)
     if (
         not isinstance(sections, tuple | list)
         or len(sections) != len(SPLITS)
         or any(type(count) is not int or count < 1 for count in sections)
     ):
         raise ValueError(f"sections must be three whole numbers from 1 on, such as 8,3,3, got {sections!r}")
-    for name, value in switches.items():
-        if type(value) is not bool:
-            raise ValueError(f"{name} is a switch without value, got {value!r}")
 
 
 def _make(folder: Path, parameters: dict[str, Any]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,7 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from bundle.folders import SPLITS, holds_data_set, move_into, outlined, require_replaceable, save_picture
+from bundle.folders import (
+    SPLITS,
+    check_arguments,
+    filled,
+    holds_data_set,
+    outlined,
+    require_replaceable,
+    save_picture,
+)
 from scripts.data import write_json
 from scripts.synthetic import KINDS, synthetic_section
 
@@ -79,12 +86,8 @@ def synthetic(
         return f"{folder} already holds this synthetic tissue"
     require_replaceable(folder, overwrite, "synthetic tissue")
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".synthetic-", dir=folder.parent) as temporary:
-        made = Path(temporary) / "synthetic"
-        made.mkdir()
+    with filled(folder) as made:
         counts = _make(made, parameters, workers or os.cpu_count() or 1)
-        move_into(folder, made)
     return f"{folder}: {counts[0]} training, {counts[1]} validation and {counts[2]} test sections"
 
 
@@ -99,16 +102,8 @@ def _check(
     workers: Any,
     overwrite: Any,
 ) -> None:
-    if not isinstance(output, str | Path) or not str(output):
-        raise ValueError(f"output must be the path of a folder, got {output!r}")
-    for name, value, least in (
-        ("sections", sections, 3),
-        ("size", size, 64),
-        ("seed", seed, 0),
-        ("workers", workers, 0),
-    ):
-        if type(value) is not int or value < least:
-            raise ValueError(f"{name} must be a whole number from {least} on, got {value!r}")
+    whole = {"sections": (sections, 3), "size": (size, 64), "seed": (seed, 0), "workers": (workers, 0)}
+    check_arguments(output, whole, {"overwrite": overwrite})
     if type(pixel_size) not in (int, float) or not 4 <= pixel_size <= 20:
         raise ValueError(f"pixel_size must lie in 4 .. 20 nm, got {pixel_size!r}")
     for name, value in (("validation", validation), ("test", test)):
@@ -116,8 +111,6 @@ def _check(
             raise ValueError(f"{name} must be a share between 0 and 1, got {value!r}")
     if sum(_parts(sections, validation, test)[1:]) >= sections:
         raise ValueError(f"validation {validation} and test {test} leave no section for training")
-    if type(overwrite) is not bool:
-        raise ValueError(f"overwrite is a switch without value, got {overwrite!r}")
 
 
 def _parts(sections: int, validation: float, test: float) -> tuple[int, int, int]:

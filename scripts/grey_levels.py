@@ -19,7 +19,7 @@ from scipy.ndimage import (
     uniform_filter,
 )
 
-__all__ = ["CLIP", "METHODS", "equalize", "fill_outside", "stretch", "tissue_mask"]
+__all__ = ["CLIP", "METHODS", "check_clip", "equalize", "fill_outside", "stretch", "tissue_mask"]
 
 METHODS = ("tissue", "section", "none")
 """Ways to bring a section to [0, 1], see `scripts.transforms.EqualizeSectiond`."""

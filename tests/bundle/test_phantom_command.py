@@ -5,23 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from data_sets import contents, read
 from monai.data import load_decathlon_datalist
-from PIL import Image
 
 import bundle.phantom
 from bundle.__main__ import main
 from bundle.phantom import phantom
 
 TINY = {"size": 64, "sections": (2, 1, 1)}
-
-
-def read(path: Path) -> np.ndarray:
-    with Image.open(path) as picture:
-        return np.asarray(picture)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="module")

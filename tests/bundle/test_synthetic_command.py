@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from data_sets import contents, read
 from monai.data import load_decathlon_datalist
-from PIL import Image
 
 import bundle.synthetic
 from bundle.__main__ import main
@@ -14,15 +14,6 @@ from bundle.synthetic import synthetic
 from scripts.synthetic import KINDS
 
 TINY = {"sections": 6, "size": 64, "workers": 1}
-
-
-def read(path: Path) -> np.ndarray:
-    with Image.open(path) as picture:
-        return np.asarray(picture)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="module")
