@@ -106,6 +106,23 @@ def _cytoplasm(
         canvas.dots(spots, 9.0, 0.5 * (palette.membrane + palette.dense))
 
 
+def _black_masses(canvas: Canvas, rng: np.random.Generator, palette: Palette) -> int:
+    """Draw what is larger and blacker than mitochondria: lysosomes full of lipofuscin, and debris of myelin."""
+    bodies = _bodies(canvas, rng, _sometimes(rng, 0.6, 0.01, 0.12), (180, 750), 1.8)
+    for shape in bodies:
+        o.draw_dense_body(canvas, rng, palette, shape, min(palette.dense, palette.membrane) * rng.uniform(0.4, 1.1))
+    debris = 0
+    for centre in canvas.places(rng, int(rng.integers(0, 4)), 100):
+        axis = curve(rng, centre, rng.uniform(0, 2 * np.pi), log_uniform(rng, 300, 4000), rng.uniform(300, 2000))
+        nodes = max(2, len(axis) // 8)
+        radii = np.interp(np.linspace(0, nodes - 1, len(axis)), np.arange(nodes), rng.lognormal(0, 0.5, nodes))
+        shape = tube(axis, np.clip(radii * log_uniform(rng, 80, 450), 40, 900))
+        if canvas.claim(shape, 12):
+            o.draw_myelin_debris(canvas, rng, palette, shape)
+            debris += 1
+    return len(bodies) + debris
+
+
 def _reticulum(canvas: Canvas, rng: np.random.Generator, palette: Palette, density: float, ribosomes: float) -> None:
     if density <= 0:
         return
@@ -196,6 +213,8 @@ def neuropil(canvas: Canvas, rng: np.random.Generator, palette: Palette, style: 
     if rng.random() < 0.35:
         axons = _myelinated(canvas, rng, palette, int(rng.integers(1, 8)), (200, 900))
         numbers["myelinated"] = len(axons)
+    if rng.random() < 0.4:
+        numbers["black_masses"] = _black_masses(canvas, rng, palette)
     share = log_uniform(rng, 0.03, 0.17)
     mitochondria = _mitochondria(canvas, rng, palette, style, share)
     densities = {
@@ -316,6 +335,7 @@ def nerve(canvas: Canvas, rng: np.random.Generator, palette: Palette, style: Mit
     count = _count(rng, canvas, rng.uniform(0.3, 3.0), 60) + 3
     axons = _myelinated(canvas, rng, palette, count, (180, largest), rng.uniform(0, 40))
     _random_grain(canvas, rng, palette)
+    black = _black_masses(canvas, rng, palette) if rng.random() < 0.3 else 0
     share = log_uniform(rng, 0.015, 0.09)
     mitochondria = _mitochondria(canvas, rng, palette, style, share)
     densities = {
@@ -327,7 +347,7 @@ def nerve(canvas: Canvas, rng: np.random.Generator, palette: Palette, style: Mit
     }
     _cytoplasm(canvas, rng, palette, densities, style.cristae != "none")
     _finish(canvas, rng, style, mitochondria)
-    return {"share": share, "myelinated": len(axons)} | densities
+    return {"share": share, "myelinated": len(axons), "black_masses": black} | densities
 
 
 # --- liver and other secretory tissue
@@ -764,6 +784,8 @@ def anything(canvas: Canvas, rng: np.random.Generator, palette: Palette, style: 
         _soma(canvas, rng, palette)
     if rng.random() < 0.2:
         _myelinated(canvas, rng, palette, int(rng.integers(1, 6)), (200, 1500))
+    if rng.random() < 0.2:
+        _black_masses(canvas, rng, palette)
     share = log_uniform(rng, 0.02, 0.5)
     mitochondria = _mitochondria(canvas, rng, palette, style, share, margin=rng.uniform(5, 60))
     if rng.random() < 0.3:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .canvas import COARSE, Canvas, Shape, blob, blob_outline, curve
-from .fields import cut, smooth_field
+from .fields import TEXTURE_DEVIATION, cut, smooth_field
 from .mixing import blend, darken, depth_inside, grey_level
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "draw_granule",
     "draw_microtubules",
     "draw_multivesicular_body",
+    "draw_myelin_debris",
     "draw_myelinated_axon",
     "draw_nucleus",
     "draw_synapses",
@@ -553,6 +554,23 @@ def draw_myelinated_axon(
     canvas.covered[area][coarse > 0] = 255
     canvas.taken[area][inside[area] > 0] = 0
     return inside
+
+
+def draw_myelin_debris(canvas: Canvas, rng: np.random.Generator, palette: Palette, shape: Shape) -> None:
+    """Draw myelin that lies crushed or obliquely cut: an even, nearly black mass with a few pale gaps."""
+    found = canvas.window(shape, 6)
+    if found is None:
+        return
+    window, mask = found
+    level = min(palette.myelin, palette.membrane) * rng.uniform(0.3, 1.0)
+    strength = rng.uniform(0.0, 0.3)
+    content = np.full(mask.shape, grey_level(level))
+    content = cv2.addWeighted(content, 1.0, cut("grain", rng, mask.shape, 15 / canvas.pixel), strength, -128 * strength)
+    if rng.random() < 0.6:
+        clouds = cut("cloud", rng, mask.shape, rng.uniform(6, 20) / canvas.pixel)
+        gaps = clouds > 128 + rng.uniform(1.5, 2.8) * TEXTURE_DEVIATION
+        content[gaps & (depth_inside(mask) > 3)] = grey_level(rng.choice([palette.lumen, palette.outside]))
+    canvas.paste(window, mask, content)
 
 
 def _wave(rng: np.random.Generator, nodes: int, shape: tuple[int, int]) -> NDArray[np.float32]:

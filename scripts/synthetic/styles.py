@@ -83,7 +83,7 @@ def random_cells(rng: np.random.Generator, palette: Palette, kind: str) -> CellF
 
 # by kind: range of the radius in nm, of the elongation, shares of long ones
 SIZES: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
-    "neuropil": ((100, 240), (1.1, 3.0), (0.0, 0.25)),
+    "neuropil": ((90, 240), (1.1, 3.0), (0.0, 0.4)),
     "muscle": ((180, 600), (1.0, 2.5), (0.0, 0.05)),
     "liver": ((180, 600), (1.0, 1.8), (0.0, 0.1)),
     "cultured_cell": ((80, 240), (1.3, 5.0), (0.1, 0.8)),
@@ -106,16 +106,16 @@ def random_mitochondria(rng: np.random.Generator, palette: Palette, kind: str) -
         matrix = palette.membrane + rng.uniform(0.12, 0.9) * span
     depth = matrix - palette.membrane
     weights = {
-        "none": 0.06,
-        "transverse": 0.3,
+        "none": 0.14,
+        "transverse": 0.26,
         "longitudinal": 0.12,
         "tubular": 0.14,
-        "fingerprint": 0.18,
+        "fingerprint": 0.14,
         "labyrinth": 0.05,
         "septa": 0.15,
     }
     if kind == "blood":  # cristae alone tell them from granules
-        weights |= {"none": 0.0, "transverse": 0.36}
+        weights |= {"none": 0.0, "transverse": 0.4}
     cristae = str(rng.choice(KINDS_OF_CRISTAE, p=[weights[k] for k in KINDS_OF_CRISTAE]))
     period = log_uniform(rng, 32, 110)
     dark_cristae = depth > 25

@@ -46,6 +46,7 @@ DISTRACTORS = {
     "vessel": lambda c, r, p: organelles.draw_vessel(c, r, p, circle(600), 100, 0.5),
     "erythrocyte": lambda c, r, p: organelles.draw_erythrocyte(c, r, p, circle(500)),
     "myelin": lambda c, r, p: organelles.draw_myelinated_axon(c, r, p, circle(600).outlines[0], 150, p.cytoplasm),
+    "myelin debris": lambda c, r, p: organelles.draw_myelin_debris(c, r, p, circle(500)),
     "Golgi": lambda c, r, p: organelles.draw_golgi(c, r, p, (1000, 800), 500),
     "vesicles": lambda c, r, p: organelles.draw_vesicles(c, r, p, r.uniform(0, 1600, (50, 2)), 20),
     "microtubules": lambda c, r, p: organelles.draw_microtubules(c, r, p, (1000, 800), c.room()),
