@@ -25,7 +25,7 @@ test: $(VENV)/installed
 label: $(LABEL_VENV)/installed
 	@test -n "$(STUDIES)" || { echo "name the folder of your sections: make label STUDIES=folder"; exit 2; }
 	@# PIXEL_SIZE is that of the sections in nanometres, 5 or "[4, 6]"; it is needed once for each folder
-	$(LABEL_VENV)/bin/python -m bundle label "$(STUDIES)" --port $(PORT) $(if $(PIXEL_SIZE),--pixel_size "$(PIXEL_SIZE)")
+	$(LABEL_VENV)/bin/python -m bundle serve "$(STUDIES)" --port $(PORT) $(if $(PIXEL_SIZE),--pixel_size "$(PIXEL_SIZE)")
 
 test_label: $(VENV)/installed $(LABEL_VENV)/installed
 	$(BIN)/pip install --quiet -r requirements-dev.txt

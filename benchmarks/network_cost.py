@@ -17,7 +17,8 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from scripts.networks import FusionFCN, UNet, for_inference
+from scripts.inference import fuse_conv_bn
+from scripts.networks import FusionFCN, UNet
 
 TILE = 512
 REPEATS = 7
@@ -29,9 +30,9 @@ def make_networks() -> dict[str, nn.Module]:
     fusion_fcn = FusionFCN()
     return {
         "Fusion FCN": fusion_fcn,
-        "Fusion FCN, folded": for_inference(fusion_fcn),
-        "Fusion FCN, width 0.25, folded": for_inference(FusionFCN(width=0.25)),
-        "as shipped, folded": for_inference(FusionFCN(width=0.5)),
+        "Fusion FCN, folded": fuse_conv_bn(fusion_fcn),
+        "Fusion FCN, width 0.25, folded": fuse_conv_bn(FusionFCN(width=0.25)),
+        "as shipped, folded": fuse_conv_bn(FusionFCN(width=0.5)),
         # the layers and, but for batch normalisation and padding, the size of Ronneberger et al. 2015
         "U-Net": UNet(),
         "U-Net as shipped": UNet(width=0.25),

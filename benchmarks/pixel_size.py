@@ -18,10 +18,10 @@ import fire
 import torch
 from tqdm import tqdm
 
-from bundle.pixel_size import SectionScorer, spread
-from bundle.workflow import commit, machine, sha256_of
+from bundle.data.pixel_size import SectionScorer, spread
+from bundle.runs import commit, machine, sha256_of
 from scripts.data import load_sections, require_writable, write_atomically, write_json
-from scripts.pixel_size_estimation import PixelSizeEstimate, PixelSizeEstimator, candidate_pixel_sizes
+from scripts.inference import PixelSizeEstimate, PixelSizeEstimator, candidate_pixel_sizes
 from scripts.resampling import resample
 
 ENLARGED = (0.7, 1.0, 1.5)

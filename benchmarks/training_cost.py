@@ -18,7 +18,7 @@ from ignite.handlers import EMAHandler
 from monai.losses import DiceCELoss
 from torch import nn
 
-from scripts.inferers import SimpleInferer
+from scripts.inference import SimpleInferer
 from scripts.networks import FusionFCN, UNet, gains_from_amp
 
 BATCH = 4

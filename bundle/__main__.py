@@ -3,64 +3,83 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from importlib import import_module
 
-import fire
+__all__ = ["COMMANDS", "load", "main"]
 
-from bundle.active_learning import active_learning
-from bundle.curves import curves
-from bundle.data import combine, epfl, sbem, small, vnc
-from bundle.evaluate import evaluate
-from bundle.finetune import finetune
-from bundle.label import label
-from bundle.leave_one_out import leave_one_out
-from bundle.pack import pack
-from bundle.phantom import phantom
-from bundle.pixel_size import pixel_size
-from bundle.ship import ship
-from bundle.table1 import table1
-from bundle.tune_crf import tune_crf
-from bundle.verify import verify
-from scripts.settings import first_cause
-
-try:
-    from bundle.registration import registration
-    from bundle.synthetic import synthetic
-except ModuleNotFoundError as error:
-    # MONAI Label's environment has no OpenCV
-    if error.name != "cv2":
-        raise
-    registration = synthetic = None
-
-COMMANDS = {
-    "active_learning": active_learning,
-    "curves": curves,
-    "data": {"combine": combine, "epfl": epfl, "sbem": sbem, "small": small, "vnc": vnc},
-    "evaluate": evaluate,
-    "finetune": finetune,
-    "label": label,
-    "leave_one_out": leave_one_out,
-    "pack": pack,
-    "phantom": phantom,
-    "pixel_size": pixel_size,
-    "ship": ship,
-    "table1": table1,
-    "tune_crf": tune_crf,
-    "verify": verify,
+COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
+    "": {
+        "ablation": ("bundle.studies.ablation", "Compare networks, inputs and the CRF on a set: the paper's Table 1."),
+        "active_learning": ("bundle.studies.active_learning", "Compare ways to choose the sections to label."),
+        "evaluate": ("bundle.studies.evaluate", "Score weights on the test parts of data sets."),
+        "evaluate_registration": ("bundle.studies.evaluate_registration", "Measure what the registration recovers."),
+        "finetune": ("bundle.studies.finetune", "Score weights fine-tuned on a few sections."),
+        "leave_one_out": ("bundle.studies.leave_one_out", "Train on all data sets but one, and score on that one."),
+        "package": ("bundle.release.package", "Write the zip of the bundle for the MONAI model zoo."),
+        "phantom": ("bundle.data.phantom", "Make a data set of serial sections with known mitochondria."),
+        "pixel_size": ("bundle.data.pixel_size", "Estimate the pixel size of sections."),
+        "plot_training": ("bundle.studies.plot_training", "Plot loss and validation of trainings."),
+        "publish": ("bundle.release.publish", "Take the weights of a training into the bundle."),
+        "serve": ("bundle.label.serve", "Serve a folder of sections for annotation with MONAI Label."),
+        "synthetic": ("bundle.data.synthetic", "Make a data set of synthetic sections of many kinds of tissue."),
+        "tune_crf": ("bundle.studies.tune_crf", "Choose CRF parameters and thresholds on a validation part."),
+        "verify": ("bundle.release.verify", "Run the checks of the MONAI model zoo."),
+    },
+    "data": {
+        "combine": ("bundle.data.combine", "Join lists of sections into one, balanced by weights."),
+        "epfl": ("bundle.data.epfl", "List slices of the EPFL hippocampus volume."),
+        "sbem": ("bundle.data.sbem", "Fetch the SBEM brain set."),
+        "small": ("bundle.data.small", "List the five small sets of other tissues."),
+        "vnc": ("bundle.data.vnc", "Fetch the Drosophila ventral nerve cord set."),
+    },
 }
-if registration is not None:
-    COMMANDS |= {"registration": registration, "synthetic": synthetic}
+"""Module and summary of each command, by group; a module has a function of the command's name."""
+
+
+def load(group: str, name: str) -> Callable:
+    """Import a command; nothing else is imported, since PyTorch and MONAI take seconds.
+
+    Args:
+        group: "data", or "" for commands without a group.
+        name: of the command.
+
+    Returns:
+        The function.
+    """
+    return getattr(import_module(COMMANDS[group][name][0]), name)
 
 
 def main() -> None:
     """Run the command named on the command line; an error the user can mend ends as one line, not as a traceback."""
+    import fire
+
+    group, name = ([*sys.argv[1:3], "", ""])[:2]
+    group, name = (group, name) if group in COMMANDS else ("", group)
+    if name in COMMANDS[group]:
+        command = load(group, name)
+        tree = {group: {name: command}} if group else {name: command}
+    else:  # help, or no such command: the summaries are enough
+        tree = {key: _summary(*entry) for key, entry in COMMANDS[""].items()}
+        tree["data"] = {key: _summary(*entry) for key, entry in COMMANDS["data"].items()}
     try:
-        fire.Fire(COMMANDS, name="bundle")
+        fire.Fire(tree, name="bundle")
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     except RuntimeError as error:  # MONAI's, around what went wrong in a config
         if error.__cause__ is None:
             raise
+        from scripts.settings import first_cause
+
         sys.exit(f"error: {first_cause(error)}")
+
+
+def _summary(module: str, text: str) -> Callable:
+    def command() -> None:
+        raise AssertionError(f"{module} was not loaded")  # pragma: no cover
+
+    command.__doc__ = text
+    return command
 
 
 if __name__ == "__main__":

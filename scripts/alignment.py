@@ -26,8 +26,8 @@ from scripts.data import (
     write_json,
     write_section,
 )
+from scripts.figures import save_picture
 from scripts.grey_levels import tissue_mask
-from scripts.handlers import save_picture
 from scripts.registration import (
     INTERPOLATIONS,
     Neighbour,

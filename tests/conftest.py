@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bundle.phantom import phantom
+from bundle.data.phantom import phantom
 from scripts.data import write_section
 
 ROOT = Path(__file__).parents[1]

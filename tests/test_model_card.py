@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bundle import active_learning, evaluate, finetune, leave_one_out, table1
+from bundle.studies import ablation, active_learning, evaluate, finetune, leave_one_out
 
 ROOT = Path(__file__).parents[1]
 CARD = (ROOT / "docs" / "README.md").read_text()
@@ -25,8 +25,8 @@ def test_shipped_weights(record: str) -> None:
 @pytest.mark.parametrize("data", ["drosophila_vnc", "sbem_brain"])
 def test_table_1(data: str) -> None:
     figures = json.loads((ROOT / "docs" / "table1" / f"{data}.json").read_text())
-    assert (ROOT / "docs" / "table1" / f"{data}.md").read_text() == table1.markdown(figures)
-    assert "\n".join(rows(table1.markdown(figures))) in CARD
+    assert (ROOT / "docs" / "table1" / f"{data}.md").read_text() == ablation.markdown(figures)
+    assert "\n".join(rows(ablation.markdown(figures))) in CARD
 
 
 def test_finetuning() -> None:

@@ -31,8 +31,8 @@ from monailabel.tasks.infer.bundle import BundleInferTask
 from monailabel.tasks.scoring.epistemic_v2 import EpistemicScoring
 from monailabel.tasks.train.bundle import BundleTrainTask
 
-from bundle.label import APP, NO_LABELS
-from bundle.pack import NAME
+from bundle.label.serve import APP, NO_LABELS
+from bundle.release.package import NAME
 from scripts.data import (
     FORMATS,
     binarize_label,
@@ -44,7 +44,7 @@ from scripts.data import (
     split_suffix,
     write_json,
 )
-from scripts.networks import dropout_uncertainty
+from scripts.inference import dropout_uncertainty
 from scripts.resampling import at_pixel_size
 from scripts.settings import compare_settings, first_cause, require_between
 
@@ -276,7 +276,7 @@ class BatchSegmentation(BatchInferTask):
 
 
 class Uncertainty(EpistemicScoring):
-    """Epistemic uncertainty by the dropout of the network; see `scripts.networks.dropout_uncertainty`."""
+    """Epistemic uncertainty by the dropout of the network; see `scripts.inference.dropout_uncertainty`."""
 
     def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any]:
         """Score the sections without a label that the weights in use have not scored."""

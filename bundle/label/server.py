@@ -10,7 +10,7 @@ from monailabel.interfaces.utils.app import app_instance
 from starlette.middleware.base import RequestResponseEndpoint
 from starlette.responses import Response
 
-from bundle.label import NO_LABELS
+from bundle.label.serve import NO_LABELS
 from scripts.settings import first_cause
 
 __all__ = ["app"]

@@ -2,9 +2,9 @@
 
 from .averaging import WeightAverage
 from .checkpoint import EarlyStop, LoadWeights, PublishWeights, TrainingCheckpoint, load_weights
-from .pictures import SectionPanels, hide_outside, overlay, save_picture
+from .panels import SectionPanels
 from .progress import DataWait, LossProgressBar
-from .report import JaccardReport, jaccard
+from .report import JaccardReport
 from .seeding import EpochSeed
 
 __all__ = [
@@ -18,9 +18,5 @@ __all__ = [
     "SectionPanels",
     "TrainingCheckpoint",
     "WeightAverage",
-    "hide_outside",
-    "jaccard",
     "load_weights",
-    "overlay",
-    "save_picture",
 ]

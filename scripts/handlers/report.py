@@ -13,27 +13,12 @@ from ignite.engine import Engine, Events
 from monai.utils import ImageMetaKey
 
 from scripts.data import split_suffix, write_atomically, write_json
+from scripts.figures import hide_outside, overlay, save_picture
+from scripts.metrics import jaccard
 
-from .pictures import hide_outside, overlay, save_picture
-
-__all__ = ["JaccardReport", "jaccard"]
+__all__ = ["JaccardReport"]
 
 logger = logging.getLogger(__name__)
-
-
-def jaccard(true: int, missed: int, false: int) -> float:
-    """Jaccard index of the mitochondria (the paper's Equation 4).
-
-    Args:
-        true: pixels of mitochondria that were found.
-        missed: pixels of mitochondria that were not found.
-        false: pixels of background that were taken for mitochondria.
-
-    Returns:
-        From 0 to 1; NaN where there is neither a mitochondrion nor anything found.
-    """
-    union = true + missed + false
-    return true / union if union else float("nan")
 
 
 class JaccardReport:

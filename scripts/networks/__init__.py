@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from .fusion_fcn import FusionFCN
 from .inception_upsampling import InceptionUpsampling
-from .inference import for_inference
 from .precision import gains_from_amp
 from .pretrained import load_pretrained
 from .pyramid_pooling import PyramidPooling
 from .resnet import DilatedResNet50
-from .uncertainty import dropout_uncertainty
 from .unet import UNet
 
 __all__ = [
@@ -18,8 +16,6 @@ __all__ = [
     "InceptionUpsampling",
     "PyramidPooling",
     "UNet",
-    "dropout_uncertainty",
-    "for_inference",
     "gains_from_amp",
     "load_pretrained",
 ]

@@ -46,7 +46,7 @@ class FusionFCN(nn.Module):
     inside the network by the mean and standard deviation of ImageNet, which torchvision's weights expect; those of
     CEM500K were trained with others (about 0.58 and 0.10), to which the batch normalisations have to adapt in training.
     All weights are kept in channels-last order, in which convolutions are faster. Inference runs eagerly, with the
-    batch normalisations folded into the convolutions (`for_inference`), faster again.
+    batch normalisations folded into the convolutions (`fuse_conv_bn`), faster again.
 
     Args:
         in_channels: 1 for grey, 3 for RGB images.

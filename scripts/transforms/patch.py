@@ -13,8 +13,8 @@ from monai.transforms import MapTransform, Randomizable
 from monai.utils import convert_to_tensor
 from torch.nn import functional as F
 
-from scripts.grid import grid_corners
 from scripts.resampling import resample
+from scripts.tiles import tile_corners
 
 __all__ = ["RandPatchd"]
 
@@ -44,7 +44,7 @@ class RandPatchd(Randomizable, MapTransform):
         elastic_spacing: distance in pixels of the nodes of the deformation.
         elastic_magnitude_range: lowest and highest standard deviation of their displacements in pixels.
         sampling: where patches lie: "balanced" centres one half of them on mitochondria and one half on background,
-            "uniform" anywhere, "grid" on the regular grid that covers the section (`scripts.grid.grid_corners`), as the
+            "uniform" anywhere, "grid" on the regular grid that covers the section (`scripts.tiles`), as the
             method's paper cuts its sections.
         indices_key: for "balanced": flat indices of background and of mitochondria, as ``ClassesToIndicesd`` gives
             them.
@@ -123,7 +123,7 @@ class RandPatchd(Randomizable, MapTransform):
     def _centre(self, shape: Sequence[int], steps: np.ndarray, indices: Sequence | None) -> np.ndarray:
         extent = np.minimum(self.spatial_size * steps, shape)
         if self.sampling == "grid":
-            corners = grid_corners(shape, [max(1, int(side)) for side in extent])
+            corners = tile_corners(shape, [max(1, int(side)) for side in extent])
             return np.array(corners[self.R.randint(len(corners))]) + (extent - 1) / 2
         place = [self.R.randint(length) for length in shape]
         if self.sampling == "balanced":

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bundle.active_learning import _read, active_learning, markdown
-from bundle.workflow import train
+from bundle.runs import train
+from bundle.studies.active_learning import _read, active_learning, markdown
 from scripts.data import load_sections
 
 
@@ -26,7 +26,9 @@ def test_both_strategies_choose_and_go_on(
     tiny_phantom: Path, weights: str, tmp_path: Path, tiny: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # the brightest section counts as the least certain one
-    monkeypatch.setattr("bundle.active_learning.dropout_uncertainty", lambda _, image, seed: image.mean().item())
+    monkeypatch.setattr(
+        "bundle.studies.active_learning.dropout_uncertainty", lambda _, image, seed: image.mean().item()
+    )
     output = tmp_path / "out" / "al"
     arguments = {"labelled": (1, 2), "draws": 1, "steps": 5, "runs": str(tmp_path / "runs"), **settings_of(tiny)}
     table = active_learning(str(tiny_phantom), weights, str(output), **arguments)

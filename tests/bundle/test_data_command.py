@@ -16,8 +16,12 @@ import pytest
 from monai.data import load_decathlon_datalist
 
 from bundle.__main__ import main
-from bundle.data import SBEM, SMALL, VNC, PublicSet, combine, epfl, fetch, sbem, small, vnc
-from bundle.data.fetch import pixel_digest
+from bundle.data.combine import combine
+from bundle.data.epfl import epfl
+from bundle.data.fetch import PublicSet, fetch, pixel_digest
+from bundle.data.sbem import SBEM, sbem
+from bundle.data.small import SMALL, small
+from bundle.data.vnc import VNC, vnc
 from scripts.data import check_sections, load_sections, write_section
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

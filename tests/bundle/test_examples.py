@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bundle.examples import draw_examples
+from bundle.studies.examples import draw_examples
 
 SIZE = 40
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bundle.leave_one_out import leave_one_out, markdown
-from bundle.phantom import phantom
+from bundle.data.phantom import phantom
+from bundle.studies.leave_one_out import leave_one_out, markdown
 from scripts.data import load_sections
 
 

@@ -8,9 +8,9 @@ import pytest
 from data_sets import contents, read
 from monai.data import load_decathlon_datalist
 
-import bundle.phantom
+import bundle.data.phantom
 from bundle.__main__ import main
-from bundle.phantom import phantom
+from bundle.data.phantom import phantom
 
 TINY = {"size": 64, "sections": (2, 1, 1)}
 
@@ -58,7 +58,7 @@ def test_same_arguments_same_files(made, tmp_path):
 
 
 def test_complete_output_is_left_alone(made, monkeypatch):
-    monkeypatch.setattr(bundle.phantom, "_make", None)  # would fail if called
+    monkeypatch.setattr(bundle.data.phantom, "_make", None)  # would fail if called
     assert "already" in phantom(str(made), seed=3, **TINY)
 
 
@@ -87,7 +87,7 @@ def test_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bundle.phantom, "acquire", interrupt)
+    monkeypatch.setattr(bundle.data.phantom, "acquire", interrupt)
     with pytest.raises(KeyboardInterrupt):
         phantom(str(tmp_path / "phantom"), **TINY)
     assert not list(tmp_path.iterdir())

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from benchmarks.pixel_size import benchmark, markdown
-from bundle import pixel_size as module
 from bundle.__main__ import main
-from bundle.pixel_size import SectionScorer, pixel_size, spread
-from bundle.workflow import ROOT
+from bundle.data import pixel_size as module
+from bundle.data.pixel_size import SectionScorer, pixel_size, spread
+from bundle.runs import ROOT
 from scripts.data import write_section
 from scripts.data.phantom import PhantomTissue, acquire
 from scripts.networks import FusionFCN

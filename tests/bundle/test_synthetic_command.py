@@ -8,9 +8,9 @@ import pytest
 from data_sets import contents, read
 from monai.data import load_decathlon_datalist
 
-import bundle.synthetic
+import bundle.data.synthetic
 from bundle.__main__ import main
-from bundle.synthetic import synthetic
+from bundle.data.synthetic import synthetic
 from scripts.synthetic import KINDS
 
 TINY = {"sections": 6, "size": 64, "workers": 1}
@@ -61,12 +61,12 @@ def test_same_arguments_same_files_whatever_the_workers(made, tmp_path):
 
 
 def test_shares():
-    assert bundle.synthetic._parts(1000, 0.05, 0.05) == (900, 50, 50)
-    assert bundle.synthetic._parts(10, 0.01, 0.3) == (6, 1, 3)
+    assert bundle.data.synthetic._parts(1000, 0.05, 0.05) == (900, 50, 50)
+    assert bundle.data.synthetic._parts(10, 0.01, 0.3) == (6, 1, 3)
 
 
 def test_complete_output_is_left_alone(made, monkeypatch):
-    monkeypatch.setattr(bundle.synthetic, "_make", None)  # would fail if called
+    monkeypatch.setattr(bundle.data.synthetic, "_make", None)  # would fail if called
     assert "already" in synthetic(str(made), seed=3, **TINY)
 
 
@@ -88,7 +88,7 @@ def test_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bundle.synthetic, "synthetic_section", interrupt)
+    monkeypatch.setattr(bundle.data.synthetic, "synthetic_section", interrupt)
     with pytest.raises(KeyboardInterrupt):
         synthetic(str(tmp_path / "synthetic"), **TINY)
     assert not list(tmp_path.iterdir())

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from bundle import tune_crf as module
-from bundle.data import combine
-from bundle.evaluate import evaluate_sets
-from bundle.tune_crf import BINS, best_threshold, search, tune_crf, write_values
-from bundle.workflow import ROOT, ScoredSection
+from bundle.data.combine import combine
+from bundle.runs import ROOT, ScoredSection
+from bundle.studies import tune_crf as module
+from bundle.studies.evaluate import evaluate_sets
+from bundle.studies.tune_crf import BINS, best_threshold, search, tune_crf, write_values
 from scripts.networks import FusionFCN
 
 PARAMETERS = {

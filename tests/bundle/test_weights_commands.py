@@ -9,11 +9,11 @@ import pytest
 import torch
 from ignite.engine import Engine
 
-from bundle import ship as module
-from bundle.evaluate import evaluate
-from bundle.finetune import finetune
-from bundle.ship import halve, mean_logit, ship
-from bundle.workflow import load_network, sha256_of, train
+from bundle.release import publish as module
+from bundle.release.publish import halve, mean_logit, publish
+from bundle.runs import load_network, sha256_of, train
+from bundle.studies.evaluate import evaluate
+from bundle.studies.finetune import finetune
 from scripts.handlers import TrainingCheckpoint
 
 # two patches, one step
@@ -105,7 +105,7 @@ def test_ship_halves_the_weights_and_records_their_origin(
     trained: Path, tiny_phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: dict
 ) -> None:
     monkeypatch.setattr(module, "TARGET", tmp_path)
-    ship(str(tiny_phantom), run=str(trained), commit="0123abc", note="a test", **tiny)
+    publish(str(tiny_phantom), run=str(trained), commit="0123abc", note="a test", **tiny)
     record = json.loads((tmp_path / "models" / "model.json").read_text())
     assert record["sha256"] == sha256_of(tmp_path / "models" / "model.pt")
     assert record["steps"] == 1
@@ -130,5 +130,5 @@ def test_ship_refuses_weights_that_rounding_changes(
     monkeypatch.setattr(module, "TARGET", tmp_path)
     monkeypatch.setattr(module, "halve", lambda weights: {**weights, "classifier.bias": torch.tensor([9.0, -9.0])})
     with pytest.raises(ValueError, match="half precision changes the Jaccard of phantom"):
-        ship(str(tiny_phantom), run=str(trained), commit="0123abc", **tiny)
+        publish(str(tiny_phantom), run=str(trained), commit="0123abc", **tiny)
     assert not (tmp_path / "models").exists()

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import yaml
 
-from bundle import pack as module
-from bundle.pack import NAME, check_weights, large_files, pack
-from bundle.verify import broken_links, verify
-from bundle.workflow import ROOT, sha256_of
+from bundle.release import package as module
+from bundle.release.package import NAME, check_weights, large_files, package
+from bundle.release.verify import broken_links, verify
+from bundle.runs import ROOT, sha256_of
 
 SCHEMA = ROOT.parent / "shared" / "zoo" / "meta_schema_20240725.json"
 
@@ -57,7 +57,7 @@ def test_broken_links(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
-    pack(output=str(folder))
+    package(output=str(folder))
     return folder
 
 

@@ -13,8 +13,9 @@ from monai.data import MetaTensor
 from monai.networks import one_hot
 from PIL import Image
 
-from scripts.handlers import JaccardReport, SectionPanels, jaccard, overlay
-from scripts.handlers.pictures import COLOURS
+from scripts.figures import COLOURS, overlay
+from scripts.handlers import JaccardReport, SectionPanels
+from scripts.metrics import jaccard
 
 
 def make_item(name: str, label: list[int], score: list[float], refined: list[float]) -> tuple[dict, dict]:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from monailabel_server import AFFINE, Server
 
-from bundle.phantom import phantom
+from bundle.data.phantom import phantom
 from scripts.data import read_section, write_section
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import requests
 
-from bundle.workflow import ROOT
+from bundle.runs import ROOT
 
 NAME = "em_mitochondria_segmentation"
 AFFINE = np.array([[-0.005, 0, 0, 3], [0, 0.004, 0, -4], [0, 0, 0.05, 5], [0, 0, 0, 1]])

@@ -21,9 +21,9 @@ from monai.bundle import ConfigParser
 from monailabel_server import AFFINE, NAME, Server
 from scipy import ndimage
 
-from bundle.workflow import ROOT, load_network, run, score, sha256_of
+from bundle.runs import ROOT, load_network, run, score, sha256_of
 from scripts.data import next_section, read_section, write_json, write_section
-from scripts.networks import dropout_uncertainty
+from scripts.inference import dropout_uncertainty
 from scripts.resampling import resample
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from scripts.networks import FusionFCN, for_inference
+from scripts.inference import fuse_conv_bn
+from scripts.networks import FusionFCN
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +96,7 @@ def test_dropout_acts_in_training_only() -> None:
 @torch.inference_mode()
 def test_folding_for_inference_changes_nothing_but_time(narrow: FusionFCN) -> None:
     x = torch.rand(1, 1, 97, 130)
-    folded = for_inference(narrow)
+    folded = fuse_conv_bn(narrow)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
     assert any(isinstance(module, nn.BatchNorm2d) for module in narrow.modules())
     torch.testing.assert_close(folded(x), narrow(x), rtol=0, atol=1e-4)

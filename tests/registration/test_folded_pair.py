@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import label
 
-from bundle.workflow import ROOT
+from bundle.runs import ROOT
 from scripts.data import read_section
 from scripts.registration import (
     FoldFinder,

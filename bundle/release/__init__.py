@@ -1,0 +1,1 @@
+"""The commands that bring weights and the bundle to its users."""

@@ -1,0 +1,139 @@
+"""Making weights of a training those that the bundle ships."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bundle.runs import ROOT, configs_of, load_network, machine, sha256_of
+from bundle.studies.evaluate import evaluate_sets
+from scripts.data import write_atomically, write_json
+
+__all__ = ["TOLERANCE", "halve", "mean_logit", "publish"]
+
+TOLERANCE = 5e-4
+"""Most that the Jaccard index may change by rounding to half precision."""
+
+TARGET = ROOT
+"""Bundle that gets the weights."""
+
+CHECK = "numpy.random.default_rng(0).random((1, 1, 256, 256), dtype=numpy.float32)"
+
+FOLDERS = {"fusion_fcn": "models", "unet": "models/unet"}
+
+
+def publish(
+    *data: str,
+    run: str,
+    commit: str,
+    seed: int = 0,
+    chosen_on: str | None = None,
+    network: str = "fusion_fcn",
+    note: str = "",
+    **settings: Any,
+) -> str:
+    """Write the best weights of a training to `models`, in half precision, with a record of where they come from.
+
+    The weights are scored on the test part of each set before and after rounding; if the figures differ by more than
+    `TOLERANCE`, nothing is written.
+
+    Args:
+        *data: folders of the sets that the weights were trained on.
+        run: folder of the training.
+        commit: what the training was run from.
+        seed: that of the training.
+        chosen_on: folder of the training whose validation the choices were made on, where `run` took the validation
+            part in.
+        network: "fusion_fcn" or "unet".
+        note: what else is to be remembered, such as the command and the time it took.
+        **settings: further settings of the evaluation's config.
+
+    Returns:
+        The record.
+
+    Raises:
+        ValueError: a weight does not fit into half precision, or the figures differ too much.
+        RuntimeError: from the configs, with the cause chained.
+        OSError: a file cannot be read or written.
+    """
+    best = Path(run) / "model.pt"
+    chosen = torch.load(Path(chosen_on or run) / "checkpoint.pt", map_location="cpu", weights_only=True)
+    state = torch.load(Path(run) / "checkpoint.pt", map_location="cpu", weights_only=True)
+    half = halve(torch.load(best, map_location="cpu", weights_only=True))
+    rounded = Path(run) / "model_float16.pt"
+    write_atomically(rounded, lambda path: torch.save(half, path))
+    before = evaluate_sets(*data, checkpoint=str(best), network=network, **settings)
+    after = evaluate_sets(*data, checkpoint=str(rounded), network=network, **settings)
+    for name, results in after.items():
+        for kind, result in results.items():
+            change = result["jaccard"] - before[name][kind]["jaccard"]
+            if abs(change) > TOLERANCE:
+                raise ValueError(f"{best}: half precision changes the Jaccard of {name}, {kind}, by {change:+.5f}")
+    lists = [json.loads((Path(folder) / "datalist.json").read_text()) for folder in data]
+    loaded = load_network(*configs_of(network), checkpoint=rounded, **settings)
+    record = {
+        "sha256": sha256_of(rounded),
+        "precision": "float16",
+        "network_pixel_size": settings.get("network_pixel_size", _default("network_pixel_size")),
+        "date": str(date.today()),
+        "training_data": {
+            entry.get("name", Path(folder).name): entry.get("licence", "not stated")
+            for folder, entry in zip(data, lists, strict=True)
+        },
+        "seed": seed,
+        "epochs": state["epoch"],
+        "best_epoch": state["best_metric_epoch"],
+        "steps": state["iteration"],
+        "validation_jaccard": round(chosen["best_metric"], 4),
+        "commit": str(commit),
+        "machine": machine(),
+        "note": note,
+        "test": after,
+        "check": {"input": CHECK, "mean_logit": mean_logit(loaded)},
+    }
+    target = TARGET / FOLDERS[network] / "model.pt"
+    write_atomically(target, lambda path: path.write_bytes(rounded.read_bytes()))
+    write_json(target.with_suffix(".json"), record)
+    return json.dumps(record, indent=2)
+
+
+def _default(key: str) -> Any:
+    return json.loads((ROOT / "configs" / "train.json").read_text())[key]
+
+
+def mean_logit(network: torch.nn.Module) -> float:
+    """Compute the stored result by which a loaded network can be checked.
+
+    Args:
+        network: in evaluation mode; gives logits of (1, 1, 256, 256).
+
+    Returns:
+        Mean logit of mitochondrion in the image that `CHECK` makes: noise, on which probabilities would all be 0.
+    """
+    image = torch.from_numpy(np.random.default_rng(0).random((1, 1, 256, 256), dtype=np.float32))
+    with torch.no_grad():
+        return round(float(network(image)[:, 1].mean()), 5)
+
+
+def halve(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Round floating-point weights to half precision.
+
+    Args:
+        weights: state dict.
+
+    Returns:
+        The same with float16 in place of float32; counters stay as they are.
+
+    Raises:
+        ValueError: a weight is too large for half precision.
+    """
+    half = {key: value.half() if value.is_floating_point() else value for key, value in weights.items()}
+    for key, value in half.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise ValueError(f"{key} holds values that half precision cannot")
+    return half

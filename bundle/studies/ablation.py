@@ -1,0 +1,196 @@
+"""The paper's Table 1 on a set of one's own."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bundle.runs import check_set, configs_of, refuse, run, score, sha256_of, train
+from bundle.studies.examples import draw_examples
+from bundle.studies.tune_crf import search
+from scripts.data import require_writable, write_atomically, write_json
+
+__all__ = ["ablation", "markdown"]
+
+NETWORKS = {"unet": "U-Net", "fusion_fcn": "Fusion FCN"}
+FROM_OTHER_TISSUE = {"fusion_fcn_other_tissue": "Fusion FCN, from weights of other tissue"}
+INPUTS = {"raw": "none", "equalised": "section"}
+"""Inputs, as the paper has them, and the method of `EqualizeSectiond`."""
+RESULTS = {"without_crf": "without CRF", "with_crf": "with CRF"}
+EPOCHS = 20
+
+
+def ablation(
+    data: str,
+    output: str = "docs/table1",
+    runs: str = "runs/table1",
+    patches: int = 1000,
+    width: float = 0.25,
+    seeds: tuple[int, ...] = (0,),
+    trials: int = 24,
+    pretrained: str | None = None,
+    initial_weights: str | None = None,
+    **settings: Any,
+) -> str:
+    """Train and score U-Net and Fusion FCN with raw and equalised sections, without and with the CRF: Table 1.
+
+    All trainings see the same number of patches, of 512x512 pixels by default, and share all other settings. The best
+    epoch, the threshold and the parameters of the CRF are chosen on the validation part, the latter for each training
+    by the same number of trials. Each finished training and result is kept, so that an interrupted command goes on
+    where it was.
+
+    Args:
+        data: folder with a `datalist.json` that has the parts `training`, `validation` and `test`.
+        output: folder for `<name of data>.md`, `.json` and `.jpg`: the table, all figures with budget and machine, and
+            the results of U-Net and Fusion FCN (equalised, with CRF, first seed) on two test sections, those with the
+            median and the lowest Jaccard of the Fusion FCN. See `draw_examples`.
+        runs: folder for the trainings; one of other settings is refused.
+        patches: number of patches that a training sees, a multiple of 20, the number of epochs.
+        width: factor on the channels of both networks.
+        seeds: one training of each kind for each of them.
+        trials: sets of parameters tried for the CRF.
+        pretrained: initial weights of the Fusion FCN's encoder, as in the paper: "imagenet" or a path. It needs a width
+            of 1.
+        initial_weights: weights of a whole Fusion FCN of that width, trained on other sets. They add a line to the
+            table, of networks that start from them, where ImageNet's are not to be had.
+        **settings: further settings of `train.json`, for all trainings.
+
+    Returns:
+        The table.
+
+    Raises:
+        ValueError: an argument is out of its range.
+        RuntimeError: from the configs, with the cause chained.
+        OSError: a file cannot be read or written.
+    """
+    seeds = tuple(seeds) if isinstance(seeds, list | tuple) else (seeds,)
+    if not seeds or not all(type(seed) is int for seed in seeds) or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds has to be different whole numbers, got {seeds}")
+    if type(patches) is not int or patches < EPOCHS or patches % EPOCHS:
+        raise ValueError(f"patches has to be a multiple of the {EPOCHS} epochs, got {patches!r}")
+    if type(trials) is not int or trials < 1:
+        raise ValueError(f"trials has to be a whole number from 1, got {trials!r}")
+    if pretrained is not None and width != 1:
+        raise ValueError(f"pretrained weights need a width of 1, got {width}")
+    starts: dict[str, dict[str, Any]] = {network: {} for network in NETWORKS}
+    if pretrained is not None:
+        starts["fusion_fcn"] = {"pretrained": pretrained}
+    origin = {"initial_weights": initial_weights}
+    if initial_weights is not None:
+        origin["initial_weights_sha256"] = sha256_of(Path(initial_weights))
+        for network in FROM_OTHER_TISSUE:
+            starts[network] = {"initial_weights": str(Path(initial_weights).resolve())}
+    refuse(settings, "epochs", "equalize", "use_crf", "crf", "threshold", "threshold_without_crf", "datalist", "resume")
+    data_dir = check_set(data, "training", "validation", "test")
+    name = data_dir.name
+    runs_dir = Path(runs).resolve() / name
+    require_writable(output, runs_dir)
+    cells = []
+    for (network, start), inputs, seed in product(starts.items(), INPUTS, seeds):
+        cell = _cell(
+            "unet" if network == "unet" else "fusion_fcn",
+            runs_dir / f"{network}_{inputs}_{seed}",
+            trials,
+            equalize=INPUTS[inputs],
+            seed=seed,
+            dataset_dir=str(data_dir),
+            width=width,
+            patches_per_epoch=patches // EPOCHS,
+            **start,
+            **settings,
+        )
+        cells.append({"network": network, "input": inputs, "seed": seed, **cell})
+    figures = {
+        **origin,
+        "data": name,
+        "seeds": list(seeds),
+        "patches": patches,
+        "epochs": EPOCHS,
+        "width": width,
+        "pretrained": pretrained,
+        "settings": settings,
+        "crf_trials": trials,
+        "machines": sorted({cell["machine"] for cell in cells}),
+        "cells": cells,
+    }
+    table = markdown(figures)
+    folder = Path(output)
+    write_json(folder / f"{name}.json", figures)
+    write_atomically(folder / f"{name}.md", lambda path: path.write_text(table))
+    tests = [runs_dir / f"{network}_equalised_{seeds[0]}" / "test" for network in NETWORKS]
+    draw_examples(data_dir / "datalist.json", tests, folder / f"{name}.jpg")
+    return table
+
+
+def markdown(figures: dict[str, Any]) -> str:
+    """Set the table.
+
+    Args:
+        figures: content of the JSON file.
+
+    Returns:
+        Markdown: Jaccard over all test pixels, mean over sections in brackets; of several seeds mean and range.
+    """
+    seeds = figures["seeds"]
+    columns = list(product(INPUTS, RESULTS))
+    lines = [
+        "| " + " | ".join(["", *(f"{i}, {RESULTS[r]}" for i, r in columns)]) + " |",
+        "|" + " --- |" * (1 + len(columns)),
+    ]
+    for network, title in (NETWORKS | FROM_OTHER_TISSUE).items():
+        if not any(cell["network"] == network for cell in figures["cells"]):
+            continue
+        entries = []
+        for inputs, result in columns:
+            cells = [c[result] for c in figures["cells"] if (c["network"], c["input"]) == (network, inputs)]
+            pooled, mean = ([cell["test"][key] for cell in cells] for key in ("jaccard", "mean_over_sections"))
+            spread = f" [{min(pooled):.3f}-{max(pooled):.3f}]" if len(seeds) > 1 else ""
+            entries.append(f"{np.mean(pooled):.3f}{spread} ({np.mean(mean):.3f})")
+        lines.append("| " + " | ".join([title, *entries]) + " |")
+    count = "one seed" if len(seeds) == 1 else f"mean [range] of {len(seeds)} seeds"
+    return (
+        "\n".join(lines) + f"\n\nJaccard over all test pixels of {figures['data']}, in brackets the mean over sections;"
+        f" {count}. Each training: {figures['patches']} patches, width {figures['width']}, on"
+        f" {' and '.join(figures['machines'])}. Epoch, threshold and parameters of the CRF were chosen on the"
+        " validation part.\n"
+    )
+
+
+def _cell(network: str, folder: Path, trials: int, **settings: Any) -> dict[str, Any]:
+    """Train, tune and test one network; give its validation and test figures without and with the CRF."""
+    record = train(
+        *configs_of(network), folder=folder, epochs=EPOCHS, **{"val_interval": 4, "patience": EPOCHS, **settings}
+    )
+    result = folder / "cell.json"
+    if result.is_file():
+        cell = json.loads(result.read_text())
+        if cell["crf_trials"] != trials:
+            raise ValueError(
+                f"{result}: was tuned with {cell['crf_trials']} trials, not {trials}; remove it to tune anew"
+            )
+        return cell
+    configs = configs_of(network, "evaluate")
+    evaluation = {key: value for key, value in settings.items() if key not in ("pretrained", "initial_weights")}
+    evaluation["checkpoint"] = str(folder / "model.pt")
+    tuned = search(score(*configs, part="validation", **evaluation), trials, seed=0)
+    run(
+        *configs,
+        run_id="evaluating",
+        crf=tuned["with_crf"]["parameters"],
+        threshold=tuned["with_crf"]["threshold"],
+        threshold_without_crf=tuned["without_crf"]["threshold"],
+        output_dir=str(folder / "test"),
+        **evaluation,
+    )
+    report = json.loads((folder / "test" / "jaccard.json").read_text())
+    cell = {
+        **{key: record[key] for key in ("machine", "commit", "date", "seconds")},
+        "crf_trials": trials,
+        **{name: {"validation": tuned[name], "test": report[name]} for name in RESULTS},
+    }
+    write_json(result, cell)
+    return cell

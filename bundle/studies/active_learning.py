@@ -1,0 +1,203 @@
+"""Whether it pays to label sections that a network is unsure of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from monai.bundle import ConfigParser
+from monai.transforms import Compose
+from tqdm import tqdm
+
+from bundle.data.combine import merged
+from bundle.runs import ROOT, check_set, commit, load_network, machine, refuse, sha256_of
+from bundle.studies.evaluate import evaluate_sets
+from bundle.studies.finetune import check_steps, train_and_score
+from scripts.data import (
+    check_pixel_sizes,
+    load_sections,
+    next_section,
+    require_writable,
+    write_atomically,
+    write_json,
+)
+from scripts.inference import dropout_uncertainty
+from scripts.resampling import at_pixel_size
+from scripts.transforms import CropRegiond
+
+__all__ = ["active_learning", "markdown"]
+
+SHOWN = ("equalize", "equalize_clip", "pixel_size", "network_pixel_size")
+"""Settings that say how a network sees sections."""
+
+STRATEGIES = ("random", "epistemic")
+
+
+def active_learning(
+    data: str,
+    weights: str,
+    output: str,
+    runs: str = "runs/active_learning",
+    labelled: tuple[int, ...] = (2, 4),
+    draws: int = 5,
+    steps: int = 150,
+    learning_rate: float = 3e-4,
+    **settings: Any,
+) -> str:
+    """Compare sections chosen by epistemic uncertainty, as the labelling server does, with sections chosen at random.
+
+    In each draw, both strategies choose sections, fine-tune on them, and go on choosing with the new weights until the
+    last number of sections is reached. Sections are taken from the training and validation parts together; regions of a
+    section that lie side by side are one. A draw's number is the seed of its choice, its dropout and its trainings. All
+    trainings have the same number of steps, and the weights after the last one are scored on the test part. A training
+    that was finished is not repeated.
+
+    Args:
+        data: folder of the set.
+        weights: weights that were trained without it.
+        output: where to write, without suffix: `output.json` and `output.png`.
+        runs: folder for the trainings.
+        labelled: numbers of labelled sections, ascending.
+        draws: how often each strategy is tried.
+        steps: of each training, with 4 patches in a step; a multiple of 5, the number of epochs.
+        learning_rate: of the trainings.
+        **settings: further settings of `train.json`.
+
+    Returns:
+        A table in Markdown.
+
+    Raises:
+        ValueError: an argument is out of its range.
+        RuntimeError: from the configs, with the cause chained.
+        OSError: a file cannot be read or written.
+    """
+    refuse(settings, "epochs", "batch_size", "datalist", "resume", "initial_weights", "seed")
+    data_dir = check_set(data, "training", "validation", "test")
+    parts = {part: load_sections(data_dir / "datalist.json", part) for part in ("training", "validation", "test")}
+    pool = merged(parts["training"] + parts["validation"])
+    labelled = tuple(labelled) if isinstance(labelled, list | tuple) else (labelled,)
+    if not labelled or list(labelled) != sorted(set(labelled)) or not 0 < labelled[0] <= labelled[-1] <= len(pool):
+        raise ValueError(f"labelled has to hold ascending numbers from 1 to {len(pool)}, got {labelled}")
+    if type(draws) is not int or draws < 1:
+        raise ValueError(f"draws has to be at least 1, got {draws!r}")
+    check_steps(steps)
+    runs_dir = Path(runs).resolve() / data_dir.name
+    require_writable(Path(output).parent, runs_dir)
+    sections = _read(pool, **settings)
+    network = {key: value for key, value in settings.items() if key in ("width", "dropout", "downsampling")}
+    results: dict[str, list] = {strategy: [] for strategy in STRATEGIES}
+    for draw in range(draws):
+        for strategy in STRATEGIES:
+            chosen: list[int] = []
+            current, rounds = str(Path(weights).resolve()), []
+            for count in labelled:
+                if strategy == "random":
+                    order = np.random.default_rng(draw).permutation(len(pool)).tolist()
+                    chosen += [i for i in order if i not in chosen][: count - len(chosen)]
+                else:
+                    loaded = load_network("train", checkpoint=Path(current), **network)
+                    chosen = _choose_uncertain(sections, chosen, count, loaded, draw)
+                folder = runs_dir / f"{strategy}_{draw}_{count}"
+                score = train_and_score(
+                    folder,
+                    [pool[i] for i in chosen],
+                    parts["test"],
+                    steps=steps,
+                    seed=draw,
+                    initial_weights=current,
+                    learning_rate=learning_rate,
+                    **settings,
+                )
+                current = str(folder / "model.pt")
+                rounds.append({"chosen": [Path(pool[i]["image"]).name for i in chosen], **score})
+            results[strategy].append(rounds)
+    figures = {
+        "data": data_dir.name,
+        "weights": weights,
+        "weights_sha256": sha256_of(Path(weights)),
+        "before": evaluate_sets(str(data_dir), checkpoint=weights, network="fusion_fcn", **settings)[data_dir.name],
+        "labelled": labelled,
+        "steps": steps,
+        "learning_rate": learning_rate,
+        "settings": settings,
+        "machine": machine(),
+        "commit": commit(),
+        **results,
+    }
+    write_json(f"{output}.json", figures)
+    _draw(figures, f"{output}.png")
+    return markdown(figures)
+
+
+def markdown(figures: dict[str, Any]) -> str:
+    """Set the figures of the command as a table.
+
+    Args:
+        figures: content of its JSON file.
+
+    Returns:
+        Markdown: Jaccard over all test pixels, with the CRF, mean and range over the draws, by number of sections.
+    """
+    counts = figures["labelled"]
+    lines = ["| sections chosen | " + " | ".join(map(str, counts)) + " |", "| --- |" + " --- |" * len(counts)]
+    for strategy, title in (("random", "at random"), ("epistemic", "by uncertainty")):
+        scores = _scores(figures, strategy)
+        entries = [f"{s.mean():.3f} ({s.min():.3f} to {s.max():.3f})" for s in scores.T]
+        lines.append(f"| {title} | " + " | ".join(entries) + " |")
+    before, draws = figures["before"]["with_crf"]["jaccard"], len(figures["random"])
+    note = f"Jaccard over all test pixels of {figures['data']}, with CRF: mean and range of {draws} draws"
+    return "\n".join(lines) + f"\n\n{note}; {before:.3f} before"
+
+
+def _read(pool: list[dict], **settings: Any) -> list[torch.Tensor]:
+    """Give the sections as the network sees them: their grey levels, and at its pixel size."""
+    parser = ConfigParser()
+    parser.read_config(str(ROOT / "configs" / "inference.json"))
+    parser.update({key: value for key, value in settings.items() if key in SHOWN})
+    pixel_size, network_pixel_size = (parser.get_parsed_content(key) for key in ("pixel_size", "network_pixel_size"))
+    check_pixel_sizes(pool, pixel_size, network_pixel_size)
+    transform = Compose([parser.get_parsed_content("preprocessing"), CropRegiond("image")])
+    sections = (transform(item)["image"] for item in tqdm(pool, "reading"))
+    return [
+        at_pixel_size(section.as_tensor()[None], section.meta["pixel_size"], network_pixel_size)[0]
+        for section in sections
+    ]
+
+
+def _choose_uncertain(
+    sections: list[torch.Tensor], chosen: list[int], count: int, network: torch.nn.Module, seed: int
+) -> list[int]:
+    """Add sections until there are so many, each as the labelling server proposes it."""
+    rest = [index for index in range(len(sections)) if index not in chosen]
+    scores = {str(i): dropout_uncertainty(network, sections[i], seed=seed) for i in tqdm(rest, "uncertainty")}
+    while len(chosen) < count:
+        best = next_section(scores, [str(index) for index in chosen])
+        del scores[best]
+        chosen = [*chosen, int(best)]
+    return chosen
+
+
+def _scores(figures: dict[str, Any], strategy: str) -> np.ndarray:
+    return np.array([[scores["with_crf"]["jaccard"] for scores in rounds] for rounds in figures[strategy]])
+
+
+def _draw(figures: dict[str, Any], path: str) -> None:
+    counts = [0, *figures["labelled"]]
+    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
+    for strategy, colour in zip(STRATEGIES, ("tab:gray", "tab:blue"), strict=True):
+        scores = _scores(figures, strategy)
+        scores = np.column_stack([np.full(len(scores), figures["before"]["with_crf"]["jaccard"]), scores])
+        axes.plot(counts, scores.T, color=colour, alpha=0.3, linewidth=1)
+        axes.plot(counts, scores.mean(axis=0), color=colour, marker="o", label=strategy)
+    axes.set(xlabel=f"labelled sections of {figures['data']}", ylabel="Jaccard of the test part")
+    axes.set_xticks(counts)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    write_atomically(path, lambda target: figure.savefig(target, dpi=100))
+    plt.close(figure)

@@ -1,0 +1,115 @@
+"""What weights achieve on several sets."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from bundle.runs import check_set, configs_of, machine, refuse, run, sha256_of
+from bundle.studies.examples import draw_examples
+from scripts.data import require_writable, write_json
+
+__all__ = ["evaluate", "evaluate_sets", "markdown"]
+
+
+def evaluate(
+    *data: str,
+    checkpoint: str,
+    network: str = "fusion_fcn",
+    output: str | None = None,
+    pictures: str | None = None,
+    **settings: Any,
+) -> str:
+    """Score weights on the test part of each of several sets, without and with the CRF.
+
+    Args:
+        *data: folders with a `datalist.json` that has a `test` part.
+        checkpoint: weights.
+        network: "fusion_fcn" or "unet".
+        output: JSON file for the figures.
+        pictures: folder for `<set>.jpg`: the results with the CRF on the test sections with the median and the lowest
+            Jaccard. See `draw_examples`.
+        **settings: further settings of the evaluation's config, such as `width` or `threshold`.
+
+    Returns:
+        A table in Markdown.
+
+    Raises:
+        ValueError: an argument is out of its range.
+        RuntimeError: from the configs, with the cause chained.
+        OSError: a file cannot be read or written.
+    """
+    figures = {
+        "checkpoint": checkpoint,
+        "sha256": sha256_of(Path(checkpoint)),
+        "network": network,
+        "machine": machine(),
+        "settings": settings,
+        "sets": evaluate_sets(*data, checkpoint=checkpoint, network=network, pictures=pictures, **settings),
+    }
+    if output is not None:
+        write_json(output, figures)
+    return markdown(figures["sets"])
+
+
+def markdown(sets: dict[str, dict[str, dict[str, float]]]) -> str:
+    """Set the figures of several sets as a table.
+
+    Args:
+        sets: what `evaluate_sets` returns.
+
+    Returns:
+        Markdown: Jaccard over all test pixels, in brackets its mean over sections.
+    """
+    lines = ["| test part | without CRF | with CRF |", "| --- | --- | --- |"]
+    for name, results in sets.items():
+        entries = [f"{r['jaccard']:.3f} ({r['mean_over_sections']:.3f})" for r in results.values()]
+        lines.append("| " + " | ".join([name, *entries]) + " |")
+    return "\n".join(lines) + "\n\nJaccard over all test pixels (mean over sections)"
+
+
+def evaluate_sets(
+    *data: str, checkpoint: str, network: str, pictures: str | None = None, **settings: Any
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Score weights on the test part of each of several sets.
+
+    Args:
+        *data: folders of the sets.
+        checkpoint: weights.
+        network: "fusion_fcn" or "unet".
+        pictures: as for `evaluate`.
+        **settings: further settings.
+
+    Returns:
+        By name of the set and by "without_crf" and "with_crf": `jaccard` and `mean_over_sections`.
+
+    Raises:
+        ValueError: an argument is out of its range.
+        RuntimeError: from the configs, with the cause chained.
+    """
+    if not data:
+        raise ValueError("name the folder of at least one set")
+    refuse(settings, "use_crf", "output_dir", "dataset_dir")
+    if pictures is not None:
+        require_writable(pictures)
+    folders = [check_set(folder, "test") for folder in data]
+    if len({folder.name for folder in folders}) < len(folders):
+        raise ValueError(f"sets are named by their folders, which have to differ: {', '.join(map(str, data))}")
+    results = {}
+    for folder in folders:
+        with tempfile.TemporaryDirectory() as output_dir:
+            run(
+                *configs_of(network, "evaluate"),
+                run_id="evaluating",
+                dataset_dir=str(folder),
+                checkpoint=checkpoint,
+                output_dir=output_dir,
+                **settings,
+            )
+            report = json.loads((Path(output_dir) / "jaccard.json").read_text())
+            if pictures is not None:
+                draw_examples(folder / "datalist.json", [Path(output_dir)], Path(pictures) / f"{folder.name}.jpg")
+        results[folder.name] = {key: report[key] for key in ("without_crf", "with_crf")}
+    return results

@@ -1,0 +1,79 @@
+"""Pictures of results on sections that are chosen by rule, not by taste."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from monai.transforms import Compose
+from PIL import Image
+
+from scripts.data import load_sections
+from scripts.figures import hide_outside, overlay, save_picture
+from scripts.transforms import BinarizeLabeld, CropRegiond, EqualizeSectiond, LoadSectiond
+
+__all__ = ["draw_examples"]
+
+PANEL_SIZE, GAP = 512, 8  # pixels of the longer side of a part, and between parts
+
+
+def draw_examples(datalist: Path, evaluations: Sequence[Path], path: Path) -> None:
+    """Draw the test sections with the median (above) and the lowest Jaccard index, as Figure 3 of the paper does.
+
+    From left to right: the section, the truth, and the result of each evaluation, with true pixels in green, missed
+    ones in blue and false ones in vermilion.
+
+    Args:
+        datalist: list of sections.
+        evaluations: output folders of evaluations of its test part; the last one ranks the sections, by its result with
+            the CRF if it has one, and says how they are equalised.
+        path: picture to write.
+
+    Raises:
+        OSError: a file cannot be read or written.
+    """
+    items = load_sections(datalist, "test")
+    with open(evaluations[-1] / "jaccard.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    column = "with_crf_jaccard" if "with_crf_jaccard" in rows[0] else "without_crf_jaccard"
+    scores = [float(row[column]) for row in rows]
+    ranked = sorted((score, number) for number, score in enumerate(scores) if not np.isnan(score))
+    note = json.loads((evaluations[-1] / "jaccard.json").read_text())
+    equalized = EqualizeSectiond("image", note["equalize"], note["equalize_clip"])
+    rows = []
+    for _, number in (ranked[len(ranked) // 2], ranked[0]):
+        grey, truth = _section(items[number], equalized)
+        nothing = np.zeros_like(truth)
+        panels = [overlay(grey, nothing, nothing), overlay(grey, truth, truth)]
+        for folder in evaluations:
+            (picture,) = (folder / "overlays").glob(f"{number:04d}_*")
+            panels.append(np.asarray(Image.open(picture)).swapaxes(0, 1))
+        rows.append(_joined([_panel(panel) for panel in panels], axis=0))
+    width = max(row.shape[0] for row in rows)
+    rows = [np.pad(row, ((0, width - row.shape[0]), (0, 0), (0, 0)), constant_values=255) for row in rows]
+    save_picture(_joined(rows, axis=1), path)
+
+
+def _section(item: dict, equalized: EqualizeSectiond) -> tuple[np.ndarray, np.ndarray]:
+    """Give the grey levels in [0, 1], as the network saw them, and the truth of an item's region."""
+    both = ["image", "label"]
+    transform = Compose([LoadSectiond(both), BinarizeLabeld("label"), equalized, CropRegiond([*both, "tissue"])])
+    region = transform(item)
+    image, label, tissue = (region[key][0].numpy() for key in (*both, "tissue"))
+    return hide_outside(image, tissue > 0), label > 0
+
+
+def _panel(picture: np.ndarray) -> np.ndarray:
+    panel = Image.fromarray(picture)
+    panel.thumbnail((PANEL_SIZE, PANEL_SIZE))
+    return np.asarray(panel)
+
+
+def _joined(pictures: list[np.ndarray], axis: int) -> np.ndarray:
+    shape = list(pictures[0].shape)
+    shape[axis] = GAP
+    gap = np.full(shape, 255, np.uint8)
+    return np.concatenate([part for picture in pictures for part in (picture, gap)][:-1], axis=axis)

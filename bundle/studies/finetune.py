@@ -1,0 +1,197 @@
+"""How many labelled sections new tissue needs."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+from bundle.data.combine import merged
+from bundle.data.fetch import write_list
+from bundle.runs import check_set, machine, refuse, sha256_of, train
+from bundle.studies.evaluate import evaluate_sets
+from scripts.data import load_sections, require_writable, write_atomically, write_json
+
+__all__ = ["check_steps", "finetune", "markdown", "train_and_score"]
+
+EPOCHS = 5
+BATCH = 4
+
+
+def finetune(
+    data: str,
+    weights: str,
+    output: str,
+    runs: str = "runs/finetune",
+    labelled: tuple[int, ...] = (0, 1, 2, 5, 15),
+    steps: int = 80,
+    seed: int = 0,
+    learning_rate: float = 1e-3,
+    finetuning_rate: float = 3e-4,
+    **settings: Any,
+) -> str:
+    """Train on few labelled sections of a set, from given weights and from random ones, and score the test part.
+
+    The sections are taken at even distances from the training and validation parts together; regions of a section that
+    lie side by side are one. All trainings have the same number of steps, and the weights after the last one are
+    scored, since nothing is left to choose them on. A training that was finished is not repeated.
+
+    Args:
+        data: folder of the set.
+        weights: weights that were trained without it.
+        output: where to write, without suffix: `output.json` and `output.png`.
+        runs: folder for the trainings.
+        labelled: numbers of labelled sections; 0 is the given weights as they are.
+        steps: of each training, with 4 patches in a step; a multiple of 5, the number of epochs.
+        seed: of the trainings.
+        learning_rate: from random weights.
+        finetuning_rate: from the given ones.
+        **settings: further settings of `train.json`.
+
+    Returns:
+        A table in Markdown.
+
+    Raises:
+        ValueError: an argument is out of its range.
+        RuntimeError: from the configs, with the cause chained.
+        OSError: a file cannot be read or written.
+    """
+    labelled = tuple(labelled) if isinstance(labelled, list | tuple) else (labelled,)
+    refuse(settings, "epochs", "batch_size", "datalist", "resume", "initial_weights")
+    data_dir = check_set(data, "training", "validation", "test")
+    parts = {part: load_sections(data_dir / "datalist.json", part) for part in ("training", "validation", "test")}
+    pool = merged(parts["training"] + parts["validation"])
+    if not labelled or not all(type(count) is int and 0 <= count <= len(pool) for count in labelled):
+        raise ValueError(f"labelled has to hold numbers from 0 to {len(pool)}, got {labelled}")
+    check_steps(steps)
+    runs_dir = Path(runs).resolve() / data_dir.name
+    require_writable(Path(output).parent, runs_dir)
+    rates = {"finetuned": finetuning_rate, "scratch": learning_rate}
+    figures: dict[str, Any] = {
+        "data": data_dir.name,
+        "weights": weights,
+        "weights_sha256": sha256_of(Path(weights)),
+        "steps": steps,
+        "seed": seed,
+        "learning_rates": rates,
+        "settings": settings,
+        "machine": machine(),
+        "finetuned": {},
+        "scratch": {},
+    }
+    for count, (name, rate) in product(labelled, rates.items()):
+        if count == 0:
+            if name == "finetuned":
+                scores = evaluate_sets(str(data_dir), checkpoint=weights, network="fusion_fcn", **settings)
+                figures[name][0] = scores[data_dir.name]
+            continue
+        chosen = [pool[(2 * i + 1) * len(pool) // (2 * count)] for i in range(count)]
+        figures[name][count] = train_and_score(
+            runs_dir / f"{name}_{count}",
+            chosen,
+            parts["test"],
+            steps=steps,
+            seed=seed,
+            initial_weights=str(Path(weights).resolve()) if name == "finetuned" else None,
+            learning_rate=rate,
+            **settings,
+        )
+    write_json(f"{output}.json", figures)
+    _draw(figures, f"{output}.png")
+    return markdown(figures)
+
+
+def check_steps(steps: Any) -> None:
+    """Refuse a number of steps that `train_and_score` cannot make.
+
+    Args:
+        steps: of a training.
+
+    Raises:
+        ValueError: it is no multiple of the number of epochs.
+    """
+    if type(steps) is not int or steps < EPOCHS or steps % EPOCHS:
+        raise ValueError(f"steps has to be a multiple of the {EPOCHS} epochs, got {steps!r}")
+
+
+def train_and_score(
+    folder: Path,
+    labelled: list[dict],
+    test: list[dict],
+    steps: int,
+    seed: int,
+    initial_weights: str | None,
+    learning_rate: float,
+    **settings: Any,
+) -> dict[str, dict[str, float]]:
+    """Train on few sections for a number of steps, and score the weights after the last one.
+
+    Args:
+        folder: of the training; one that is complete there is not repeated.
+        labelled: sections to train on.
+        test: sections to score.
+        steps: of the training, with 4 patches in each; see `check_steps`.
+        seed: of the training.
+        initial_weights: what to start from; random weights if None.
+        learning_rate: at the start.
+        **settings: further settings of `train.json`.
+
+    Returns:
+        By "without_crf" and "with_crf": `jaccard` and `mean_over_sections`.
+
+    Raises:
+        ValueError: the folder holds a training with other settings.
+        RuntimeError: from the configs, with the cause chained.
+    """
+    write_list({"name": folder.parent.name, "training": labelled, "validation": labelled, "test": test}, folder)
+    train(
+        "train",
+        folder=folder,
+        epochs=EPOCHS,
+        dataset_dir=str(folder),
+        seed=seed,
+        batch_size=BATCH,
+        val_interval=EPOCHS,
+        initial_weights=initial_weights,
+        learning_rate=learning_rate,
+        patches_per_epoch=steps * BATCH // EPOCHS,
+        **settings,
+    )
+    scores = evaluate_sets(str(folder), checkpoint=str(folder / "model.pt"), network="fusion_fcn", **settings)
+    return scores[folder.name]
+
+
+def markdown(figures: dict[str, Any]) -> str:
+    """Set the figures of the command as a table.
+
+    Args:
+        figures: content of its JSON file.
+
+    Returns:
+        Markdown: Jaccard over all test pixels, with the CRF, by number of labelled sections.
+    """
+    results = {key: {int(count): r for count, r in figures[key].items()} for key in ("finetuned", "scratch")}
+    counts = sorted(results["finetuned"])
+    lines = ["| labelled sections | " + " | ".join(map(str, counts)) + " |", "| --- |" + " --- |" * len(counts)]
+    for key, title in (("finetuned", "from the given weights"), ("scratch", "from random weights")):
+        entries = [f"{results[key][n]['with_crf']['jaccard']:.3f}" if n in results[key] else "-" for n in counts]
+        lines.append(f"| {title} | " + " | ".join(entries) + " |")
+    return "\n".join(lines) + f"\n\nJaccard over all test pixels of {figures['data']}, with CRF, one seed"
+
+
+def _draw(figures: dict[str, Any], path: str) -> None:
+    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
+    for key, title in (("finetuned", "from weights of other tissue"), ("scratch", "from random weights")):
+        points = sorted((int(n), result["with_crf"]["jaccard"]) for n, result in figures[key].items())
+        axes.plot(*np.array(points).T, marker="o", label=title)
+    axes.set(xlabel=f"labelled sections of {figures['data']}", ylabel="Jaccard of the test part", ylim=(0, 1))
+    axes.grid(alpha=0.3)
+    axes.legend()
+    write_atomically(path, lambda target: figure.savefig(target, dpi=100))
+    plt.close(figure)

@@ -1,0 +1,219 @@
+"""What weights achieve on tissue that they were not trained on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bundle.data.combine import combine, read_parts
+from bundle.data.fetch import write_list
+from bundle.runs import check_set, configs_of, machine, refuse, run, score, sha256_of, train
+from bundle.studies.examples import draw_examples
+from bundle.studies.finetune import BATCH, EPOCHS, check_steps
+from bundle.studies.tune_crf import best_threshold, score_counts
+from scripts.data import require_writable, write_atomically, write_json
+
+__all__ = ["leave_one_out", "markdown"]
+
+NETWORKS = ("fusion_fcn", "unet")
+
+
+def leave_one_out(
+    *data: str,
+    left_out: str | Sequence[str],
+    output: str,
+    runs: str = "runs/leave_one_out",
+    networks: str | Sequence[str] = ("fusion_fcn", "unet"),
+    steps: int = 3000,
+    seed: int = 0,
+    weights: Mapping[str, float] | None = None,
+    scales: float | Sequence[float] = (0.67, 0.8, 1.25, 1.5),
+    **settings: Any,
+) -> str:
+    """Train on all sets but one and score the one left out, for each of several sets in turn.
+
+    Each training is that of `train_shipped.json` with fewer steps. The threshold is the best one on the validation
+    parts of the sets that were trained on, so nothing is known of the tissue left out. It is scored twice: on its
+    training and validation parts together, for choosing among recipes, and on its test part, which no choice may be
+    made with. Of a set without a test part, all is both. A training or score that is finished is not repeated.
+
+    Args:
+        *data: folders of sets with a `datalist.json`; those that are never left out, such as synthetic tissue, too.
+        left_out: names (of the folders) of the sets to leave out in turn, separated by commas.
+        output: where to write, without suffix: `output.json`, `output.md`, and `output_<set>.jpg`, the results on the
+            test sections with the median and the lowest Jaccard. See `draw_examples`.
+        runs: folder for the trainings.
+        networks: "fusion_fcn", "unet" or both.
+        steps: of each training, with 4 patches in a step; a multiple of 5, the number of epochs.
+        seed: of the trainings.
+        weights: how often sets are drawn, by name; 1 where nothing is said.
+        scales: factors by which the sections are shown too large or too small, as if their pixel size were not well
+            known; scored on the training and validation parts.
+        **settings: further settings of `train.json`.
+
+    Returns:
+        A table in Markdown.
+
+    Raises:
+        ValueError: an argument is out of its range.
+        RuntimeError: from the configs, with the cause chained.
+        OSError: a file cannot be read or written.
+    """
+    names, networks = _as_tuple(left_out), _as_tuple(networks)
+    scales = tuple(scales) if isinstance(scales, list | tuple) else (scales,)
+    refuse(settings, "epochs", "batch_size", "datalist", "resume", "use_crf", "patches_per_epoch", "pixel_size")
+    folders = {Path(folder).resolve().name: check_set(folder) for folder in data}
+    if len(folders) < len(data):
+        raise ValueError(f"sets are named by their folders, which have to differ: {', '.join(map(str, data))}")
+    for name in (*names, *(weights or {})):
+        if name not in folders:
+            raise ValueError(f"there is no set {name!r} among {', '.join(folders)}")
+    for network in networks:
+        if network not in NETWORKS:
+            raise ValueError(f"networks has to be of {', '.join(NETWORKS)}, got {network!r}")
+    check_steps(steps)
+    if not all(isinstance(scale, int | float) and scale > 0 for scale in scales):
+        raise ValueError(f"scales has to hold factors above 0, got {scales}")
+    if len(folders) < 2 or not names:
+        raise ValueError("leave_one_out needs at least two sets, and one to leave out")
+    runs_dir = Path(runs).resolve()
+    require_writable(Path(output).parent, runs_dir)
+    parts = {name: read_parts(folder / "datalist.json") for name, folder in folders.items()}
+    for name, folder in folders.items():
+        check_set(folder, *(part for part, items in parts[name].items() if items))
+    results: dict[str, dict] = {network: {} for network in networks}
+    for name in names:
+        rest = [folder for other, folder in folders.items() if other != name]
+        share = [float((weights or {}).get(folder.name, 1)) for folder in rest]
+        joint = runs_dir / name / "joint"
+        combine(*(str(folder / "datalist.json") for folder in rest), output=str(joint), weights=share)
+        evaluations = []
+        for network in networks:
+            folder = runs_dir / name / network
+            results[network][name] = _fold(
+                configs_of(network, "train_shipped"),
+                folder,
+                joint,
+                name,
+                parts[name],
+                steps,
+                seed,
+                scales,
+                settings,
+            )
+            evaluations.append(folder / "test")
+        draw_examples(runs_dir / name / "lists" / "test" / "datalist.json", evaluations, Path(f"{output}_{name}.jpg"))
+    figures = {
+        "sets": list(folders),
+        "datalists_sha256": {name: sha256_of(folder / "datalist.json") for name, folder in folders.items()},
+        "weights": dict(weights or {}),
+        "steps": steps,
+        "patches_per_step": BATCH,
+        "seed": seed,
+        "settings": {key: value for key, value in settings.items() if key != "initial_weights"},
+        "initial_weights_sha256": sha256_of(Path(initial)) if (initial := settings.get("initial_weights")) else None,
+        "machine": machine(),
+        "results": results,
+    }
+    write_json(f"{output}.json", figures)
+    table = markdown(figures)
+    write_atomically(f"{output}.md", lambda path: path.write_text(table + "\n"))
+    return table
+
+
+def markdown(figures: Mapping[str, Any]) -> str:
+    """Set the figures of the command as a table.
+
+    Args:
+        figures: content of its JSON file.
+
+    Returns:
+        Markdown: Jaccard over all pixels of each set when it was left out, without CRF.
+    """
+    results = figures["results"]
+    names = list(next(iter(results.values())))
+    scales = sorted({scale for fold in results.values() for r in fold.values() for scale in r["scales"]}, key=float)
+    lines = [
+        "| network, scored on | " + " | ".join(names) + " | mean |",
+        "| --- |" + " --- |" * (len(names) + 1),
+    ]
+    for network, fold in results.items():
+        rows = {part: [fold[name][part]["jaccard"] for name in names] for part in ("test", "development")}
+        rows |= {f"shown {scale} times as large": [fold[name]["scales"][scale] for name in names] for scale in scales}
+        for title, values in rows.items():
+            entries = [f"{value:.3f}" for value in (*values, float(np.mean(values)))]
+            lines.append(f"| {network}, {title} | " + " | ".join(entries) + " |")
+    return "\n".join(lines) + (
+        f"\n\nJaccard over all pixels of a set that was not trained on; `development` are its training and validation"
+        f" parts, `test` its test part or, without one, all of it. {figures['steps']} steps of"
+        f" {figures['patches_per_step']} patches, seed {figures['seed']}, {figures['machine']}."
+    )
+
+
+def _fold(
+    configs: tuple[str, ...],
+    folder: Path,
+    joint: Path,
+    name: str,
+    parts: dict[str, list[dict]],
+    steps: int,
+    seed: int,
+    scales: Sequence[float],
+    settings: dict[str, Any],
+) -> dict[str, Any]:
+    """Train on the joint list and score the parts of the set that was left out."""
+    record = train(
+        *configs,
+        folder=folder,
+        epochs=EPOCHS,
+        dataset_dir=str(joint),
+        seed=seed,
+        batch_size=BATCH,
+        patches_per_epoch=steps * BATCH // EPOCHS,
+        val_interval=EPOCHS,  # the last weights, without a choice
+        **settings,
+    )
+    done = folder / "scores.json"
+    scores = json.loads(done.read_text()) if done.is_file() else {}
+    evaluation = {key: value for key, value in settings.items() if key not in ("initial_weights", "pretrained")}
+    evaluation |= {"checkpoint": str(folder / "model.pt")}
+    if "threshold" not in scores:
+        sections = score(*configs, "evaluate", part="validation", dataset_dir=str(joint), **evaluation)
+        found = best_threshold(sum(score_counts(s.probabilities[1], s.label) for s in sections))
+        scores |= {"threshold": found["threshold"], "validation": found["jaccard"], "scales": {}}
+    lists = folder.parent / "lists"
+
+    def jaccard(items: list[dict], part: str) -> dict[str, float]:
+        write_list({"name": name, "test": items}, lists / part)
+        out = folder / part
+        run(
+            *configs,
+            "evaluate",
+            run_id="evaluating",
+            dataset_dir=str(lists / part),
+            output_dir=str(out),
+            threshold_without_crf=scores["threshold"],
+            use_crf=False,
+            **evaluation,
+        )
+        return json.loads((out / "jaccard.json").read_text())["without_crf"]
+
+    development = parts["training"] + parts["validation"]
+    for part, items in (("test", parts["test"] or parts["training"]), ("development", development)):
+        if part not in scores:
+            scores[part] = jaccard(items, part)
+            write_json(done, scores)
+    for scale in scales:
+        if f"{scale:g}" not in scores["scales"]:
+            shown = [{**item, "pixel_size_nm": [scale * v for v in item["pixel_size_nm"]]} for item in development]
+            scores["scales"][f"{scale:g}"] = jaccard(shown, f"scale_{scale:g}")["jaccard"]
+            write_json(done, scores)
+    return {**{key: record[key] for key in ("commit", "machine", "date", "seconds")}, **scores}
+
+
+def _as_tuple(names: str | Sequence[str]) -> tuple[str, ...]:
+    return tuple(names.split(",")) if isinstance(names, str) else tuple(names)

@@ -1,0 +1,69 @@
+"""Curves of trainings, for reports."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from scripts.data import write_atomically
+
+__all__ = ["plot_training"]
+
+LOSS, JACCARD, WAIT = "train_loss", "val_jaccard", "data_wait"
+
+
+def plot_training(*runs: str, output: str) -> None:
+    """Draw loss and validation Jaccard of trainings from their TensorBoard logs.
+
+    Args:
+        *runs: folders of trainings (the `ckpt_dir` of each).
+        output: where to write, without suffix: `output.png` is the picture, `output.json` its numbers, with the share
+            of each epoch that was spent waiting for data.
+
+    Raises:
+        ValueError: no folder is given, two have the same name, or one has no log of a training.
+        OSError: the files cannot be written.
+    """
+    if not runs:
+        raise ValueError("plot_training needs the folder of at least one training")
+    names = [Path(run).name for run in runs]
+    if len(set(names)) < len(names):
+        raise ValueError(f"plot_training names trainings by their folders, which have to differ: {', '.join(names)}")
+    series = {Path(run).name: _read(Path(run)) for run in runs}
+    figure, (loss, jaccard) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    for name, values in series.items():
+        steps, losses = np.array(values[LOSS]).T
+        # single steps scatter too much to be seen through
+        window = max(1, len(losses) // 50)
+        smooth = np.convolve(losses, np.ones(window) / window, mode="valid")
+        loss.plot(steps[window - 1 :], smooth, label=f"{name} (mean of {window} steps)")
+        if values[JACCARD]:
+            jaccard.plot(*np.array(values[JACCARD]).T, marker=".", label=name)
+    loss.set(xlabel="step", ylabel="loss (Dice + cross-entropy)", ylim=(0, None))
+    jaccard.set(xlabel="epoch", ylabel="Jaccard of the validation sections", ylim=(0, 1))
+    for axes in (loss, jaccard):
+        axes.legend()
+        axes.grid(alpha=0.3)
+    write_atomically(f"{output}.png", lambda path: figure.savefig(path, dpi=100))
+    plt.close(figure)
+    write_atomically(f"{output}.json", lambda path: path.write_text(json.dumps(series)))
+    print(f"{output}.png, {output}.json")
+
+
+def _read(run: Path) -> dict[str, list[tuple[int, float]]]:
+    """Read the scalars of a log, which a resumed training spreads over several files."""
+    values: dict[str, dict[int, float]] = {LOSS: {}, JACCARD: {}, WAIT: {}}
+    for file in sorted((run / "log").glob("events.out.tfevents.*")):
+        events = EventAccumulator(str(file), size_guidance={"scalars": 0}).Reload()
+        for tag in values.keys() & set(events.Tags()["scalars"]):
+            values[tag].update((event.step, round(event.value, 4)) for event in events.Scalars(tag))
+    if not values[LOSS]:
+        raise ValueError(f"{run}: no log of a training in its folder 'log'")
+    return {tag: sorted(points.items()) for tag, points in values.items()}

@@ -1,0 +1,200 @@
+"""Choosing the parameters of the CRF on validation data."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import re
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from bundle.runs import ROOT, ScoredSection, check_set, configs_of, refuse, score
+from scripts.crf import dense_crf
+from scripts.data import require_writable, write_atomically, write_json
+
+__all__ = ["best_threshold", "score_counts", "search", "tune_crf", "write_values"]
+
+RANGES = {
+    "gaussian_sxy": (1.0, 8.0),
+    "gaussian_compat": (0.1, 5.0),
+    "bilateral_sxy": (3.0, 60.0),
+    "bilateral_srgb": (5.0, 60.0),
+    "bilateral_compat": (0.1, 5.0),
+}
+"""What is searched, evenly on a logarithmic scale: widths from a pixel or grey level to the size of a mitochondrion."""
+
+WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+BINS = 100
+"""Thresholds are hundredths."""
+
+
+def tune_crf(
+    checkpoint: str,
+    data: str,
+    network: str = "fusion_fcn",
+    trials: int = 40,
+    seed: int = 0,
+    output: str | None = None,
+    write: bool = False,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Search the parameters of the CRF that give the best Jaccard on the validation part of a set.
+
+    A random search (Bergstra and Bengio, JMLR 2012) over `RANGES`, with the config's present values as its first
+    trial. Each trial is judged at its best threshold, and so are the probabilities without a CRF. The test part is not
+    looked at.
+
+    Args:
+        checkpoint: weights of the network.
+        data: folder with a `datalist.json` that has a `validation` part.
+        network: "fusion_fcn" or "unet".
+        trials: how many sets of parameters are tried.
+        seed: of the search.
+        output: file for all trials, as JSON.
+        write: whether to write the best parameters and thresholds into the configs, of which there is one set for both
+            networks. Nothing is written if no trial gains anything.
+        **settings: further settings of the evaluation's config, such as `width` or `equalize`.
+
+    Returns:
+        "without_crf" and "with_crf", each with `jaccard` and `threshold`, the latter with `parameters` too; "written",
+        the configs that were changed.
+
+    Raises:
+        ValueError: an argument is out of its range.
+        RuntimeError: from the configs, with the cause chained.
+        OSError: a file cannot be written.
+    """
+    if not isinstance(trials, int) or trials < 1:
+        raise ValueError(f"trials has to be a whole number from 1, got {trials!r}")
+    configs = configs_of(network, "evaluate")
+    refuse(settings, "use_crf", "crf", "output_dir", "dataset_dir")
+    folder = check_set(data, "validation")
+    if json.loads((folder / "datalist.json").read_text()).get("refit"):
+        raise ValueError(f"{data}: its training part holds its validation part, which can decide nothing")
+    if output is not None:
+        require_writable(Path(output).parent)
+    sections = score(*configs, part="validation", checkpoint=checkpoint, dataset_dir=str(folder), **settings)
+    found = search(sections, trials, seed)
+    summary = {key: found[key] for key in ("without_crf", "with_crf")}
+    if output is not None:
+        write_json(output, {"checkpoint": checkpoint, "data": data, "seed": seed, **found})
+    summary["written"] = []
+    if write and found["with_crf"]["jaccard"] > found["without_crf"]["jaccard"]:
+        thresholds = {
+            "threshold": found["with_crf"]["threshold"],
+            "threshold_without_crf": found["without_crf"]["threshold"],
+        }
+        parameters = found["with_crf"]["parameters"]
+        summary["written"] = write_values(
+            {
+                ROOT / "configs" / "train.json": parameters,
+                ROOT / "configs" / "evaluate.json": thresholds,
+                ROOT / "configs" / "inference.json": {**parameters, **thresholds},
+            }
+        )
+    return summary
+
+
+def search(sections: Sequence[ScoredSection], trials: int, seed: int) -> dict[str, Any]:
+    """Try sets of parameters; the first is that of `train.json`, whose number of iterations serves all.
+
+    Args:
+        sections: labelled sections with their probabilities.
+        trials: number of sets, at least 1.
+        seed: of the search.
+
+    Returns:
+        "without_crf", "with_crf" (the best trial) and "trials", all trials in their order.
+    """
+    first = json.loads((ROOT / "configs" / "train.json").read_text())["crf"]
+    generator = np.random.default_rng(seed)
+    candidates = [dict(first)]
+    for _ in range(trials - 1):
+        drawn = {n: float(f"{np.exp(generator.uniform(*np.log(edges))):.2g}") for n, edges in RANGES.items()}
+        candidates.append({**first, **drawn})
+    # pydensecrf holds Python's lock, so that only processes run side by side; forked ones could deadlock in torch
+    workers = min(len(candidates), WORKERS)
+    with ProcessPoolExecutor(
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start, initargs=(list(sections),)
+    ) as pool:
+        counts = list(tqdm(pool.map(_counts_with_crf, candidates), total=len(candidates), desc="CRF", unit="trial"))
+    without = best_threshold(sum(score_counts(s.probabilities[1] * s.tissue, s.label) for s in sections))
+    results = [{**best_threshold(count), "parameters": p} for count, p in zip(counts, candidates, strict=True)]
+    return {"without_crf": without, "with_crf": max(results, key=lambda r: r["jaccard"]), "trials": results}
+
+
+def best_threshold(counts: np.ndarray) -> dict[str, float]:
+    """Choose the threshold with the highest Jaccard index.
+
+    Args:
+        counts: (2, `BINS`) pixels of background and of mitochondria whose probability lies in each bin of [0, 1].
+
+    Returns:
+        `jaccard` and `threshold`; of equally good ones the one closest to one half.
+    """
+    # pixels above the lower edge of each bin
+    false, true = counts[:, ::-1].cumsum(axis=1)[:, ::-1]
+    jaccard = true / np.maximum(1, counts[1].sum() + false)
+    thresholds = np.arange(BINS) / BINS
+    jaccard[0] = 0  # a threshold of 0 takes all
+    best = np.lexsort((abs(thresholds - 0.5), -jaccard))[0]
+    return {"jaccard": round(float(jaccard[best]), 4), "threshold": float(thresholds[best])}
+
+
+def score_counts(score: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Count pixels by probability, for `best_threshold`.
+
+    Args:
+        score: probabilities of mitochondrion in [0, 1], of any shape.
+        label: bool, of the same shape.
+
+    Returns:
+        (2, `BINS`) pixels of background and of mitochondria.
+    """
+    bins = np.minimum((score * BINS).astype(int), BINS - 1)
+    return np.stack([np.bincount(bins[label == kind], minlength=BINS) for kind in (False, True)])
+
+
+_sections: list[ScoredSection] = []
+
+
+def _start(sections: list[ScoredSection]) -> None:
+    _sections[:] = sections
+
+
+def _counts_with_crf(parameters: dict[str, Any]) -> np.ndarray:
+    refined = ((dense_crf(s.probabilities, s.image, **parameters)[1] * s.tissue, s.label) for s in _sections)
+    return sum(score_counts(score, label) for score, label in refined)
+
+
+def write_values(changes: dict[Path, dict[str, Any]]) -> list[str]:
+    """Replace numbers in the text of configs, whose layout stays.
+
+    Args:
+        changes: for each config the new values by key; each key stands in it exactly once with a number.
+
+    Returns:
+        Names of the configs.
+
+    Raises:
+        ValueError: a key does not stand there so; nothing is written then.
+        OSError: a config cannot be written.
+    """
+    texts = {}
+    for path, values in changes.items():
+        text = path.read_text()
+        for name, value in values.items():
+            text, count = re.subn(rf'("{name}": )[-+.\deE]+(?=,?\n)', rf"\g<1>{json.dumps(value)}", text)
+            if count != 1:
+                raise ValueError(f"{path}: '{name}' stands {count} times with a number, expected once")
+        texts[path] = text
+    for path, text in texts.items():
+        write_atomically(path, lambda partial, text=text: partial.write_text(text))
+    return [path.name for path in texts]

@@ -1,0 +1,102 @@
+"""How unsure a network is of a section."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn.functional import pad
+
+from scripts.tiles import tile_corners
+
+from .fuse import fuse_conv_bn
+
+__all__ = ["dropout_uncertainty"]
+
+
+@torch.no_grad()
+def dropout_uncertainty(
+    network: nn.Module,
+    section: torch.Tensor,
+    samples: int = 20,
+    dropout: float = 0.5,
+    patch_size: int = 256,
+    max_patches: int = 16,
+    seed: int = 0,
+) -> float:
+    """Measure the epistemic uncertainty of a network by its dropout, as the mean over the pixels of a section.
+
+    With dropout acting, a network is a sample from the posterior of its weights (Gal and Ghahramani 2016, "Dropout as
+    a Bayesian approximation"). The measure is the mutual information of label and weights (Houlsby et al. 2011,
+    "Bayesian active learning for classification"): the entropy of the mean probabilities less the mean entropy of the
+    samples. It is high where samples contradict each other, and low where all agree that a pixel is undecided, as on
+    blurred borders, about which no label would teach the network more.
+
+    Args:
+        network: network that maps (batch, channel, width, height) to logits, with one dropout layer near its end, as
+            the networks of this package; it stays as it is.
+        section: (channel, width, height) as the network wants it, at the pixel size that it was trained at.
+        samples: number of samples, at least 2. They differ from the dropout layer on; what comes before it is computed
+            once for all of them.
+        dropout: probability of dropping a channel, in (0, 1). With that of the training, 0.1, most samples of a narrow
+            layer are equal, and the order of sections hangs on the seed.
+        patch_size: width and height of a patch in pixels of the section as it is given.
+        max_patches: a larger section is judged by this many patches, evenly spread over it, to bound the time.
+        seed: of the dropout, so that sections are compared by the same networks.
+
+    Returns:
+        The mutual information in nats per pixel, from 0 to the logarithm of the number of classes.
+
+    Raises:
+        ValueError: fewer than 2 samples or no patches are asked for, or a probability that is none, or the network has
+            not one layer of dropout.
+    """
+    if samples < 2 or max_patches < 1:
+        raise ValueError(f"samples has to be at least 2 and max_patches 1, got {samples} and {max_patches}")
+    if not 0 < dropout < 1:
+        raise ValueError(f"dropout has to be between 0 and 1, got {dropout}")
+    network = _sampling(fuse_conv_bn(network), samples, dropout)
+    total, pixels = 0.0, 0
+    with torch.random.fork_rng(devices=[section.device] if section.device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        for patch in _patches(section, patch_size, max_patches):
+            width, height = patch.shape[1:]
+            padded = pad(patch[None], (0, patch_size - height, 0, patch_size - width), mode="replicate")
+            draws = network(padded)[:, :, :width, :height].float().softmax(dim=1)
+            information = _entropy(draws.mean(dim=0)) - _entropy(draws).mean(dim=0)
+            total, pixels = total + information.sum().item(), pixels + information.numel()
+    return max(0.0, total / pixels)  # rounding can leave it below 0
+
+
+class _Sampling(nn.Module):
+    """Dropout that makes several samples of one input."""
+
+    def __init__(self, samples: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout2d(dropout)
+        self.samples = samples
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.dropout(x.repeat_interleave(self.samples, dim=0))
+
+
+def _sampling(network: nn.Module, samples: int, dropout: float) -> nn.Module:
+    layers = [name for name, module in network.named_modules() if isinstance(module, nn.Dropout2d)]
+    if len(layers) != 1:
+        raise ValueError(
+            f"{type(network).__name__} has {len(layers)} layers of dropout, epistemic uncertainty needs one"
+        )
+    network.set_submodule(layers[0], _Sampling(samples, dropout))
+    return network
+
+
+def _patches(section: torch.Tensor, size: int, most: int) -> list[torch.Tensor]:
+    """Cover a section with a regular grid of patches, or thin the grid out evenly."""
+    corners = tile_corners(section.shape[1:], (size, size))
+    if len(corners) > most:
+        corners = [corners[(2 * i + 1) * len(corners) // (2 * most)] for i in range(most)]
+    return [section[:, x : x + size, y : y + size] for x, y in corners]
+
+
+def _entropy(probabilities: torch.Tensor) -> torch.Tensor:
+    """Give the entropy over the classes, the third axis from the end, in nats."""
+    return -torch.xlogy(probabilities, probabilities).sum(dim=-3)
