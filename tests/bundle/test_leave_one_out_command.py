@@ -51,7 +51,7 @@ def test_each_set_is_scored_by_a_training_without_it(sets: list, tmp_path: Path,
         result = figures["results"]["unet"][name]
         assert 0 <= result["test"]["jaccard"] <= 1
         assert list(result["scales"]) == ["0.8"]
-        assert 0 < result["threshold"] < 1
+        assert result["threshold"] == 0.5
         assert (tmp_path / "out" / f"loo_{name}.jpg").stat().st_size > 0
         shown = load_sections(tmp_path / "runs" / name / "lists" / "scale_0.8" / "datalist.json", "test")
         assert {tuple(item["pixel_size_nm"]) for item in shown} == {(4.0, 4.0)}
