@@ -17,7 +17,7 @@ from scipy.ndimage import binary_dilation, gaussian_filter
 
 from scripts.alignment import StackAlignment, _eight_bit, carry
 from scripts.data import find_sections, read_info, read_section, write_section
-from scripts.data.phantom import Deformation
+from scripts.phantom import Deformation
 from scripts.registration import (
     FoldFinder,
     MovingLeastSquares,

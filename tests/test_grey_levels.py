@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.ndimage import binary_erosion, gaussian_filter
 
 from scripts.data import read_section
-from scripts.data.phantom import PhantomTissue, acquire
+from scripts.phantom import PhantomTissue, acquire
 from scripts.grey_levels import equalize, fill_outside, stretch, tissue_mask
 
 DATA = Path(__file__).parents[2] / "shared" / "data"

@@ -13,7 +13,7 @@ from monai.bundle import ConfigWorkflow
 from scipy.ndimage import gaussian_filter
 
 from scripts.data import read_section, write_section
-from scripts.data.phantom import Deformation
+from scripts.phantom import Deformation
 from scripts.registration import PairRegistration, Transformation
 from scripts.settings import first_cause
 

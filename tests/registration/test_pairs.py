@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from textures import grey, pixels, texture
 
-from scripts.data.phantom import Deformation
+from scripts.phantom import Deformation
 from scripts.registration import (
     FoldFinder,
     MovingLeastSquares,
