@@ -21,9 +21,9 @@ from bundle.data.phantom import PIXEL_SIZE, THICKNESS, phantom
 from bundle.runs import commit, machine, run
 from scripts.alignment import carry
 from scripts.data import binarize_label, find_sections, read_section, write_atomically, write_json, write_section
-from scripts.phantom import Deformation, PhantomTissue, acquire
 from scripts.figures import save_picture
 from scripts.metrics import jaccard
+from scripts.phantom import Deformation, PhantomTissue, acquire
 from scripts.registration import (
     FoldFinder,
     MovingLeastSquares,

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from scipy.ndimage import binary_erosion, gaussian_filter, label
+from scipy.ndimage import binary_dilation, binary_erosion, gaussian_filter, label
 
 from scripts.phantom import PhantomTissue, acquire
 
