@@ -36,7 +36,7 @@ def timed(name, function):
         return result
     return wrapper
 alignment.StackAlignment._section = timed("register", alignment.StackAlignment._section)
-alignment.to_aligned = timed("warp", alignment.to_aligned)
+alignment.warp = timed("warp", alignment.warp)
 workflow = ConfigWorkflow("configs/register.json", workflow_type="train", run_id="registration", logging_file=False,
                           **overrides)
 workflow.initialize()
@@ -71,7 +71,7 @@ def registration_cost(width: int = 8624, height: int = 8416) -> None:
         overrides = {
             "bundle_root": str(ROOT),
             "dataset_dir": f"{folder}/sections",
-            "folds_dir": f"{folder}/folds",
+            "fold_masks_dir": f"{folder}/folds",
             "output_dir": f"{folder}/aligned",
             "reference": 0,
         }
@@ -85,7 +85,7 @@ def registration_cost(width: int = 8624, height: int = 8416) -> None:
     affine = float(np.median(seconds["affine"]))
     rows = {
         "OpenCV's affine warp": affine,
-        "warp with the fold (`to_aligned`)": seconds["warp"][-1],
+        "warp with the fold (`warp`)": seconds["warp"][-1],
         "registration with its neighbour, reading included": seconds["register"][0],
         "whole run, per section: reading, registration, warp, picture, writing": figures["whole"] / 2,
     }
@@ -93,7 +93,7 @@ def registration_cost(width: int = 8624, height: int = 8416) -> None:
     print(
         f"Two sections of {width}x{height} pixels ({megapixels:.1f} MP), aligned {aligned:.1f} MP; working resolution"
     )
-    print(f"{figures['report']['working_resolution']}; the second: {section['status']}, {section['patches']} patches\n")
+    print(f"{figures['report']['registration_scale']}; the second: {section['status']}, {section['patches']} patches\n")
     print("| step | s | s/MP | times the affine warp |\n| --- | --- | --- | --- |")
     for name, value in rows.items():
         print(f"| {name} | {value:.2f} | {value / megapixels:.4f} | {value / affine:.1f} |")

@@ -19,12 +19,12 @@ from scripts.alignment import StackAlignment, _eight_bit, carry
 from scripts.data import find_sections, read_info, read_section, write_section
 from scripts.phantom import Deformation
 from scripts.registration import (
-    FoldFinder,
+    FoldDetector,
     MovingLeastSquares,
     PairRegistration,
     SIFTFeatures,
     Transformation,
-    to_section,
+    warp_inverse,
 )
 
 SIZE = (256, 240)
@@ -68,10 +68,10 @@ def truth(index: int, fold: bool = False, size: tuple[int, int] = SIZE) -> tuple
     return points.astype(float), points + deformation.displacement[:, *points.T].T
 
 
-def registration(find_folds: bool = False, **settings: object) -> PairRegistration:
+def registration(detect_folds: bool = False, **settings: object) -> PairRegistration:
     """What registers small sections fast."""
     settings = {"patch_size": 40, "patch_step": 16, "radii": (16, 8), **settings}
-    folds = FoldFinder() if find_folds else None
+    folds = FoldDetector() if detect_folds else None
     return PairRegistration(SIFTFeatures(3000, 0.02), MovingLeastSquares(nodes=32), folds, **settings)
 
 
@@ -129,7 +129,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def aligned(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its alignment; not to be changed."""
     output = tmp_path_factory.mktemp("aligned") / "output"
-    align(folder, output, registration(find_folds=True))
+    align(folder, output, registration(detect_folds=True))
     return output
 
 
@@ -183,7 +183,7 @@ def test_each_section_has_all_its_results(folder: Path, aligned: Path) -> None:
         assert image[valid > 0].mean() > 100
         assert entry["section"] == name
         assert entry["image"] == str(folder / f"{name}.png")
-        assert entry["without_source"] == pytest.approx((valid == 0).mean(), abs=1e-3)
+        assert entry["uncovered_fraction"] == pytest.approx((valid == 0).mean(), abs=1e-3)
         assert Transformation.load_sizes(aligned / "transformations" / f"{name}.npz") == (SIZE, size)
 
 
@@ -200,9 +200,9 @@ def test_the_table_says_what_the_report_says(aligned: Path) -> None:
     for entry in report[:REFERENCE] + report[REFERENCE + 1 :]:
         assert entry["residual_after"] < 0.5 < 2 < entry["residual_before"]
         assert entry["correlation_after"] > 0.8 > 0.5 > entry["correlation_before"]
-        assert entry["jacobian_exceptions"] == 0
-    assert report[FOLDED]["fold_share"] > 0.02
-    assert all(entry.get("fold_share", 0) == 0 for entry in report[:FOLDED])
+        assert entry["folded_cells"] == 0
+    assert report[FOLDED]["fold_fraction"] > 0.02
+    assert all(entry.get("fold_fraction", 0) == 0 for entry in report[:FOLDED])
 
 
 def test_the_displacement_found_is_the_true_one(aligned: Path) -> None:
@@ -246,7 +246,7 @@ def test_nothing_is_cut_off(aligned: Path) -> None:
     everywhere = np.full((sizes.width, sizes.height), 255, np.uint8)
     for index in range(COUNT):
         transformation = loaded(aligned, f"section_{index}")
-        _, valid = to_section(everywhere, transformation)
+        _, valid = warp_inverse(everywhere, transformation)
         hidden = np.zeros(SIZE, bool) if transformation.fold is None else transformation.fold
         np.testing.assert_array_equal(valid, ~binary_dilation(hidden) | (valid & ~hidden))
         assert valid.mean() > 0.85
@@ -276,8 +276,8 @@ def test_pixels_of_16_bits(three: Path, aligned_three: Path, tmp_path: Path) -> 
 
 def test_sections_are_matched_at_a_lower_resolution(three: Path, tmp_path: Path) -> None:
     coarse = registration(patch_size=24, patch_step=8, radii=(8, 4))
-    report = align(three, tmp_path, coarse, working_size=128, canvas="reference")
-    assert report["working_resolution"] == "1/2"
+    report = align(three, tmp_path, coarse, registration_size=128, canvas="reference")
+    assert report["registration_scale"] == "1/2"
     points = truth(REFERENCE)[0]
     np.testing.assert_allclose(loaded(tmp_path, f"section_{REFERENCE}").forward(points), points, atol=1e-6)
     for index in (1, 3):
@@ -299,7 +299,7 @@ def test_sections_of_different_sizes(tmp_path: Path) -> None:
         assert Transformation.load_sizes(tmp_path / "out" / "transformations" / f"section_{index}.npz")[0] == size
         error = errors(tmp_path / "out", f"section_{index}", "section_2", *truth(index, size=size))
         assert np.median(error) < 0.7
-        _, valid = to_section(np.ones(image.shape, np.uint8), loaded(tmp_path / "out", f"section_{index}"))
+        _, valid = warp_inverse(np.ones(image.shape, np.uint8), loaded(tmp_path / "out", f"section_{index}"))
         assert valid.all()
 
 
@@ -308,9 +308,9 @@ def test_fold_masks_are_used(tmp_path: Path) -> None:
     mask = imaged(FOLDED, fold=True)[1].edge < 2
     write_section(tmp_path / "folds" / "b.tif", np.where(mask, np.uint8(255), np.uint8(0)))
     folder = write_folder(tmp_path / "in", sections)
-    report = align(folder, tmp_path / "out", reference=0, folds_dir=tmp_path / "folds")
+    report = align(folder, tmp_path / "out", reference=0, fold_masks_dir=tmp_path / "folds")
     widened = binary_dilation(mask, np.ones((3, 3)))
-    assert report["sections"][1]["fold_share"] == pytest.approx(widened.mean(), abs=1e-3)
+    assert report["sections"][1]["fold_fraction"] == pytest.approx(widened.mean(), abs=1e-3)
     np.testing.assert_array_equal(loaded(tmp_path / "out", "b").fold, widened)
     error = errors(tmp_path / "out", "b", "a", *truth(FOLDED, fold=True))
     assert np.nanmedian(error) < 1
@@ -329,7 +329,7 @@ def test_fold_masks_that_do_not_fit(three: Path, tmp_path: Path, masks: dict | N
     for name, size in (masks or {}).items():
         write_section(tmp_path / "folds" / name, np.zeros(size, np.uint8))
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        alignment(three, tmp_path / "out", folds_dir=tmp_path / "folds")
+        alignment(three, tmp_path / "out", fold_masks_dir=tmp_path / "folds")
     assert not (tmp_path / "out").exists()
 
 
@@ -350,7 +350,7 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mask = np.zeros(SIZE, np.uint8)
     mask[40:220] = 255
     write_section(root / "folds" / "e_folded.png", mask)
-    align(root / "in", root / "out", reference=2, folds_dir=root / "folds")
+    align(root / "in", root / "out", reference=2, fold_masks_dir=root / "folds")
     return root / "out"
 
 
@@ -431,7 +431,7 @@ def test_a_stack_without_any_tissue(tmp_path: Path) -> None:
 
 
 def test_a_killed_registration_goes_on(folder: Path, aligned: Path, tmp_path: Path, calls: Callable) -> None:
-    pair = registration(find_folds=True)
+    pair = registration(detect_folds=True)
     calls(2)
     with pytest.raises(KeyboardInterrupt):
         align(folder, tmp_path, pair)
@@ -446,7 +446,7 @@ def test_a_killed_registration_goes_on(folder: Path, aligned: Path, tmp_path: Pa
 def test_killed_warping_goes_on(
     folder: Path, aligned: Path, tmp_path: Path, calls: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    output, pair = tmp_path / "output", registration(find_folds=True)
+    output, pair = tmp_path / "output", registration(detect_folds=True)
     shutil.copytree(aligned / "chain", output / "chain")
     write = tifffile.imwrite
     written = []
@@ -494,7 +494,7 @@ def test_a_finished_run_does_nothing_again(three: Path, aligned_three: Path, tmp
         ({"neighbours": 1}, "neighbours"),
         ({"canvas": "reference", "chunk": 20}, "canvas, chunk"),
         ({"pair": registration(patch_size=48)}, "registration#patch_size"),
-        ({"pair": registration(find_folds=True)}, ", ".join(FOLDS)),
+        ({"pair": registration(detect_folds=True)}, ", ".join(FOLDS)),
     ],
 )
 def test_another_alignment_is_not_mixed_in(
@@ -564,7 +564,7 @@ def test_a_damaged_section_is_named(three: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"working_size": 63}, "working_size has to be a whole number from 64 on, got 63"),
+        ({"registration_size": 63}, "registration_size has to be a whole number from 64 on, got 63"),
         ({"neighbours": 0}, "neighbours has to be a whole number from 1 on, got 0"),
         ({"neighbours": 1.5}, "neighbours has to be a whole number from 1 on, got 1.5"),
         ({"chunk": True}, "chunk has to be a whole number from 2 on, got True"),
@@ -595,7 +595,7 @@ def labels(index: int) -> np.ndarray:
 def test_labels_come_back_from_the_aligned_stack(aligned: Path, tmp_path: Path) -> None:
     indices = (0, REFERENCE, FOLDED)
     source = write_folder(tmp_path / "in", {f"section_{i}_mitochondria.tif": labels(i) for i in indices})
-    carry(source, aligned / "transformations", tmp_path / "there", direction="to_aligned")
+    carry(source, aligned / "transformations", tmp_path / "there", direction="warp")
     size = read_section(aligned / "images" / "section_0.tif").shape
     for index in indices:
         there = read_section(tmp_path / "there" / f"section_{index}_mitochondria.tif")
@@ -629,7 +629,7 @@ def test_labels_lie_in_the_aligned_stack_where_their_tissue_does(aligned: Path, 
     x, y = np.mgrid[: SIZE[0], : SIZE[1]] + deformation.displacement
     disc = np.hypot(x - 130, y - 90) < 30
     write_section(tmp_path / "in" / "section_0.png", np.where(disc, np.uint8(255), np.uint8(0)))
-    carry(tmp_path / "in", aligned / "transformations", tmp_path / "out", direction="to_aligned")
+    carry(tmp_path / "in", aligned / "transformations", tmp_path / "out", direction="warp")
     found = read_section(tmp_path / "out" / "section_0.png")
     middle = loaded(aligned, f"section_{REFERENCE}").forward(np.array([[130.0, 90.0]]))[0]
     np.testing.assert_allclose(np.argwhere(found).mean(axis=0), middle, atol=0.7)
@@ -639,13 +639,13 @@ def test_labels_lie_in_the_aligned_stack_where_their_tissue_does(aligned: Path, 
 def test_changed_fold_masks_are_noticed(three: Path, tmp_path: Path) -> None:
     folds = tmp_path / "folds"
     write_section(folds / "section_1.png", np.zeros(SIZE, np.uint8))
-    alignment(three, tmp_path / "out", folds_dir=folds).check()
+    alignment(three, tmp_path / "out", fold_masks_dir=folds).check()
     os.utime(folds / "section_1.png", (0, 0))
-    with pytest.raises(FileExistsError, match="what differs: folds_dir"):
-        alignment(three, tmp_path / "out", folds_dir=folds).check()
+    with pytest.raises(FileExistsError, match="what differs: fold_masks_dir"):
+        alignment(three, tmp_path / "out", fold_masks_dir=folds).check()
     write_section(folds / "section_1.png", np.full(SIZE, 7, np.uint8))
     with pytest.raises(ValueError, match=r"section_1\.png: label values run from 7 to 7"):
-        alignment(three, tmp_path / "out", folds_dir=folds, overwrite=True).check()
+        alignment(three, tmp_path / "out", fold_masks_dir=folds, overwrite=True).check()
 
 
 def test_results_for_the_pages_of_a_stack_are_carried(tmp_path: Path) -> None:

@@ -25,18 +25,18 @@ from scripts.figures import save_picture
 from scripts.metrics import jaccard
 from scripts.phantom import Deformation, PhantomTissue, acquire
 from scripts.registration import (
-    FoldFinder,
+    FoldDetector,
     MovingLeastSquares,
     Neighbour,
     PairRegistration,
     RegistrationError,
     SIFTFeatures,
     Transformation,
-    find_models,
+    sequential_ransac,
     match_patches,
-    missing_tissue,
-    seed_matches,
-    to_aligned,
+    background_mask,
+    match_descriptors,
+    warp,
 )
 
 __all__ = ["evaluate_registration"]
@@ -130,7 +130,7 @@ def _methods(
     image: NDArray[np.uint8], fixed: NDArray[np.uint8], fold: NDArray[np.bool_]
 ) -> dict[str, Callable[[NDArray], NDArray]]:
     """From positions in the section to those recovered, by method."""
-    neighbour = Neighbour(fixed, missing_tissue(fixed))
+    neighbour = Neighbour(fixed, background_mask(fixed))
     start = Transformation.affine(image.shape, np.eye(2, 3))
     features = SIFTFeatures()
     models = _affine_models(features, image, fixed, fold)
@@ -144,7 +144,7 @@ def _methods(
     if fold.any():
         variants = {"plain moving least squares": (False, fold), **variants, "the same, fold not given": (True, None)}
     for name, (around, given) in variants.items():
-        register = PairRegistration(features, MovingLeastSquares(around_folds=around), FoldFinder())
+        register = PairRegistration(features, MovingLeastSquares(fold_aware=around), FoldDetector())
         try:
             methods[name] = register(image, [neighbour], start, given).transformation.forward
         except RegistrationError:
@@ -156,9 +156,9 @@ def _affine_models(
     features: SIFTFeatures, image: NDArray[np.uint8], fixed: NDArray[np.uint8], fold: NDArray[np.bool_]
 ) -> list[NDArray]:
     moving, other = features(image, fold), features(fixed)
-    pairs = seed_matches(moving, other, 0.92)
+    pairs = match_descriptors(moving, other, 0.92)
     points, targets = moving.points[pairs[:, 0]], other.points[pairs[:, 1]]
-    return find_models(points, targets, 0.015 * max(image.shape), fixed.size)[0]
+    return sequential_ransac(points, targets, 0.015 * max(image.shape), fixed.size)[0]
 
 
 def _elastix(image: NDArray[np.uint8], fixed: NDArray[np.uint8], fold: NDArray[np.bool_]) -> NDArray[np.float32] | None:
@@ -215,7 +215,7 @@ def _folded(folder: Path, picture: Path) -> dict[str, Any]:
     parts, _ = label(~given)
     largest = np.argsort(-np.bincount(parts.ravel())[1:])[:2] + 1
     sides = {f"side {i + 1}": parts == number for i, number in enumerate(largest)}
-    unknown = missing_tissue(reference)
+    unknown = background_mask(reference)
     figures: dict[str, Any] = {}
 
     from_fold = distance_transform_edt(~given)
@@ -223,7 +223,7 @@ def _folded(folder: Path, picture: Path) -> dict[str, Any]:
     def left_over(transformation: Transformation, radius: int) -> dict[str, dict[str, float]]:
         result = {}
         for side, inside in sides.items():
-            hidden = ~inside | missing_tissue(damaged)
+            hidden = ~inside | background_mask(damaged)
             # patches of another size and at other places than those that are fitted
             found = match_patches(damaged, hidden, reference, unknown, transformation, 64, radius, 29.0)
             offset = np.linalg.norm(found.targets - found.expected, axis=1)
@@ -231,7 +231,7 @@ def _folded(folder: Path, picture: Path) -> dict[str, Any]:
             result[side] = {
                 "left over": _median(offset),
                 "beside the fold": _median(offset[near]),
-                "correlation": _median(found.unmoved),
+                "correlation": _median(found.initial_correlation),
                 "patches": len(found),
             }
         return result
@@ -246,14 +246,14 @@ def _folded(folder: Path, picture: Path) -> dict[str, Any]:
         ("moving least squares around folds", True, given),
         ("the same, fold not given", True, None),
     ):
-        register = PairRegistration(SIFTFeatures(), MovingLeastSquares(around_folds=around), FoldFinder())
+        register = PairRegistration(SIFTFeatures(), MovingLeastSquares(fold_aware=around), FoldDetector())
         result = register(damaged, [neighbour], start, fold).transformation
         figures[name] = left_over(result, 40)
         if fold is None:
             found = np.zeros(given.shape, bool) if result.fold is None else result.fold
             figures["fold found"] = {"jaccard": _jaccard(found, given)}
         elif around:
-            aligned, _ = to_aligned(damaged, result, reference.shape)
+            aligned, _ = warp(damaged, result, reference.shape)
             before = np.stack([damaged, reference, reference], axis=-1)
             after = np.stack([aligned, reference, reference], axis=-1)
             gap = np.full((8, reference.shape[1], 3), 255, np.uint8)
@@ -329,14 +329,14 @@ def _fit(images: Path, valid: Path | None) -> dict[str, float]:
     before = None
     for section in find_sections(images):
         pixels = read_section(section["image"])
-        nothing = missing_tissue(pixels)
+        nothing = background_mask(pixels)
         if valid is not None:
             nothing |= read_section(valid / Path(section["image"]).with_suffix(".png").name) == 0
         if before is not None:
             start = Transformation.affine(pixels.shape, np.eye(2, 3))
             found = match_patches(pixels, nothing, *before, start, 100, 40, 37.0)
             offsets.append(np.linalg.norm(found.targets - found.expected, axis=1))
-            correlations.append(found.unmoved)
+            correlations.append(found.initial_correlation)
         before = pixels, nothing
     return {
         "offset": float(np.median(np.concatenate(offsets))),

@@ -29,7 +29,7 @@ SMALL = {
     "pair#patch_size": 40,
     "pair#patch_step": 16,
     "pair#radii": [16, 8],
-    "find_folds": False,
+    "detect_folds": False,
 }
 RESULTS = {"images": ".tif", "valid": ".png", "transformations": ".npz", "pictures": ".png"}
 
@@ -147,9 +147,9 @@ def test_settings_reach_the_algorithms(register: Callable, stack: Path) -> None:
         "model": "rigid",
         "smoothing": 0.05,
         "alpha": 2.0,
-        "around_folds": False,
-        "find_folds": True,
-        "working_size": 100,
+        "fold_aware": False,
+        "detect_folds": True,
+        "registration_size": 100,
         "neighbours": 1,
         "chunk": 7,
         "reference": 0,
@@ -161,18 +161,18 @@ def test_settings_reach_the_algorithms(register: Callable, stack: Path) -> None:
     }
     output = register(stack / "sections", **changed)
     settings = json.loads((output / "chain" / "settings.json").read_text())
-    for key in ("working_size", "neighbours", "chunk", "reference", "canvas", "interpolation"):
+    for key in ("registration_size", "neighbours", "chunk", "reference", "canvas", "interpolation"):
         assert settings[key] == changed[key]
     for key in ("patch_size", "patch_step", "radii"):
         assert settings[f"registration#{key}"] == changed[f"pair#{key}"]
     assert settings["registration#folds#darkness"] == 1.7
-    for key in ("model", "smoothing", "alpha", "around_folds"):
+    for key in ("model", "smoothing", "alpha", "fold_aware"):
         assert settings[f"registration#deformation#{key}"] == changed[key]
     assert settings["registration#deformation#nodes"] == SMALL["deformation#nodes"]
     report = json.loads((output / "report.json").read_text())
     assert report["reference"] == "section_8"
     assert (report["width"], report["height"]) == SIZE
-    assert report["working_resolution"] == "1/2"
+    assert report["registration_scale"] == "1/2"
 
 
 def test_another_alignment_is_kept_or_replaced(register: Callable, stack: Path, from_folder: Path) -> None:
@@ -191,7 +191,7 @@ def test_another_alignment_is_kept_or_replaced(register: Callable, stack: Path, 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"working_sise": 100}, "unknown setting 'working_sise' = 100; did you mean 'working_size'?"),
+        ({"working_sise": 100}, "unknown setting 'working_sise' = 100; did you mean 'registration_size'?"),
         ({"width": 0.3}, "setting 'width' = 0.3 is not used by this workflow"),
         ({"neighbours": "2"}, "setting 'neighbours' = '2' is of type str, expected int, such as 2"),
         ({"canvas": "all"}, "canvas has to be one of union, reference, got 'all'"),
@@ -200,7 +200,7 @@ def test_another_alignment_is_kept_or_replaced(register: Callable, stack: Path, 
         ({"smoothing": 2.0}, "smoothing has to be between 0 and 1, got 2.0"),
         ({"pair#patch_size": 4}, "patch_size has to be between 8 and 1024, got 4"),
         ({"reference": 3}, "reference has to be a section from 0 to 2, got 3"),
-        ({"folds_dir": "none"}, "none: no such folder of fold masks"),
+        ({"fold_masks_dir": "none"}, "none: no such folder of fold masks"),
         ({"dataset_dir": "none"}, "none: no such file or folder"),
     ],
 )
@@ -252,7 +252,7 @@ def test_registration_as_a_user_types_it(stack: Path, from_folder: Path, tmp_pat
 def test_a_mistake_is_explained_in_the_last_line(stack: Path, tmp_path: Path) -> None:
     mask = tmp_path / "folds" / "section_10.png"
     write_section(mask, np.zeros((100, 90), np.uint8))
-    folders = {"dataset_dir": stack / "sections", "output_dir": tmp_path / "out", "folds_dir": tmp_path / "folds"}
+    folders = {"dataset_dir": stack / "sections", "output_dir": tmp_path / "out", "fold_masks_dir": tmp_path / "folds"}
     run = bundle_run("registration", "--config_file", "configs/register.json", **folders)
     assert run.returncode != 0
     expected = f"Cause: ValueError: {mask}: has 100x90 pixels, its section 200x180"

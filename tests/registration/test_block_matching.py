@@ -8,7 +8,7 @@ from scipy.ndimage import map_coordinates
 from textures import grey, mapped, pixels, shifted, texture, turned
 
 from scripts.registration import Transformation
-from scripts.registration.patches import PatchMatches, match_patches
+from scripts.registration.block_matching import PatchMatches, match_patches
 
 SIZE = (240, 200)
 STILL = np.eye(2, 3)
@@ -25,7 +25,13 @@ def nothing() -> np.ndarray:
 
 
 def find(moving: np.ndarray, fixed: np.ndarray, matrix: np.ndarray = STILL, **arguments: Any) -> PatchMatches:
-    arguments = {"hidden": nothing(), "unknown": nothing(), "size": 32, "radius": 10, "step": 20.0} | arguments
+    arguments = {
+        "moving_invalid": nothing(),
+        "fixed_invalid": nothing(),
+        "size": 32,
+        "radius": 10,
+        "step": 20.0,
+    } | arguments
     return match_patches(moving=moving, fixed=fixed, transformation=Transformation.affine(SIZE, matrix), **arguments)
 
 
@@ -47,8 +53,8 @@ def test_whole_shift_is_found(offset: tuple[int, int]) -> None:
     np.testing.assert_allclose(found.targets[which] - found.points[which], np.tile(offset, (which.sum(), 1)), atol=0.1)
     np.testing.assert_allclose(found.expected, found.points)
     assert (found.correlation[which] > 0.99).all()
-    assert (found.unmoved[which] > 0.99).all() == (offset == (0, 0))
-    assert (found.unmoved <= found.correlation).all()
+    assert (found.initial_correlation[which] > 0.99).all() == (offset == (0, 0))
+    assert (found.initial_correlation <= found.correlation).all()
 
 
 @pytest.mark.parametrize("offset", [(0.3, 0.5), (-2.5, 3.25), (5.8, -0.4)])
@@ -96,7 +102,7 @@ def test_weights_tell_right_from_wrong() -> None:
     assert right.weights.shape == (len(right),)
     assert np.median(right.weights) > 4 * np.median(wrong.weights)
     for found in (right, wrong):
-        assert ((found.clearness >= 0) & (found.clearness <= 1)).all()
+        assert ((found.peak_margin >= 0) & (found.peak_margin <= 1)).all()
         assert (found.correlation <= 1 + 1e-6).all()
         assert (found.weights > 0).all()
 
@@ -106,8 +112,8 @@ def test_repeated_texture_is_not_clear() -> None:
     grain = np.random.default_rng(0).normal(0, 3, SIZE)
     image = (stripes + grain).astype(np.uint8)
     found = find(image, image)
-    assert np.median(found.clearness) < 0.3
-    assert np.median(find(tissue(), tissue()).clearness) > 0.3
+    assert np.median(found.peak_margin) < 0.3
+    assert np.median(find(tissue(), tissue()).peak_margin) > 0.3
 
 
 def test_blank_areas_are_not_reported() -> None:
@@ -124,7 +130,7 @@ def test_blank_areas_are_not_reported() -> None:
 def test_hidden_patches_are_not_reported() -> None:
     hidden = nothing()
     hidden[80:160, 60:140] = True
-    found = find(tissue(), tissue(), hidden=hidden)
+    found = find(tissue(), tissue(), moving_invalid=hidden)
     x, y = np.rint(found.points).astype(int).T
     assert not hidden[x, y].any()
     assert len(found) > 40
@@ -141,7 +147,7 @@ def test_what_is_partly_hidden_says_nothing() -> None:
     moving[fold] = 5
     off = {}
     for name, hidden in (("known", fold), ("unknown", nothing())):
-        found = find(moving, fixed, hidden=hidden)
+        found = find(moving, fixed, moving_invalid=hidden)
         near = inner(found) & (np.abs(found.points[:, 0] - 103) < 16)
         assert near.sum() > 3
         off[name] = np.linalg.norm(found.targets - found.points - (6, 2), axis=1)[near]
@@ -152,10 +158,10 @@ def test_what_is_partly_hidden_says_nothing() -> None:
 def test_nothing_is_looked_for_where_the_neighbour_shows_nothing() -> None:
     unknown = nothing()
     unknown[:, 100:] = True
-    found = find(tissue(), tissue(), unknown=unknown)
+    found = find(tissue(), tissue(), fixed_invalid=unknown)
     assert len(found) > 30
     assert (found.targets[:, 1] < 115).all()
-    assert len(find(tissue(), tissue(), unknown=~nothing())) == 0
+    assert len(find(tissue(), tissue(), fixed_invalid=~nothing())) == 0
 
 
 def test_nothing_is_looked_for_under_a_fold() -> None:

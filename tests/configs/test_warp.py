@@ -79,7 +79,7 @@ def test_to_sections(carried: Callable, tmp_path: Path, interpolation: str, suff
 def test_to_aligned(carried: Callable, tmp_path: Path) -> None:
     pixels = picture(SIZE)
     write_section(tmp_path / "in" / "a.png", pixels)
-    result = read_section(carried(direction="to_aligned") / "a.png")
+    result = read_section(carried(direction="warp") / "a.png")
     np.testing.assert_array_equal(result, shifted_in(pixels, "a"))
 
 
@@ -106,7 +106,7 @@ def test_what_is_appended_to_the_name_of_a_section(carried: Callable, tmp_path: 
 def test_pages_of_a_stack(carried: Callable, tmp_path: Path) -> None:
     pages = [picture(SIZE, seed) for seed in range(2)]
     write_section(tmp_path / "in" / "stack.tif", np.stack(pages, axis=-1))
-    output = carried(direction="to_aligned")
+    output = carried(direction="warp")
     for number, page in enumerate(pages):
         result = read_section(output / f"stack_{number}.tif")
         np.testing.assert_array_equal(result, shifted_in(page, f"stack_{number}"))
@@ -142,14 +142,14 @@ def test_existing_results_are_kept(carried: Callable, tmp_path: Path) -> None:
         (
             "a.tif",
             ALIGNED_SIZE,
-            {"direction": "to_aligned"},
+            {"direction": "warp"},
             "a.tif: has 80x70 pixels, but the section 60x50",
         ),
         (
             "a.tif",
             ALIGNED_SIZE,
             {"direction": "back"},
-            "direction has to be one of to_sections, to_aligned, got 'back'",
+            "direction has to be one of to_sections, warp, got 'back'",
         ),
         (
             "a.tif",
@@ -159,8 +159,8 @@ def test_existing_results_are_kept(carried: Callable, tmp_path: Path) -> None:
         ),
         ("a.tif", ALIGNED_SIZE, {"transformations_dir": "none"}, "none: holds no transformations (.npz)"),
         ("a.tif", ALIGNED_SIZE, {"dataset_dir": "none"}, "none: no such file or folder"),
-        ("a.tif", ALIGNED_SIZE, {"directions": "to_aligned"}, "unknown setting 'directions' = 'to_aligned'"),
-        ("a.tif", ALIGNED_SIZE, {"working_size": 100}, "setting 'working_size' = 100 is not used by this workflow"),
+        ("a.tif", ALIGNED_SIZE, {"directions": "warp"}, "unknown setting 'directions' = 'warp'"),
+        ("a.tif", ALIGNED_SIZE, {"registration_size": 100}, "setting 'registration_size' = 100 is not used by this workflow"),
     ],
 )
 def test_what_cannot_be_carried(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-__all__ = ["find_models"]
+__all__ = ["sequential_ransac"]
 
 FloatArray = NDArray[np.float64]
 
@@ -23,8 +23,8 @@ MOST_STRETCH = 1.25
 MOST_TRIALS = 20_000
 
 
-def find_models(
-    points: FloatArray, targets: FloatArray, threshold: float, area: float, most: int = 6
+def sequential_ransac(
+    points: FloatArray, targets: FloatArray, residual_threshold: float, area: float, max_models: int = 6
 ) -> tuple[list[FloatArray], NDArray[np.intp]]:
     """Find one affine model after the other, until the matches left agree no better than by chance.
 
@@ -35,18 +35,18 @@ def find_models(
     Args:
         points: (n, 2), positions (x, y) in one section.
         targets: (n, 2), positions in the other.
-        threshold: pixels within which a match agrees with a model.
+        residual_threshold: pixels within which a match agrees with a model.
         area: of the other section in square pixels, over which wrong matches scatter.
-        most: models that are looked for.
+        max_models: models that are looked for.
 
     Returns:
         The models (2, 3), those with most matches first, and for each match the index of its model, -1 without one.
     """
     models: list[FloatArray] = []
     member = np.full(len(points), -1)
-    for _ in range(most):
+    for _ in range(max_models):
         free = np.flatnonzero(member < 0)
-        found = _best_model(points[free], targets[free], threshold, area)
+        found = _best_model(points[free], targets[free], residual_threshold, area)
         if found is None:
             break
         model, agrees = found
@@ -56,19 +56,24 @@ def find_models(
 
 
 def _best_model(
-    points: FloatArray, targets: FloatArray, threshold: float, area: float
+    points: FloatArray, targets: FloatArray, residual_threshold: float, area: float
 ) -> tuple[FloatArray, NDArray[np.bool_]] | None:
     if len(points) < 4:
         return None
     cv2.setRNGSeed(0)  # the same sections give the same result
     model, _ = cv2.estimateAffinePartial2D(
-        points, targets, method=cv2.RANSAC, ransacReprojThreshold=threshold, maxIters=MOST_TRIALS, confidence=0.9999
+        points,
+        targets,
+        method=cv2.RANSAC,
+        ransacReprojThreshold=residual_threshold,
+        maxIters=MOST_TRIALS,
+        confidence=0.9999,
     )
     if model is None:
         return None
     for _ in range(5):
-        agrees = np.linalg.norm(points @ model[:, :2].T + model[:, 2] - targets, axis=1) < threshold
-        if agrees.sum() < 4 or not _beyond_chance(len(points), int(agrees.sum()), np.pi * threshold**2 / area):
+        agrees = np.linalg.norm(points @ model[:, :2].T + model[:, 2] - targets, axis=1) < residual_threshold
+        if agrees.sum() < 4 or not _beyond_chance(len(points), int(agrees.sum()), np.pi * residual_threshold**2 / area):
             return None
         model = _least_squares(points[agrees], targets[agrees])
     stretches = np.linalg.svd(model[:, :2], compute_uv=False)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from textures import mapped, shifted, turned
 
-from scripts.registration.consensus import find_models
+from scripts.registration.ransac import sequential_ransac
 
 SIZE = np.array([400.0, 300.0])
 FIRST = np.array([[1.03, 0.04, 5.0], [-0.02, 0.98, 9.0]])
@@ -24,7 +24,7 @@ def matches(counts: list[tuple[np.ndarray, int]], wrong: int) -> tuple[np.ndarra
 
 
 def found(points: np.ndarray, targets: np.ndarray, **arguments: int) -> tuple[list[np.ndarray], np.ndarray]:
-    return find_models(points, targets, 4.0, float(SIZE.prod()), **arguments)
+    return sequential_ransac(points, targets, 4.0, float(SIZE.prod()), **arguments)
 
 
 def corners(matrix: np.ndarray) -> np.ndarray:
@@ -54,7 +54,7 @@ def test_two_models_among_many_wrong_matches() -> None:
 
 def test_most_limits_the_models() -> None:
     points, targets, truth = matches([(FIRST, 160), (SECOND, 80)], 200)
-    models, member = found(points, targets, most=1)
+    models, member = found(points, targets, max_models=1)
     assert len(models) == 1
     assert (member[truth == 1] == 0).mean() < 0.05
 

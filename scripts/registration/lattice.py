@@ -1,21 +1,21 @@
-"""A regular grid of nodes over a section, and the folds that separate some of them."""
+"""A regular lattice of nodes over a section."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FoldMask", "Grid"]
+from .fold_mask import FoldMask
+
+__all__ = ["Lattice"]
 
 FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Grid:
+class Lattice:
     """Nodes at whole multiples of a spacing, from the first pixel to the last or just beyond.
 
     Attributes:
@@ -31,21 +31,22 @@ class Grid:
     counts: tuple[int, int] | None = None
 
     @classmethod
-    def over(cls, size: tuple[int, int], nodes: int) -> Grid:
+    def over(cls, size: tuple[int, int], nodes: int) -> Lattice:
         """Lay about so many nodes along the longer side."""
         return cls((int(size[0]), int(size[1])), max(1.0, (max(size) - 1) / (nodes - 1)))
 
-    def enlarged(self, factor: int, size: tuple[int, int]) -> Grid:
-        """The same grid over the section itself, of which this one covers a copy reduced by a whole factor."""
+    def rescaled(self, factor: int, size: tuple[int, int]) -> Lattice:
+        """The same lattice over the section itself, of which this one covers a copy reduced by a whole factor."""
         origin = tuple((o + 0.5) * factor - 0.5 for o in self.origin)
-        return Grid((int(size[0]), int(size[1])), self.spacing * factor, origin, self.shape)
+        return Lattice((int(size[0]), int(size[1])), self.spacing * factor, origin, self.shape)
 
     @property
     def shape(self) -> tuple[int, int]:
         """Number of nodes along x and y."""
         if self.counts is not None:
             return self.counts
-        return tuple(int(np.ceil((n - 1) / self.spacing - 1e-9)) + 1 for n in self.size)
+        # at least one cell, even over a single pixel
+        return tuple(max(2, int(np.ceil((n - 1) / self.spacing - 1e-9)) + 1) for n in self.size)
 
     def nodes(self) -> FloatArray:
         """Positions of the nodes, (nodes, 2), those along y together."""
@@ -60,7 +61,7 @@ class Grid:
 
         Returns:
             Flat indices of the nodes and their bilinear weights, both (n, 4); the weights add up to 1, and are those at
-            the border of the grid for points outside.
+            the border of the lattice for points outside.
         """
         shape = np.array(self.shape)
         position = np.clip((points - self.origin) / self.spacing, 0, shape - 1)
@@ -107,66 +108,3 @@ class Grid:
         result = np.zeros((int(np.prod(self.shape)), values.shape[1]))
         np.add.at(result, index.ravel(), (weight[..., None] * values[:, None]).reshape(-1, values.shape[1]))
         return result
-
-
-class FoldMask:
-    """Where folds hide the tissue of a section.
-
-    Args:
-        mask: bool (width, height) of the section, or smaller by a whole factor, true under a fold.
-        size: width and height of the section in pixels.
-    """
-
-    def __init__(self, mask: NDArray[np.bool_], size: tuple[int, int]) -> None:
-        self.mask = mask
-        self._factor = np.maximum(1, np.rint(np.array(size) / mask.shape))
-
-    def covers(self, points: FloatArray) -> NDArray[np.bool_]:
-        """Whether points lie under a fold.
-
-        Args:
-            points: (..., 2), positions (x, y) in pixels of the section.
-
-        Returns:
-            bool (...).
-        """
-        return self._at(self.mask, (points + 0.5) / self._factor)
-
-    def distance(self, points: FloatArray) -> FloatArray:
-        """Distance in pixels of points (..., 2) to the nearest fold, to about a pixel of the mask; 0 under a fold."""
-        return self._at(self._distance, (points + 0.5) / self._factor) * self._factor.min()
-
-    def between(self, start: FloatArray, stop: FloatArray) -> NDArray[np.bool_]:
-        """Whether the straight way between two points touches a fold.
-
-        Args:
-            start: (..., 2), positions (x, y) in pixels of the section.
-            stop: (..., 2), likewise.
-
-        Returns:
-            bool (...).
-        """
-        touched = self.covers(start) | self.covers(stop)
-        start, stop = (start + 0.5) / self._factor, (stop + 0.5) / self._factor
-        length = np.linalg.norm(stop - start, axis=-1)
-        way = np.argwhere(~touched & (length > 0))
-        place, length = start[tuple(way.T)], length[tuple(way.T)]
-        direction = (stop[tuple(way.T)] - place) / length[:, None]
-        gone = np.zeros(len(way))
-        # as far at once as the nearest fold is away
-        while len(way):
-            free = self._at(self._distance, place + gone[:, None] * direction)
-            touched[tuple(way[free == 0].T)] = True
-            gone += np.maximum(free - 1, 0.5)
-            on = (free > 0) & (gone < length)
-            way, place, direction, length, gone = way[on], place[on], direction[on], length[on], gone[on]
-        return touched
-
-    @cached_property
-    def _distance(self) -> NDArray[np.float32]:
-        return cv2.distanceTransform((~self.mask).astype(np.uint8), cv2.DIST_L2, 5)
-
-    @staticmethod
-    def _at(image: NDArray, places: FloatArray) -> NDArray:
-        x, y = (np.clip(places[..., axis].astype(np.intp), 0, image.shape[axis] - 1) for axis in (0, 1))
-        return image[x, y]

@@ -1,4 +1,4 @@
-"""Patches of a section found again in its neighbour by normalised cross-correlation."""
+"""Block matching: patches of a section found again in its neighbour by normalised cross-correlation."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class PatchMatches:
         targets: float64 (n, 2), where they were found, in pixels of the aligned stack.
         expected: float64 (n, 2), where they were looked for.
         correlation: float64 (n,), normalised cross-correlation there, from -1 to 1.
-        clearness: float64 (n,), by what share the best place is better than the second best elsewhere, from 0 to 1.
-        unmoved: float64 (n,), the correlation where they were looked for.
+        peak_margin: float64 (n,), by what share the best place is better than the second best elsewhere, from 0 to 1.
+        initial_correlation: float64 (n,), the correlation where they were looked for.
     """
 
     points: FloatArray
     targets: FloatArray
     expected: FloatArray
     correlation: FloatArray
-    clearness: FloatArray
-    unmoved: FloatArray
+    peak_margin: FloatArray
+    initial_correlation: FloatArray
 
     def __len__(self) -> int:
         return len(self.points)
@@ -44,14 +44,14 @@ class PatchMatches:
     @property
     def weights(self) -> FloatArray:
         """Confidence in each match, (n,)."""
-        return np.clip(self.correlation, 0.02, 1) * np.clip(self.clearness, 0.02, 1)
+        return np.clip(self.correlation, 0.02, 1) * np.clip(self.peak_margin, 0.02, 1)
 
 
 def match_patches(
     moving: NDArray[np.uint8],
-    hidden: NDArray[np.bool_],
+    moving_invalid: NDArray[np.bool_],
     fixed: NDArray[np.uint8],
-    unknown: NDArray[np.bool_],
+    fixed_invalid: NDArray[np.bool_],
     transformation: Transformation,
     size: int,
     radius: int,
@@ -62,9 +62,9 @@ def match_patches(
 
     Args:
         moving: the section, (width, height).
-        hidden: bool, same shape: folds and missing tissue.
+        moving_invalid: bool, same shape: folds and missing tissue.
         fixed: its neighbour in the aligned stack, (width, height).
-        unknown: bool, same shape as `fixed`: where it shows nothing.
+        fixed_invalid: bool, same shape as `fixed`: where it shows nothing.
         transformation: of the section, as far as it is known.
         size: of the square patches in pixels.
         radius: how far they are looked for, in pixels.
@@ -79,13 +79,13 @@ def match_patches(
     # patches at the border are looked for beyond it too
     margin = half + radius
     fixed = cv2.copyMakeBorder(fixed, *(4 * [margin]), cv2.BORDER_REFLECT_101)
-    unknown = cv2.copyMakeBorder(unknown.astype(np.uint8), *(4 * [margin]), cv2.BORDER_CONSTANT, value=1)
+    fixed_invalid = cv2.copyMakeBorder(fixed_invalid.astype(np.uint8), *(4 * [margin]), cv2.BORDER_CONSTANT, value=1)
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
     expected = transformation.forward(points)
     known = np.isfinite(expected).all(axis=1)
     points, expected = points[known], expected[known]
     inverse = np.linalg.inv(transformation.derivative(points))
-    hidden = hidden.astype(np.uint8)
+    moving_invalid = moving_invalid.astype(np.uint8)
     found = []
     for point, place, back in zip(points, expected, inverse, strict=True):
         corner = np.rint(place).astype(int) - half  # of the patch in the neighbour
@@ -93,18 +93,18 @@ def match_patches(
         if (start < 0).any() or (stop > fixed.shape).any():
             continue
         window = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
-        if unknown[window].mean() > MOST_HIDDEN:
+        if fixed_invalid[window].mean() > MOST_HIDDEN:
             continue
         middle = point + back @ (corner + half - place)
         shift = middle - back @ (half, half)
         # OpenCV takes the first axis for rows: its x is our y
         matrix = np.array([[back[1, 1], back[1, 0], shift[1]], [back[0, 1], back[0, 0], shift[0]]])
-        covered = _cut_out(hidden, matrix, 2 * half + 1, cv2.INTER_NEAREST, 1).astype(bool)
-        if covered.mean() > MOST_HIDDEN:
+        masked = _cut_out(moving_invalid, matrix, 2 * half + 1, cv2.INTER_NEAREST, 1).astype(bool)
+        if masked.mean() > MOST_HIDDEN:
             continue
         patch = _cut_out(moving, matrix, 2 * half + 1, cv2.INTER_LINEAR, 0)
-        if covered.any():
-            patch[covered] = patch[~covered].mean()  # says nothing, wherever it lies
+        if masked.any():
+            patch[masked] = patch[~masked].mean()  # says nothing, wherever it lies
         match = _best_place(patch, fixed[window], radius, max(4, half // 4))
         if match is not None:
             found.append((*middle, *(corner + half + match[:2]), *(corner + half), *match[2:]))
@@ -126,7 +126,7 @@ def _cut_out(image: NDArray[np.uint8], matrix: FloatArray, size: int, interpolat
 def _best_place(
     patch: NDArray[np.uint8], surroundings: NDArray[np.uint8], radius: int, apart: int
 ) -> tuple[float, float, float, float, float] | None:
-    """Offset (x, y) of the best place to a fraction of a pixel, its correlation and clearness, and that unmoved."""
+    """Offset (x, y) of the best place to a fraction of a pixel, correlation and margin there, initial correlation."""
     if patch.std() < 2 or surroundings.std() < 2:  # resin or nothing at all
         return None
     scores = cv2.matchTemplate(surroundings, patch, cv2.TM_CCOEFF_NORMED)
@@ -136,9 +136,15 @@ def _best_place(
     best = float(scores[i, j])
     if not best > 0:
         return None
-    unmoved = float(scores[radius, radius])
+    initial_correlation = float(scores[radius, radius])
     offset = []
     for before, after in ((scores[i - 1, j], scores[i + 1, j]), (scores[i, j - 1], scores[i, j + 1])):
         offset.append(np.clip((after - before) / 2 / max(2 * best - before - after, 1e-6), -0.5, 0.5))
     scores[max(0, i - apart) : i + apart + 1, max(0, j - apart) : j + apart + 1] = -1
-    return i - radius + offset[0], j - radius + offset[1], best, 1 - max(float(scores.max()), 0) / best, unmoved
+    return (
+        i - radius + offset[0],
+        j - radius + offset[1],
+        best,
+        1 - max(float(scores.max()), 0) / best,
+        initial_correlation,
+    )

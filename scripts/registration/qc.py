@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from .transformation import Transformation
 
-__all__ = ["pair_picture"]
+__all__ = ["qc_panel"]
 
 FIELDS = 10
 """Fields of the checkerboard along the longer side."""
@@ -20,7 +20,7 @@ GRID_COLOUR = (0, 114, 178)
 Picture = NDArray[np.uint8]
 
 
-def pair_picture(
+def qc_panel(
     before: tuple[Picture, Picture] | None,
     now: tuple[Picture, Picture],
     transformation: Transformation,
@@ -68,7 +68,7 @@ def _deformed_grid(image: Picture, transformation: Transformation, size: tuple[i
     """The section, pale, with the lines of a grid that was straight before; they break at folds."""
     picture = np.ascontiguousarray(np.repeat((128 + image // 2)[..., None], 3, axis=2))
     scale = np.array(image.shape) / size
-    width, height = transformation.grid.size
+    width, height = transformation.lattice.size
     step = max(width, height) / LINES
     for axis in (0, 1):
         length = (width, height)[axis]
