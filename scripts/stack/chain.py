@@ -174,6 +174,9 @@ class Chain:
         )
 
     def _reference_link(self, index: int) -> Link:
+        found = self.store.load_report(self.names[index])
+        if found is not None and found.status is Status.REFERENCE:
+            return Link(self.store.load_transformation(self.names[index]), found)
         link = self._start(index)
         if link.report.status is not Status.REFERENCE:
             raise ValueError(f"{self.locations[index]}: cannot be the reference: {link.report.message}")
