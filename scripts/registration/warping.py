@@ -68,7 +68,7 @@ def warp_inverse(
     transformation: Transformation,
     interpolation: str = "nearest",
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Carry a picture of the aligned stack, such as a segmentation, back to the section as it was imaged.
+    """Warp a picture of the aligned stack, such as a segmentation, back to the section as it was imaged.
 
     Args:
         image: (width, height) in the aligned stack.
