@@ -26,7 +26,8 @@ def peak_memory():
     return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
 import cv2, numpy as np
 from monai.bundle import ConfigWorkflow
-import scripts.alignment as alignment
+from scripts.data import read_section
+from scripts.stack import chain, results
 seconds = {}
 def timed(name, function):
     def wrapper(*args, **kwargs):
@@ -35,8 +36,8 @@ def timed(name, function):
         seconds.setdefault(name, []).append(time.perf_counter() - start)
         return result
     return wrapper
-alignment.StackAlignment._section = timed("register", alignment.StackAlignment._section)
-alignment.warp = timed("warp", alignment.warp)
+chain.Chain.register = timed("register", chain.Chain.register)
+results.warp = timed("warp", results.warp)
 workflow = ConfigWorkflow("configs/register.json", workflow_type="train", run_id="registration", logging_file=False,
                           **overrides)
 workflow.initialize()
@@ -45,7 +46,7 @@ start = time.perf_counter()
 workflow.run()
 whole = time.perf_counter() - start
 peak = peak_memory()
-image = alignment.read_section(overrides["dataset_dir"] + "/section_1.tif")
+image = read_section(overrides["dataset_dir"] + "/section_1.tif")
 matrix = np.array([[0.999, 0.03, 5], [-0.03, 0.999, 7]])
 affine = timed("affine", lambda: cv2.warpAffine(image, matrix, image.shape[::-1], flags=cv2.INTER_CUBIC))
 for _ in range(3):
