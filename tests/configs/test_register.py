@@ -13,6 +13,7 @@ from monai.bundle import ConfigWorkflow
 from textures import imaged, truth
 
 from scripts.data import read_section, write_section
+from scripts.phantom import PhantomTissue, acquire
 from scripts.registration import PairRegistration, Transformation
 from scripts.settings import first_cause
 
@@ -20,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 SIZE = (200, 180)
 STACK = (1, 2, 3)
 """Sections of the stack; that in the middle is not deformed."""
+SHIPPED = {"checkpoint": str(ROOT / "models" / "model.pt"), "width": 0.5, "downsampling": 2, "patch_size": 512}
 SMALL = {
     "features#n_features": 2000,
     "features#contrast_threshold": 0.02,
@@ -63,7 +65,7 @@ def register(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., P
     def run(source: object, **overrides: object) -> Path:
         source = [str(file) for file in source] if isinstance(source, list) else str(source)
         run_register(dataset_dir=source, **{"output_dir": str(tmp_path / "out"), **overrides})
-        return tmp_path / "out"
+        return Path(overrides.get("output_dir", tmp_path / "out"))
 
     return run
 
@@ -239,3 +241,27 @@ def test_a_mistake_is_explained_in_the_last_line(stack: Path, tmp_path: Path) ->
     last = run.stderr.strip().splitlines()[-1]
     assert last.startswith(f"Cause: ValueError: {mask}: ")
     assert last.endswith("200x180 pixels, but got 100x90")
+
+
+def test_masks_of_sections_of_32_bit_are_those_of_8_bit(
+    register: Callable, run_config: Callable, tmp_path: Path
+) -> None:
+    """Registered, then segmented by the shipped weights."""
+    tissue = PhantomTissue(4, (384, 384), 1).section(0)[0]
+    image = acquire(tissue, np.random.default_rng(0))
+    masks = {}
+    for kind, offset in (("uint8", 0), ("uint32", 10**6)):
+        for name, pixels in (("a", image), ("b", np.roll(image, 5, axis=0))):
+            write_section(tmp_path / kind / f"{name}.tif", (pixels.astype(np.int64) + offset).astype(kind))
+        aligned = register(tmp_path / kind, output_dir=str(tmp_path / f"{kind}_aligned"), **{"pair#patch_size": 80})
+        run_config(
+            "inference",
+            workflow_type="infer",
+            dataset_dir=str(aligned / "images"),
+            output_dir=str(tmp_path / f"{kind}_masks"),
+            **SHIPPED,
+        )
+        masks[kind] = [read_section(tmp_path / f"{kind}_masks" / f"{n}_mitochondria.tif") > 0 for n in "ab"]
+    for narrow, wide in zip(masks["uint8"], masks["uint32"], strict=True):
+        assert narrow.mean() > 0.01
+        assert (narrow & wide).sum() / (narrow | wide).sum() > 0.97

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tifffile
-from stacks import COUNT, align, alignment, assert_same_results, registration
+from stacks import COUNT, align, alignment, assert_same_results, registration, write_folder
+from textures import REFERENCE, SIZE, imaged
 
 from scripts.stack.store import RESULTS
 
@@ -134,3 +137,64 @@ def test_files_that_are_not_of_an_alignment_are_left_alone(three: Path, tmp_path
             alignment(three, tmp_path, overwrite=overwrite).check()
         assert file.read_text() == "of the user"
         file.unlink()
+
+
+def test_what_identifies_a_run_does_not_hang_on_names_in_the_code(three: Path, tmp_path: Path) -> None:
+    """These names stand in the folders of users: another one would refuse to go on with their runs."""
+    stack = alignment(three, tmp_path / "out", registration(detect_folds=True), reference=1)
+    stack.check()
+    settings = json.loads((tmp_path / "out" / "chain" / "settings.json").read_text())
+    assert [Path(image).name for image, _, _ in settings.pop("sections")] == [f"section_{i}.png" for i in (1, 2, 3)]
+    assert settings == {
+        "fold_masks": [None, None, None],
+        "registration": {
+            "features": {"n_features": 3000, "contrast_threshold": 0.02},
+            "deformation": {
+                "transform_model": "affine",
+                "kernel_radius": 0.016,
+                "weight_exponent": 3.0,
+                "grid_nodes": 32,
+                "fold_aware": True,
+            },
+            "fold_detector": {
+                "darkness": 1.7,
+                "min_length": 0.2,
+                "min_slenderness": 12.0,
+                "min_displacement": 0.015,
+            },
+            "max_ratio": 0.92,
+            "residual_threshold": 0.015,
+            "patch_size": 40,
+            "patch_step": 16,
+            "search_radii": [16, 8],
+        },
+        "registration_size": 1536,
+        "neighbours": 2,
+        "drift_window": 50,
+        "reference": 1,
+        "canvas": "union",
+        "interpolation": "cubic",
+        "fill": "black",
+    }
+    stack.note, stack.registration.note = "other", "attribute"
+    stack.check()
+
+
+def test_a_section_named_as_a_file_of_the_run(tmp_path: Path) -> None:
+    sections = {"settings.png": imaged(REFERENCE)[0], "report.png": imaged(3)[0]}
+    folder = write_folder(tmp_path / "in", sections)
+    first = align(folder, tmp_path / "out")
+    assert align(folder, tmp_path / "out") == first
+
+
+def test_a_run_that_was_stopped_before_its_reference_was_found(tmp_path: Path, calls: Callable) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, SIZE).astype(np.uint8)
+    sections = {"a.png": imaged(1)[0], "b.png": imaged(REFERENCE)[0], "c.png": noise, "d.png": imaged(3)[0]}
+    folder = write_folder(tmp_path / "in", sections)
+    align(folder, tmp_path / "whole")
+    calls(3)
+    with pytest.raises(KeyboardInterrupt):
+        align(folder, tmp_path / "stopped")
+    calls()
+    align(folder, tmp_path / "stopped")
+    assert_same_results(tmp_path / "stopped", tmp_path / "whole")
