@@ -6,9 +6,10 @@ from .features import SIFTFeatures, match_descriptors
 from .folds import FoldDetector
 from .masks import background_mask
 from .moving_least_squares import MovingLeastSquares
-from .pairwise import Neighbour, PairRegistration, Quality, Registration, RegistrationError
+from .pairwise import Neighbour, PairRegistration, Registration, RegistrationError
 from .pixel_types import centred
 from .qc import qc_panel
+from .quality import Quality
 from .ransac import sequential_ransac
 from .transformation import Transformation, affine_between
 from .warping import INTERPOLATIONS, warp, warp_inverse

@@ -14,7 +14,7 @@ __all__ = ["PatchMatches", "match_patches"]
 
 FloatArray = NDArray[np.float64]
 
-MOST_HIDDEN = 0.3
+MOST_INVALID = 0.3
 """Share of a patch or of its surroundings that may lie under a fold or outside the tissue."""
 
 
@@ -93,23 +93,31 @@ def match_patches(
         if (start < 0).any() or (stop > fixed.shape).any():
             continue
         window = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
-        if fixed_invalid[window].mean() > MOST_HIDDEN:
+        if fixed_invalid[window].mean() > MOST_INVALID:
             continue
         middle = point + back @ (corner + half - place)
-        shift = middle - back @ (half, half)
-        # OpenCV takes the first axis for rows: its x is our y
-        matrix = np.array([[back[1, 1], back[1, 0], shift[1]], [back[0, 1], back[0, 0], shift[0]]])
-        masked = _cut_out(moving_invalid, matrix, 2 * half + 1, cv2.INTER_NEAREST, 1).astype(bool)
-        if masked.mean() > MOST_HIDDEN:
-            continue
-        patch = _cut_out(moving, matrix, 2 * half + 1, cv2.INTER_LINEAR, 0)
-        if masked.any():
-            patch[masked] = patch[~masked].mean()  # says nothing, wherever it lies
-        match = _best_place(patch, fixed[window], radius, max(4, half // 4))
+        patch = _patch(moving, moving_invalid, middle, back, half)
+        match = None if patch is None else _best_place(patch, fixed[window], radius, max(4, half // 4))
         if match is not None:
             found.append((*middle, *(corner + half + match[:2]), *(corner + half), *match[2:]))
     table = np.array(found, np.float64).reshape(-1, 9)
     return PatchMatches(table[:, 0:2], table[:, 2:4], table[:, 4:6], *table[:, 6:].T)
+
+
+def _patch(
+    moving: NDArray[np.uint8], invalid: NDArray[np.uint8], middle: FloatArray, back: FloatArray, half: int
+) -> NDArray[np.uint8] | None:
+    """A patch around a point, deformed as the neighbour shows it; None where too little of it is known."""
+    shift = middle - back @ (half, half)
+    # OpenCV takes the first axis for rows: its x is our y
+    matrix = np.array([[back[1, 1], back[1, 0], shift[1]], [back[0, 1], back[0, 0], shift[0]]])
+    masked = _cut_out(invalid, matrix, 2 * half + 1, cv2.INTER_NEAREST, 1).astype(bool)
+    if masked.mean() > MOST_INVALID:
+        return None
+    patch = _cut_out(moving, matrix, 2 * half + 1, cv2.INTER_LINEAR, 0)
+    if masked.any():
+        patch[masked] = patch[~masked].mean()  # says nothing, wherever it lies
+    return patch
 
 
 def _cut_out(image: NDArray[np.uint8], matrix: FloatArray, size: int, interpolation: int, outside: int) -> NDArray:
