@@ -4,7 +4,7 @@ from .block_matching import match_patches
 from .drift import remove_drift
 from .features import SIFTFeatures, match_descriptors
 from .folds import FoldDetector
-from .masks import background_mask
+from .masks import background_mask, is_noise
 from .moving_least_squares import MovingLeastSquares
 from .pairwise import Neighbour, PairRegistration, Registration, RegistrationError
 from .pixel_types import centred
@@ -28,6 +28,7 @@ __all__ = [
     "affine_between",
     "background_mask",
     "centred",
+    "is_noise",
     "match_descriptors",
     "match_patches",
     "qc_panel",

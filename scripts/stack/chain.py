@@ -16,6 +16,7 @@ from scripts.registration import (
     Transformation,
     affine_between,
     background_mask,
+    is_noise,
     warp,
 )
 
@@ -150,28 +151,42 @@ class Chain:
             if report is not None and report.status is Status.REFERENCE:
                 return index
         count = len(self.names)
-        message = ""
-        for index in sorted(range(count), key=lambda i: abs(i - count // 2)):
-            link = self._start(index)
-            message = link.report.message
-            if link.report.status is not Status.REFERENCE:
+        by_distance = sorted(range(count), key=lambda i: abs(i - count // 2))
+        message, noisy = "", []
+        for index in by_distance:
+            # blank frames of one camera may have the same noise, and so fit each other
+            if is_noise(self.images.reduced(index)[0]):
+                noisy.append(index)
                 continue
-            others = [i for d in range(1, TRIALS + 1) for i in (index + d, index - d) if 0 <= i < count]
-            for other in others:
-                found = self.register(other, [index], {index: link})
-                if found.report.status is Status.REGISTERED:
-                    break
-                message = found.report.message
-            else:
-                self.images.forget_all_but([index, *others])
-                if count > 1:
-                    logger.warning("%s is no reference: no section near it fits it", self.locations[index])
-                    continue
-            return index
+            message = self._refusal(index)
+            if not message:
+                return index
+        for index in noisy:
+            message = self._refusal(index)
+            if not message:
+                return index
         raise ValueError(
             f"{self.locations[count // 2]}: at least one of the {count} sections must fit another one near it for the "
             f"stack to be aligned, but got: {message}"
         )
+
+    def _refusal(self, index: int) -> str:
+        """Why a section cannot be the reference, nothing if it can: it shows tissue and fits a section near it."""
+        link = self._start(index)
+        if link.report.status is not Status.REFERENCE:
+            return link.report.message
+        count = len(self.names)
+        message = ""
+        near = [i for d in range(1, TRIALS + 1) for i in (index + d, index - d) if 0 <= i < count]
+        for other in near:
+            report = self.register(other, [index], {index: link}).report
+            if report.status is Status.REGISTERED:
+                return ""
+            message = report.message
+        self.images.forget_all_but([])
+        if near:
+            logger.warning("%s is no reference: no section near it fits it", self.locations[index])
+        return message
 
     def _reference_link(self, index: int) -> Link:
         found = self.store.load_report(self.names[index])

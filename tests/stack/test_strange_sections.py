@@ -37,6 +37,20 @@ def test_a_section_of_noise_is_no_reference_and_is_bridged(tmp_path: Path, kind:
         assert np.median(errors(tmp_path / "out", name, "b", *truth(index))) < 0.7
 
 
+def test_blank_frames_with_the_same_noise_are_no_reference(tmp_path: Path) -> None:
+    noise = np.clip(NOISE["camera"](np.random.default_rng(0)), 0, 255).astype(np.uint8)
+    sections = {"a": imaged(1)[0], "b": imaged(2)[0], "c": noise, "d": noise, "e": imaged(3)[0]}
+    report = align(write_folder(tmp_path / "in", {f"{n}.png": s for n, s in sections.items()}), tmp_path / "out")
+    assert report["reference"] == "b"
+    assert statuses(report) == {
+        "a": "registered",
+        "b": "reference",
+        "c": "not_registered",
+        "d": "not_registered",
+        "e": "registered",
+    }
+
+
 @pytest.mark.parametrize("reference", [None, 0, 1])
 def test_a_stack_of_which_nothing_fits_is_an_error(tmp_path: Path, reference: int | None) -> None:
     sections = {f"s{seed}.png": grey(texture(seed, SIZE)) for seed in range(3)}
