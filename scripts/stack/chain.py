@@ -157,6 +157,7 @@ class Chain:
             # blank frames of one camera may have the same noise, and so fit each other
             if is_noise(self.images.reduced(index)[0]):
                 noisy.append(index)
+                self.images.forget_all_but([])
                 continue
             message = self._refusal(index)
             if not message:
