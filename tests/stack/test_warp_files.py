@@ -66,7 +66,7 @@ def test_labels_lie_in_the_aligned_stack_where_their_tissue_does(aligned: Path, 
     assert np.count_nonzero(found) == pytest.approx(np.pi * 30**2, rel=0.03)
 
 
-def test_results_for_the_pages_of_a_stack_are_carried(tmp_path: Path) -> None:
+def test_results_for_the_pages_of_a_stack_are_warped(tmp_path: Path) -> None:
     (tmp_path / "t").mkdir()
     for page in range(2):
         Transformation.affine((9, 8), np.array([[1.0, 0, page], [0, 1, 0]])).save(tmp_path / f"t/s_{page}.npz", (10, 8))
@@ -74,8 +74,8 @@ def test_results_for_the_pages_of_a_stack_are_carried(tmp_path: Path) -> None:
     write_section(tmp_path / "masks" / "s_mitochondria.tif", pixels)
     warp_files(tmp_path / "masks", tmp_path / "t", tmp_path / "out")
     for page in range(2):
-        carried = read_section(tmp_path / "out" / f"s_mitochondria_{page}.tif")
-        np.testing.assert_array_equal(carried, pixels[page : 9 + page, :, page])
+        warped = read_section(tmp_path / "out" / f"s_mitochondria_{page}.tif")
+        np.testing.assert_array_equal(warped, pixels[page : 9 + page, :, page])
 
 
 def test_damaged_transformation_is_named(tmp_path: Path) -> None:
