@@ -26,7 +26,8 @@ def peak_memory():
     return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
 import cv2, numpy as np
 from monai.bundle import ConfigWorkflow
-import scripts.alignment as alignment
+from scripts.data import read_section
+from scripts.stack import chain, results
 seconds = {}
 def timed(name, function):
     def wrapper(*args, **kwargs):
@@ -35,8 +36,8 @@ def timed(name, function):
         seconds.setdefault(name, []).append(time.perf_counter() - start)
         return result
     return wrapper
-alignment.StackAlignment._section = timed("register", alignment.StackAlignment._section)
-alignment.to_aligned = timed("warp", alignment.to_aligned)
+chain.Chain.register = timed("register", chain.Chain.register)
+results.warp = timed("warp", results.warp)
 workflow = ConfigWorkflow("configs/register.json", workflow_type="train", run_id="registration", logging_file=False,
                           **overrides)
 workflow.initialize()
@@ -45,7 +46,7 @@ start = time.perf_counter()
 workflow.run()
 whole = time.perf_counter() - start
 peak = peak_memory()
-image = alignment.read_section(overrides["dataset_dir"] + "/section_1.tif")
+image = read_section(overrides["dataset_dir"] + "/section_1.tif")
 matrix = np.array([[0.999, 0.03, 5], [-0.03, 0.999, 7]])
 affine = timed("affine", lambda: cv2.warpAffine(image, matrix, image.shape[::-1], flags=cv2.INTER_CUBIC))
 for _ in range(3):
@@ -71,7 +72,7 @@ def registration_cost(width: int = 8624, height: int = 8416) -> None:
         overrides = {
             "bundle_root": str(ROOT),
             "dataset_dir": f"{folder}/sections",
-            "folds_dir": f"{folder}/folds",
+            "fold_masks_dir": f"{folder}/folds",
             "output_dir": f"{folder}/aligned",
             "reference": 0,
         }
@@ -85,7 +86,7 @@ def registration_cost(width: int = 8624, height: int = 8416) -> None:
     affine = float(np.median(seconds["affine"]))
     rows = {
         "OpenCV's affine warp": affine,
-        "warp with the fold (`to_aligned`)": seconds["warp"][-1],
+        "warp with the fold (`warp`)": seconds["warp"][-1],
         "registration with its neighbour, reading included": seconds["register"][0],
         "whole run, per section: reading, registration, warp, picture, writing": figures["whole"] / 2,
     }
@@ -93,7 +94,7 @@ def registration_cost(width: int = 8624, height: int = 8416) -> None:
     print(
         f"Two sections of {width}x{height} pixels ({megapixels:.1f} MP), aligned {aligned:.1f} MP; working resolution"
     )
-    print(f"{figures['report']['working_resolution']}; the second: {section['status']}, {section['patches']} patches\n")
+    print(f"{figures['report']['registration_scale']}; the second: {section['status']}, {section['patches']} patches\n")
     print("| step | s | s/MP | times the affine warp |\n| --- | --- | --- | --- |")
     for name, value in rows.items():
         print(f"| {name} | {value:.2f} | {value / megapixels:.4f} | {value / affine:.1f} |")

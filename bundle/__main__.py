@@ -13,7 +13,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "ablation": ("bundle.studies.ablation", "Compare networks, inputs and the CRF on a set: the paper's Table 1."),
         "active_learning": ("bundle.studies.active_learning", "Compare ways to choose the sections to label."),
         "evaluate": ("bundle.studies.evaluate", "Score weights on the test parts of data sets."),
-        "evaluate_registration": ("bundle.studies.evaluate_registration", "Measure what the registration recovers."),
+        "evaluate_registration": ("bundle.studies.registration", "Measure what the registration recovers."),
         "finetune": ("bundle.studies.finetune", "Score weights fine-tuned on a few sections."),
         "leave_one_out": ("bundle.studies.leave_one_out", "Train on all data sets but one, and score on that one."),
         "package": ("bundle.release.package", "Write the zip of the bundle for the MONAI model zoo."),

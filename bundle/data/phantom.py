@@ -20,7 +20,7 @@ from bundle.data.folders import (
     save_picture,
 )
 from scripts.data import write_json
-from scripts.data.phantom import Deformation, PhantomTissue, acquire
+from scripts.phantom import Deformation, PhantomTissue, acquire
 
 __all__ = ["phantom"]
 

@@ -1,4 +1,4 @@
-"""Lists of sections, their files and the phantom tissue."""
+"""Lists of sections and their files."""
 
 from .image_io import (
     FORMATS,

@@ -1,33 +1,39 @@
 """Registration of serial sections: SIFT features, and moving least squares that respect folds."""
 
-from .consensus import find_models
+from .block_matching import match_patches
 from .drift import remove_drift
-from .features import SIFTFeatures, seed_matches
-from .folds import FoldFinder
+from .features import SIFTFeatures, match_descriptors
+from .folds import FoldDetector
+from .masks import background_mask, is_noise
 from .moving_least_squares import MovingLeastSquares
-from .pairs import Neighbour, PairRegistration, Registration, RegistrationError, missing_tissue
-from .patches import match_patches
-from .pictures import pair_picture
+from .pairwise import Neighbour, PairRegistration, Registration, RegistrationError
+from .pixel_types import centred
+from .qc import qc_panel
+from .quality import Quality
+from .ransac import sequential_ransac
 from .transformation import Transformation, affine_between
-from .warping import INTERPOLATIONS, to_aligned, to_section
+from .warping import INTERPOLATIONS, warp, warp_inverse
 
 __all__ = [
     "INTERPOLATIONS",
-    "FoldFinder",
+    "FoldDetector",
     "MovingLeastSquares",
     "Neighbour",
     "PairRegistration",
+    "Quality",
     "Registration",
     "RegistrationError",
     "SIFTFeatures",
     "Transformation",
     "affine_between",
-    "find_models",
+    "background_mask",
+    "centred",
+    "is_noise",
+    "match_descriptors",
     "match_patches",
-    "missing_tissue",
-    "pair_picture",
+    "qc_panel",
     "remove_drift",
-    "seed_matches",
-    "to_aligned",
-    "to_section",
+    "sequential_ransac",
+    "warp",
+    "warp_inverse",
 ]

@@ -18,33 +18,33 @@ POWERS = [(i, j) for i in range(4) for j in range(4 - i)]
 """Exponents of x and y in the polynomials of third degree by which drift is described."""
 
 
-def remove_drift(transformations: Sequence[Transformation], chunk: int, reference: int) -> list[Transformation]:
+def remove_drift(transformations: Sequence[Transformation], window: int, reference: int) -> list[Transformation]:
     """Take out of a chain the deformation that its sections share over many sections.
 
     Each section is deformed in its own way, by chance; an error of the chain is handed on to all that follow, and grows
-    with the length of the chain. Over a chunk of sections the former averages out and the latter does not. So the mean
-    deformation of each chunk, beyond its turn and shift, is taken for drift; between the middles of the chunks it is
-    interpolated, so that neighbours stay aligned. Drift of the chunk with the reference is left, as that is where the
-    stack takes its shape from; so stacks of a single chunk stay as they are.
+    with the length of the chain. Over a window of sections the former averages out and the latter does not. So the mean
+    deformation of each window, beyond its turn and shift, is taken for drift; between the middles of the windows it is
+    interpolated, so that neighbours stay aligned. Drift of the window with the reference is left, as that is where the
+    stack takes its shape from; so stacks of a single window stay as they are.
 
     Args:
         transformations: of the sections in order.
-        chunk: sections of a chunk; a shorter rest joins the chunk before it.
+        window: sections of a window; a shorter rest joins the window before it.
         reference: index of the section whose frame is that of the stack.
 
     Returns:
         The transformations without the drift.
 
     Raises:
-        ValueError: the chunk has less than two sections.
+        ValueError: the window has less than two sections.
     """
-    if chunk < 2:
-        raise ValueError(f"a chunk has to have at least 2 sections, got {chunk!r}")
+    if window < 2:
+        raise ValueError(f"window must be at least 2 sections, but got {window!r}")
     count = len(transformations)
-    edges = [*range(0, max(1, count - chunk + 1), chunk), count]
+    edges = [*range(0, max(1, count - window + 1), window), count]
     if len(edges) < 3:
         return list(transformations)
-    frame = np.array(transformations[reference].grid.size)
+    frame = np.array(transformations[reference].lattice.size)
     middle, scale = frame / 2, frame.max() / 2
     drift = np.stack([_deformation(t, middle, scale) for t in transformations])
     spans = list(pairwise(edges))
@@ -54,14 +54,14 @@ def remove_drift(transformations: Sequence[Transformation], chunk: int, referenc
     flat = means.reshape(len(spans), -1)
     smooth = np.stack([np.interp(np.arange(count), centres, column) for column in flat.T], axis=1)
     return [
-        transformation.moved(_without(coefficients.reshape(means.shape[1:]), middle, scale))
+        transformation.compose(_without(coefficients.reshape(means.shape[1:]), middle, scale))
         for transformation, coefficients in zip(transformations, smooth, strict=True)
     ]
 
 
 def _deformation(transformation: Transformation, middle: FloatArray, scale: float) -> FloatArray:
     """Coefficients (powers, 2) of the polynomial by which a section is moved, beyond its turn and shift."""
-    points = transformation.grid.nodes()
+    points = transformation.lattice.nodes()
     places = transformation.values.reshape(-1, 2)
     p, q = points - points.mean(axis=0), places - places.mean(axis=0)
     u, _, vt = np.linalg.svd(p.T @ q)

@@ -8,12 +8,13 @@ improve object retrieval", section 3).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Features", "SIFTFeatures", "seed_matches"]
+__all__ = ["Features", "SIFTFeatures", "match_descriptors"]
 
 FloatArray = NDArray[np.float64]
 
@@ -46,34 +47,41 @@ class SIFTFeatures:
     """Finds SIFT features.
 
     Args:
-        most: the strongest features that are kept.
-        contrast: least contrast of a feature, OpenCV's `contrastThreshold`.
+        n_features: the strongest features that are kept.
+        contrast_threshold: least contrast of a feature, OpenCV's `contrastThreshold`.
 
     Raises:
         ValueError: an argument is out of range.
     """
 
-    def __init__(self, most: int = 20000, contrast: float = 0.03) -> None:
-        if most < 10:
-            raise ValueError(f"most has to be at least 10, got {most!r}")
-        if not contrast >= 0:
-            raise ValueError(f"contrast has to be at least 0, got {contrast!r}")
-        self.most = most
-        self.contrast = contrast
-        self._detector = cv2.SIFT_create(nfeatures=most, contrastThreshold=contrast)
+    def __init__(self, n_features: int = 20000, contrast_threshold: float = 0.03) -> None:
+        if n_features < 10:
+            raise ValueError(f"n_features must be at least 10, but got {n_features!r}")
+        if not contrast_threshold >= 0:
+            raise ValueError(f"contrast_threshold must be at least 0, but got {contrast_threshold!r}")
+        self.n_features = n_features
+        self.contrast_threshold = contrast_threshold
+        self._detector = cv2.SIFT_create(nfeatures=n_features, contrastThreshold=contrast_threshold)
 
-    def __call__(self, image: NDArray, hidden: NDArray[np.bool_] | None = None) -> Features:
+    def settings(self) -> dict[str, Any]:
+        """What decides on the results, by the names of `configs/register.json`, whatever the attributes are called."""
+        return {
+            "n_features": self.n_features,
+            "contrast_threshold": self.contrast_threshold,
+        }
+
+    def __call__(self, image: NDArray, excluded: NDArray[np.bool_] | None = None) -> Features:
         """Find the features of a section.
 
         Args:
             image: uint8 (width, height).
-            hidden: bool, same shape, where no features are wanted: folds, missing tissue.
+            excluded: bool, same shape, where no features are wanted: folds, missing tissue.
 
         Returns:
             The features, perhaps none.
         """
         # OpenCV takes the first axis for rows, and so sees both sections mirrored, which does not matter
-        allowed = None if hidden is None else np.where(hidden, 0, 255).astype(np.uint8)
+        allowed = None if excluded is None else np.where(excluded, 0, 255).astype(np.uint8)
         keypoints, descriptors = self._detector.detectAndCompute(image, allowed)
         if not keypoints:
             return Features(np.zeros((0, 2)), np.zeros((0, 128), np.float32), np.zeros(0))
@@ -85,24 +93,24 @@ class SIFTFeatures:
         )
 
 
-def seed_matches(moving: Features, fixed: Features, ratio: float, most: int = 5000) -> NDArray[np.intp]:
+def match_descriptors(moving: Features, fixed: Features, max_ratio: float, n_features: int = 5000) -> NDArray[np.intp]:
     """Pair features by their descriptors alone, those of the largest structures, which change least between sections.
 
     Args:
         moving: features of the section.
         fixed: features of its neighbour.
-        ratio: a pair is taken if its distance is less than so much of that to the second best (Lowe, section 7.1).
-        most: features of either section that are looked at.
+        max_ratio: a pair is taken if its distance is less than so much of that to the second best (Lowe, section 7.1).
+        n_features: features of either section that are looked at.
 
     Returns:
         (n, 2), indices into `moving` and `fixed`; many of them wrong.
     """
-    chosen = [np.argsort(-features.sizes, kind="stable")[:most] for features in (moving, fixed)]
+    chosen = [np.argsort(-features.sizes, kind="stable")[:n_features] for features in (moving, fixed)]
     if min(map(len, chosen)) < 2:
         return np.zeros((0, 2), np.intp)
     descriptors = [f.descriptors[c] for f, c in zip((moving, fixed), chosen, strict=True)]
     pairs = cv2.BFMatcher(cv2.NORM_L2).knnMatch(*descriptors, k=2)
-    found = [(a.queryIdx, a.trainIdx) for a, b in pairs if a.distance < ratio * b.distance]
+    found = [(a.queryIdx, a.trainIdx) for a, b in pairs if a.distance < max_ratio * b.distance]
     i, j = np.array(found, np.intp).reshape(-1, 2).T
     i, j = chosen[0][i], chosen[1][j]
     alike = np.abs(np.log(moving.sizes[i] / fixed.sizes[j])) < np.log(MOST_SCALE)

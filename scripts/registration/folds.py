@@ -1,6 +1,8 @@
-"""Finding of folds: dark, thin, long, and with tissue on both sides that has moved apart."""
+"""Detection of folds: dark, thin, long, and with tissue on both sides that has moved apart."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,7 +13,7 @@ from skimage.morphology import disk, opening, skeletonize
 
 from .transformation import Transformation
 
-__all__ = ["FoldFinder", "displacement_across"]
+__all__ = ["FoldDetector", "displacement_across"]
 
 SEARCH_SIZE = 512
 """Pixels of the longer side at which folds are looked for: membranes are no longer seen there, folds are."""
@@ -21,36 +23,49 @@ EDGE = 1.5
 """Width in those pixels by which what is found is widened."""
 
 
-class FoldFinder:
-    """Finds dark, thin and long structures, which are folds if the tissue has moved on their two sides.
+class FoldDetector:
+    """Detects dark, thin and long structures, which are folds if the tissue has moved on their two sides.
 
     Args:
         darkness: how far below the median of the section they lie, in robust standard deviations (of the blurred
             section).
-        length: least length, as a share of the section's longer side.
-        slenderness: least length, in mean widths.
-        displacement: least displacement of the two sides against each other, as a share of the section's longer side;
-            less is taken for a blood vessel or a myelin sheath, see `displacement_across`.
+        min_length: least length, as a share of the section's longer side.
+        min_slenderness: least length, in mean widths.
+        min_displacement: least displacement of the two sides against each other, as a share of the section's longer
+            side; less is taken for a blood vessel or a myelin sheath, see `displacement_across`.
 
     Raises:
         ValueError: an argument is out of range.
     """
 
     def __init__(
-        self, darkness: float = 1.7, length: float = 0.2, slenderness: float = 12.0, displacement: float = 0.015
+        self,
+        darkness: float = 1.7,
+        min_length: float = 0.2,
+        min_slenderness: float = 12.0,
+        min_displacement: float = 0.015,
     ) -> None:
         for name, value in (
             ("darkness", darkness),
-            ("length", length),
-            ("slenderness", slenderness),
-            ("displacement", displacement),
+            ("min_length", min_length),
+            ("min_slenderness", min_slenderness),
+            ("min_displacement", min_displacement),
         ):
             if not value > 0:
-                raise ValueError(f"{name} has to be greater than 0, got {value!r}")
+                raise ValueError(f"{name} must be greater than 0, but got {value!r}")
         self.darkness = darkness
-        self.length = length
-        self.slenderness = slenderness
-        self.displacement = displacement
+        self.min_length = min_length
+        self.min_slenderness = min_slenderness
+        self.min_displacement = min_displacement
+
+    def settings(self) -> dict[str, Any]:
+        """What decides on the results, by the names of `configs/register.json`, whatever the attributes are called."""
+        return {
+            "darkness": self.darkness,
+            "min_length": self.min_length,
+            "min_slenderness": self.min_slenderness,
+            "min_displacement": self.min_displacement,
+        }
 
     def candidates(self, image: NDArray[np.uint8]) -> NDArray[np.int32]:
         """Find what looks like a fold.
@@ -74,7 +89,7 @@ class FoldFinder:
         count = 0
         for region in regionprops(label(dark, connectivity=2)):
             length = skeletonize(region.image).sum()
-            if length >= self.length * max(small.shape) and length**2 >= self.slenderness * region.area:
+            if length >= self.min_length * max(small.shape) and length**2 >= self.min_slenderness * region.area:
                 count += 1
                 found[tuple(region.coords.T)] = count
         whole = cv2.resize(found.astype(np.uint8), image.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
@@ -91,7 +106,7 @@ class FoldFinder:
         Returns:
             bool, same shape: the folds.
         """
-        least = self.displacement * max(candidates.shape)
+        least = self.min_displacement * max(candidates.shape)
         folds = np.zeros(candidates.shape, bool)
         for number in range(1, candidates.max(initial=0) + 1):
             one = candidates == number
@@ -110,21 +125,21 @@ def displacement_across(fold: NDArray[np.bool_], transformation: Transformation)
     Returns:
         Pixels, 0 where the fold has no two sides, as a dark border of the section.
     """
-    grid = transformation.grid
-    nodes = grid.nodes().reshape(*grid.shape, 2)
+    lattice = transformation.lattice
+    nodes = lattice.nodes().reshape(*lattice.shape, 2)
     distance = cv2.distanceTransform((~fold).astype(np.uint8), cv2.DIST_L2, 5)
     inside = cv2.distanceTransform(np.pad(fold, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
     ridge = inside[skeletonize(fold)]
     if not ridge.size:
         return 0.0
-    reach = 2 * grid.spacing
-    most_steps = int(np.ceil(2 * ridge.max() / grid.spacing)) + 2
+    reach = 2 * lattice.spacing
+    most_steps = int(np.ceil(2 * ridge.max() / lattice.spacing)) + 2
     jumps = []
     for axis in (0, 1):
         # pairs of nodes with the fold between them, as far apart as it is wide
-        for steps in range(1, min(most_steps, grid.shape[axis] - 1) + 1):
-            first = np.take(nodes, np.arange(grid.shape[axis] - steps), axis).reshape(-1, 2)
-            second = np.take(nodes, np.arange(steps, grid.shape[axis]), axis).reshape(-1, 2)
+        for steps in range(1, min(most_steps, lattice.shape[axis] - 1) + 1):
+            first = np.take(nodes, np.arange(lattice.shape[axis] - steps), axis).reshape(-1, 2)
+            second = np.take(nodes, np.arange(steps, lattice.shape[axis]), axis).reshape(-1, 2)
             near = [_at(distance, points) for points in (first, second)]
             beside = (near[0] > 0) & (near[1] > 0) & (near[0] < reach) & (near[1] < reach)
             # not across a dark body that touches it

@@ -6,21 +6,27 @@ Schaefer, McPhail, Warren 2006, "Image deformation using moving least squares", 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import SuperLU, splu
 
-from .grid import FoldMask, Grid
+from .fold_mask import FoldMask
+from .lattice import Lattice
 from .transformation import Transformation
 
-__all__ = ["MODELS", "MovingLeastSquares", "MovingLeastSquaresFit"]
+__all__ = ["MODELS", "MovingLeastSquares", "MovingLeastSquaresFit", "fit_robustly"]
 
 MODELS = ("affine", "similarity", "rigid")
 
 LEAK = 1e-6
 """Conductance of a cut link: a side of a fold without any match follows the other side, one with matches ignores it."""
+
+CAUTION = (6.0, 3.0, 1.5)
+"""Residual, in medians of all residuals, at which a match counts a quarter (Geman, McClure 1987), in each round: a
+strong bend must not be taken for wrong matches before it is fitted (Blake, Zisserman 1987)."""
 
 FloatArray = NDArray[np.float64]
 
@@ -28,23 +34,23 @@ FloatArray = NDArray[np.float64]
 class MovingLeastSquares:
     """The deformation that fits matches best around each point, where near means near along a path around folds.
 
-    At each node v of a grid over the section, the map l_v minimises the sum of w_i(v) |l_v(p_i) - q_i|² over the
+    At each node v of a lattice over the section, the map l_v minimises the sum of w_i(v) |l_v(p_i) - q_i|² over the
     matches p_i -> q_i (Schaefer et al., equation 1), in closed form for all three models (sections 2.1 to 2.3).
 
     Schaefer's weight 1/|p_i - v|^(2 alpha) is a function of the straight distance, and passes through the matches
-    exactly. Here it is the sum of kernels of diffusion (I - r²Δ)^-2 with radii r of `smoothing`, twice that, and so on,
-    which together fall like that power beyond `smoothing` and are flat below it, so that errors of single matches
-    average out. What diffuses cannot pass a fold: the links of the grid that cross one are cut, and a match's weight
-    falls with its distance along paths around the fold (distances from heat: Crane, Weischedel, Wardetzky 2013, ACM
-    Transactions on Graphics 32(5)). All moments of the matches diffuse at once, so the cost does not depend on their
-    number.
+    exactly. Here it is the sum of kernels of diffusion (I - r²Δ)^-2 with radii r of `kernel_radius`, twice that, and so
+    on, which together fall like that power beyond `kernel_radius` and are flat below it, so that errors of single
+    matches average out. What diffuses cannot pass a fold: the links of the lattice that cross one are cut, and a
+    match's weight falls with its distance along paths around the fold (distances from heat: Crane, Weischedel,
+    Wardetzky 2013, ACM Transactions on Graphics 32(5)). All moments of the matches diffuse at once, so the cost does
+    not depend on their number.
 
     Args:
-        model: ``"affine"``, ``"similarity"`` or ``"rigid"``, the maps l_v.
-        smoothing: radius of the smallest kernel, as a share of the section's longer side.
-        alpha: how fast the weight falls beyond it, greater than 1; see above.
-        nodes: of the grid along the longer side.
-        around_folds: whether the weights go around folds; if not, they go straight through, as Schaefer's.
+        transform_model: ``"affine"``, ``"similarity"`` or ``"rigid"``, the maps l_v.
+        kernel_radius: radius of the smallest kernel, as a share of the section's longer side.
+        weight_exponent: how fast the weight falls beyond it, greater than 1; see above.
+        grid_nodes: of the lattice along the longer side.
+        fold_aware: whether the weights go around folds; if not, they go straight through, as Schaefer's.
 
     Raises:
         ValueError: an argument is out of range.
@@ -52,32 +58,47 @@ class MovingLeastSquares:
 
     def __init__(
         self,
-        model: str = "affine",
-        smoothing: float = 0.016,
-        alpha: float = 3.0,
-        nodes: int = 128,
-        around_folds: bool = True,
+        transform_model: str = "affine",
+        kernel_radius: float = 0.016,
+        weight_exponent: float = 3.0,
+        grid_nodes: int = 128,
+        fold_aware: bool = True,
     ) -> None:
-        if model not in MODELS:
-            raise ValueError(f"model has to be one of {', '.join(MODELS)}, got {model!r}")
-        for name, value, low, high in (("smoothing", smoothing, 0, 1), ("alpha", alpha, 1, 10)):
+        if transform_model not in MODELS:
+            raise ValueError(f"transform_model must be one of {', '.join(MODELS)}, but got {transform_model!r}")
+        for name, value, low, high in (
+            ("kernel_radius", kernel_radius, 0, 1),
+            ("weight_exponent", weight_exponent, 1, 10),
+        ):
             if not low < value < high:
-                raise ValueError(f"{name} has to be between {low} and {high}, got {value!r}")
-        if nodes < 8:
-            raise ValueError(f"nodes has to be at least 8, got {nodes!r}")
-        self.model = model
-        self.smoothing = smoothing
-        self.alpha = alpha
-        self.nodes = nodes
-        self.around_folds = around_folds
+                raise ValueError(f"{name} must be between {low} and {high}, but got {value!r}")
+        if grid_nodes < 8:
+            raise ValueError(f"grid_nodes must be at least 8, but got {grid_nodes!r}")
+        self.transform_model = transform_model
+        self.kernel_radius = kernel_radius
+        self.weight_exponent = weight_exponent
+        self.grid_nodes = grid_nodes
+        self.fold_aware = fold_aware
+
+    def settings(self) -> dict[str, Any]:
+        """What decides on the results, by the names of `configs/register.json`, whatever the attributes are called."""
+        return {
+            "transform_model": self.transform_model,
+            "kernel_radius": self.kernel_radius,
+            "weight_exponent": self.weight_exponent,
+            "grid_nodes": self.grid_nodes,
+            "fold_aware": self.fold_aware,
+        }
 
     def smoother(self, factor: float) -> MovingLeastSquares:
-        """The same with a larger `smoothing`, for few matches."""
-        smoothing = min(0.25, factor * self.smoothing)
-        return MovingLeastSquares(self.model, smoothing, self.alpha, self.nodes, self.around_folds)
+        """The same with a larger `kernel_radius`, for few matches."""
+        kernel_radius = min(0.25, factor * self.kernel_radius)
+        return MovingLeastSquares(
+            self.transform_model, kernel_radius, self.weight_exponent, self.grid_nodes, self.fold_aware
+        )
 
     def prepare(self, size: tuple[int, int], fold: NDArray[np.bool_] | None = None) -> MovingLeastSquaresFit:
-        """Set up the grid and the diffusion of one section, for one or several fits.
+        """Set up the lattice and the diffusion of one section, for one or several fits.
 
         Args:
             size: width and height of the section in pixels.
@@ -86,20 +107,20 @@ class MovingLeastSquares:
         Returns:
             What fits matches of this section.
         """
-        grid = Grid.over(size, self.nodes)
-        folds = FoldMask(fold, size) if fold is not None and self.around_folds and fold.any() else None
+        lattice = Lattice.over(size, self.grid_nodes)
+        folds = FoldMask(fold, size) if fold is not None and self.fold_aware and fold.any() else None
         factors = (
-            _factorise(grid, self._radii(grid), _link_weights(grid, folds))
+            _factorise(lattice, self._radii(lattice), _link_weights(lattice, folds))
             if folds is not None
-            else _open(grid, self._radii(grid))
+            else _open(lattice, self._radii(lattice))
         )
-        return MovingLeastSquaresFit(grid, fold, folds, self.model, self.alpha, factors)
+        return MovingLeastSquaresFit(lattice, fold, folds, self.transform_model, self.weight_exponent, factors)
 
-    def _radii(self, grid: Grid) -> tuple[float, ...]:
-        """Radii of the kernels in spacings of the grid."""
-        longer = max(grid.size) / grid.spacing
-        count = int(np.ceil(np.log2(max(2.0, 0.5 / self.smoothing))))
-        return tuple(longer * self.smoothing * 2.0**k for k in range(count + 1))
+    def _radii(self, lattice: Lattice) -> tuple[float, ...]:
+        """Radii of the kernels in spacings of the lattice."""
+        longer = max(lattice.size) / lattice.spacing
+        count = int(np.ceil(np.log2(max(2.0, 0.5 / self.kernel_radius))))
+        return tuple(longer * self.kernel_radius * 2.0**k for k in range(count + 1))
 
 
 class MovingLeastSquaresFit:
@@ -107,18 +128,18 @@ class MovingLeastSquaresFit:
 
     def __init__(
         self,
-        grid: Grid,
+        lattice: Lattice,
         fold: NDArray[np.bool_] | None,
         folds: FoldMask | None,
-        model: str,
-        alpha: float,
+        transform_model: str,
+        weight_exponent: float,
         factors: tuple[SuperLU, ...],
     ) -> None:
-        self.grid = grid
+        self.lattice = lattice
         self.fold = fold
         self._folds = folds
-        self.model = model
-        self.alpha = alpha
+        self.transform_model = transform_model
+        self.weight_exponent = weight_exponent
         self._factors = factors
 
     def __call__(self, points: FloatArray, targets: FloatArray, weights: FloatArray | None = None) -> Transformation:
@@ -133,7 +154,7 @@ class MovingLeastSquaresFit:
             The transformation of the section.
         """
         weights = np.ones(len(points)) if weights is None else weights
-        middle, scale = np.array(self.grid.size) / 2, max(self.grid.size) / 2
+        middle, scale = np.array(self.lattice.size) / 2, max(self.lattice.size) / 2
         p, q = (points - middle) / scale, (targets - middle) / scale
         columns = [np.ones(len(p)), *p.T, *q.T, p[:, 0] ** 2, p[:, 0] * p[:, 1], p[:, 1] ** 2]
         columns += [p[:, i] * q[:, j] for i in (0, 1) for j in (0, 1)]
@@ -143,21 +164,49 @@ class MovingLeastSquaresFit:
         pm, qm = moments[:, 0:2], moments[:, 2:4]
         pp = moments[:, [4, 5, 5, 6]].reshape(-1, 2, 2) - pm[:, :, None] * pm[:, None, :]
         pq = moments[:, 7:11].reshape(-1, 2, 2) - pm[:, :, None] * qm[:, None, :]
-        linear = _linear_part(self.model, pp, pq)
-        nodes = (self.grid.nodes() - middle) / scale
+        linear = _linear_part(self.transform_model, pp, pq)
+        nodes = (self.lattice.nodes() - middle) / scale
         values = qm + np.einsum("nij,nj->ni", linear, nodes - pm)
-        shape = self.grid.shape
+        shape = self.lattice.shape
         return Transformation(
-            self.grid, (values * scale + middle).reshape(*shape, 2), linear.reshape(*shape, 2, 2), self.fold
+            self.lattice, (values * scale + middle).reshape(*shape, 2), linear.reshape(*shape, 2, 2), self.fold
         )
 
     def _diffuse(self, points: FloatArray, values: FloatArray) -> FloatArray:
         """Weighted sums of the values of all points at each node, (nodes, channels)."""
-        source = self.grid.scatter(points, values, self._folds)
+        source = self.lattice.scatter(points, values, self._folds)
         result = np.zeros_like(source)
         for level, factor in enumerate(self._factors):
-            result += 4.0 ** (-level * (self.alpha - 1)) * factor.solve(factor.solve(source))
+            result += 4.0 ** (-level * (self.weight_exponent - 1)) * factor.solve(factor.solve(source))
         return result
+
+
+def fit_robustly(
+    fit: MovingLeastSquaresFit,
+    points: FloatArray,
+    targets: FloatArray,
+    weights: FloatArray | None = None,
+) -> tuple[Transformation, FloatArray]:
+    """Fit matches of which many are wrong: those that do not fit their surroundings come to count less and less.
+
+    Args:
+        fit: of the section.
+        points: (n, 2), positions in the section.
+        targets: (n, 2), where they belong.
+        weights: (n,), confidence in each match.
+
+    Returns:
+        The transformation, and the weights (n,) in the end.
+    """
+    confidence = np.ones(len(points)) if weights is None else weights
+    weights = confidence
+    for tolerance in CAUTION:
+        transformation = fit(points, targets, weights)
+        residual = np.linalg.norm(transformation.forward(points) - targets, axis=1)
+        residual = np.nan_to_num(residual, nan=np.inf)
+        scale = tolerance * max(0.5, float(np.median(residual)))
+        weights = confidence / (1 + (residual / scale) ** 2) ** 2
+    return fit(points, targets, weights), weights
 
 
 def _linear_part(model: str, pp: FloatArray, pq: FloatArray) -> FloatArray:
@@ -177,22 +226,22 @@ def _linear_part(model: str, pp: FloatArray, pq: FloatArray) -> FloatArray:
     return (pq.swapaxes(1, 2) + similar @ ridge) @ np.linalg.inv(pp + ridge)
 
 
-def _link_weights(grid: Grid, folds: FoldMask) -> tuple[FloatArray, FloatArray]:
-    nodes = grid.nodes().reshape(*grid.shape, 2)
+def _link_weights(lattice: Lattice, folds: FoldMask) -> tuple[FloatArray, FloatArray]:
+    nodes = lattice.nodes().reshape(*lattice.shape, 2)
     pairs = ((nodes[:-1], nodes[1:]), (nodes[:, :-1], nodes[:, 1:]))
     return tuple(np.where(folds.between(start, stop), LEAK, 1.0) for start, stop in pairs)
 
 
 @lru_cache(maxsize=2)
-def _open(grid: Grid, radii: tuple[float, ...]) -> tuple[SuperLU, ...]:
+def _open(lattice: Lattice, radii: tuple[float, ...]) -> tuple[SuperLU, ...]:
     """Most sections have no fold: they share their factors."""
-    width, height = grid.shape
-    return _factorise(grid, radii, (np.ones((width - 1, height)), np.ones((width, height - 1))))
+    width, height = lattice.shape
+    return _factorise(lattice, radii, (np.ones((width - 1, height)), np.ones((width, height - 1))))
 
 
-def _factorise(grid: Grid, radii: tuple[float, ...], links: tuple[FloatArray, FloatArray]) -> tuple[SuperLU, ...]:
-    """LU factors of I - r²Δ for each radius, with Δ the Laplacian of the grid's graph."""
-    index = np.arange(np.prod(grid.shape)).reshape(grid.shape)
+def _factorise(lattice: Lattice, radii: tuple[float, ...], links: tuple[FloatArray, FloatArray]) -> tuple[SuperLU, ...]:
+    """LU factors of I - r²Δ for each radius, with Δ the Laplacian of the lattice's graph."""
+    index = np.arange(np.prod(lattice.shape)).reshape(lattice.shape)
     start = np.concatenate([index[:-1].ravel(), index[:, :-1].ravel()])
     stop = np.concatenate([index[1:].ravel(), index[:, 1:].ravel()])
     weight = np.concatenate([link.ravel() for link in links])

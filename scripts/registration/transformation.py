@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from .grid import FoldMask, Grid
+from .fold_mask import FoldMask
+from .lattice import Lattice
 
 __all__ = ["Transformation", "affine_between"]
 
@@ -26,29 +27,29 @@ TOLERANCE = 0.05
 STEPS = 8
 """Most steps of Newton's method on that way."""
 REACH = 4
-"""Spacings of the grid within which a node is a candidate; that far the map is followed beyond the section."""
+"""Spacings of the lattice within which a node is a candidate; that far the map is followed beyond the section."""
 
 
 class Transformation:
-    """A deformation that may jump at folds, given by the affine map at each node of a grid.
+    """A deformation that may jump at folds, given by the affine map at each node of a lattice.
 
     Between nodes the maps of those that no fold separates from a point are blended. Under a fold there is no map.
 
     Args:
-        grid: over the section.
+        lattice: over the section.
         values: float64 (nodes along x, nodes along y, 2), position (x, y) of each node in the aligned stack.
         linear: float64 (nodes along x, nodes along y, 2, 2), derivative of the position at each node.
         fold: bool (width, height) of the section, or smaller by a whole factor, true where a fold hides the tissue.
     """
 
     def __init__(
-        self, grid: Grid, values: FloatArray, linear: FloatArray, fold: NDArray[np.bool_] | None = None
+        self, lattice: Lattice, values: FloatArray, linear: FloatArray, fold: NDArray[np.bool_] | None = None
     ) -> None:
-        self.grid = grid
+        self.lattice = lattice
         self.values = values
         self.linear = linear
         self.fold = fold if fold is not None and fold.any() else None
-        self._folds = None if self.fold is None else FoldMask(self.fold, grid.size)
+        self._folds = None if self.fold is None else FoldMask(self.fold, lattice.size)
 
     @classmethod
     def affine(
@@ -59,13 +60,13 @@ class Transformation:
         Args:
             size: width and height of the section in pixels.
             matrix: (2, 3), takes (x, y, 1) of the section to the aligned stack.
-            nodes: of the grid along the longer side.
+            nodes: of the lattice along the longer side.
             fold: see above.
         """
-        grid = Grid.over(size, nodes)
-        values = grid.nodes() @ matrix[:, :2].T + matrix[:, 2]
-        linear = np.broadcast_to(matrix[:, :2], (*grid.shape, 2, 2)).copy()
-        return cls(grid, values.reshape(*grid.shape, 2), linear, fold)
+        lattice = Lattice.over(size, nodes)
+        values = lattice.nodes() @ matrix[:, :2].T + matrix[:, 2]
+        linear = np.broadcast_to(matrix[:, :2], (*lattice.shape, 2, 2)).copy()
+        return cls(lattice, values.reshape(*lattice.shape, 2), linear, fold)
 
     def forward(self, points: FloatArray) -> FloatArray:
         """Positions in the aligned stack.
@@ -83,10 +84,10 @@ class Transformation:
 
     def derivative(self, points: FloatArray) -> FloatArray:
         """Derivative of the position in the aligned stack, (n, 2, 2), for points (n, 2) of the section."""
-        index, weight = self.grid.seen(points, self._folds)
+        index, weight = self.lattice.seen(points, self._folds)
         return np.einsum("nc,ncij->nij", weight, self.linear.reshape(-1, 2, 2)[index])
 
-    def backward(self, points: FloatArray) -> FloatArray:
+    def inverse(self, points: FloatArray) -> FloatArray:
         """Positions in the section.
 
         Where two sides of a fold overlap in the aligned stack, that of the nearer node is taken.
@@ -97,7 +98,7 @@ class Transformation:
         Returns:
             (n, 2), NaN where nothing of the section comes to lie. Close to its border the positions go on outside.
         """
-        nodes, values = self.grid.nodes(), self.values.reshape(-1, 2)
+        nodes, values = self.lattice.nodes(), self.values.reshape(-1, 2)
         inverse = np.linalg.inv(self.linear).reshape(-1, 2, 2)
         result = np.full(points.shape, np.nan)
         todo = np.flatnonzero(np.isfinite(points).all(axis=1))
@@ -107,7 +108,7 @@ class Transformation:
                 break
             distance, nearest = (column[:, 0] for column in self._tree.query(points[todo], k=[rank + 1]))
             if rank:
-                close = distance < 2 * self.grid.spacing
+                close = distance < 2 * self.lattice.spacing
                 todo, nearest = todo[close], nearest[close]
             target = points[todo]
             node, back = nodes[nearest], inverse[nearest]
@@ -123,11 +124,11 @@ class Transformation:
                 # NaN: behind a fold, and so not the right candidate
                 on_way = on_way[np.abs(error[on_way]).max(axis=1, initial=0) > TOLERANCE / 5]
                 place[on_way] += np.einsum("nij,nj->ni", back[on_way], error[on_way])
-                near = np.abs(place[on_way] - node[on_way]).max(axis=1, initial=0) < REACH * self.grid.spacing
+                near = np.abs(place[on_way] - node[on_way]).max(axis=1, initial=0) < REACH * self.lattice.spacing
                 error[on_way[~near]] = np.inf
                 on_way = on_way[near]
             arrived = np.abs(error).max(axis=1, initial=0) < TOLERANCE
-            arrived &= np.abs(place - node).max(axis=1, initial=0) < REACH * self.grid.spacing
+            arrived &= np.abs(place - node).max(axis=1, initial=0) < REACH * self.lattice.spacing
             if self._folds is not None:
                 arrived &= ~self._folds.covers(place)
             result[todo[arrived]] = place[arrived]
@@ -135,22 +136,22 @@ class Transformation:
         return result
 
     def jacobian(self) -> FloatArray:
-        """Determinants of the map over each cell of the grid, (cells along x, cells along y).
+        """Determinants of the map over each cell of the lattice, (cells along x, cells along y).
 
         Negative where the section is folded over itself. NaN in cells that a fold cuts.
         """
         v = self.values
-        dx = (v[1:, :-1] - v[:-1, :-1] + v[1:, 1:] - v[:-1, 1:]) / (2 * self.grid.spacing)
-        dy = (v[:-1, 1:] - v[:-1, :-1] + v[1:, 1:] - v[1:, :-1]) / (2 * self.grid.spacing)
+        dx = (v[1:, :-1] - v[:-1, :-1] + v[1:, 1:] - v[:-1, 1:]) / (2 * self.lattice.spacing)
+        dy = (v[:-1, 1:] - v[:-1, :-1] + v[1:, 1:] - v[1:, :-1]) / (2 * self.lattice.spacing)
         determinant = dx[..., 0] * dy[..., 1] - dx[..., 1] * dy[..., 0]
         return np.where(self.whole_cells(), determinant, np.nan)
 
     def whole_cells(self) -> NDArray[np.bool_]:
-        """Cells of the grid that no fold touches, (cells along x, cells along y)."""
-        return self.uncut(self.grid.nodes().reshape(*self.grid.shape, 2))
+        """Cells of the lattice that no fold touches, (cells along x, cells along y)."""
+        return self.uncut(self.lattice.nodes().reshape(*self.lattice.shape, 2))
 
     def uncut(self, corners: FloatArray) -> NDArray[np.bool_]:
-        """Cells of any grid that no fold touches.
+        """Cells of any lattice that no fold touches.
 
         Args:
             corners: (..., nodes along x, nodes along y, 2), positions of its nodes in the section, NaN where there is
@@ -169,7 +170,7 @@ class Transformation:
                 whole[tuple(near[hit].T)] = False
         return whole
 
-    def enlarged(self, factor: int, size: tuple[int, int]) -> Transformation:
+    def rescaled(self, factor: int, size: tuple[int, int]) -> Transformation:
         """The transformation of the section itself, if this is that of a copy reduced by a whole factor.
 
         Args:
@@ -177,17 +178,17 @@ class Transformation:
             size: width and height of the section itself.
         """
         values = (self.values + 0.5) * factor - 0.5
-        return Transformation(self.grid.enlarged(factor, size), values, self.linear, self.fold)
+        return Transformation(self.lattice.rescaled(factor, size), values, self.linear, self.fold)
 
     def with_fold(self, fold: NDArray[np.bool_] | None) -> Transformation:
         """The same map with other folds."""
-        return Transformation(self.grid, self.values, self.linear, fold)
+        return Transformation(self.lattice, self.values, self.linear, fold)
 
-    def shifted(self, shift: FloatArray) -> Transformation:
+    def translated(self, shift: FloatArray) -> Transformation:
         """Follow this transformation by a shift (x, y) in pixels."""
-        return Transformation(self.grid, self.values + shift, self.linear, self.fold)
+        return Transformation(self.lattice, self.values + shift, self.linear, self.fold)
 
-    def moved(self, change: Callable[[FloatArray], tuple[FloatArray, FloatArray]]) -> Transformation:
+    def compose(self, change: Callable[[FloatArray], tuple[FloatArray, FloatArray]]) -> Transformation:
         """Follow this transformation by a smooth map of the aligned stack.
 
         Args:
@@ -195,35 +196,37 @@ class Transformation:
         """
         values, derivative = change(self.values.reshape(-1, 2))
         linear = derivative.reshape(self.linear.shape) @ self.linear
-        return Transformation(self.grid, values.reshape(self.values.shape), linear, self.fold)
+        return Transformation(self.lattice, values.reshape(self.values.shape), linear, self.fold)
 
-    def outline(self) -> FloatArray:
+    def boundary(self) -> FloatArray:
         """Positions (n, 2) of the border of the section in the aligned stack, at the nodes and corners."""
         sides = []
         for axis in (0, 1):
-            along = np.linspace(0, self.grid.size[1 - axis] - 1, 2 * self.grid.shape[1 - axis])
-            for end in (0, self.grid.size[axis] - 1):
+            along = np.linspace(0, self.lattice.size[1 - axis] - 1, 2 * self.lattice.shape[1 - axis])
+            for end in (0, self.lattice.size[axis] - 1):
                 points = np.stack([np.full(len(along), float(end)), along], axis=1)
                 sides.append(points if axis == 0 else points[:, ::-1])
         places = self.forward(np.concatenate(sides))
         return places[np.isfinite(places).all(axis=1)]
 
-    def save(self, path: str | Path, aligned_size: tuple[int, int] = (0, 0)) -> None:
+    def save(self, path: str | Path, aligned_size: tuple[int, int] = (0, 0), exact: bool = False) -> None:
         """Write everything to a NumPy archive (.npz).
 
         Args:
             path: of the archive.
             aligned_size: width and height of the aligned stack in pixels, for `load_sizes`.
+            exact: whether derivatives are written in double precision, so that `load` gives the very same; in single
+                precision, places differ by less than a thousandth of a pixel.
         """
         fold = np.zeros((0, 0), bool) if self.fold is None else self.fold
         np.savez_compressed(
             path,
-            size=np.array(self.grid.size),
+            size=np.array(self.lattice.size),
             aligned_size=np.array(aligned_size),
-            spacing=self.grid.spacing,
-            origin=np.array(self.grid.origin),
+            spacing=self.lattice.spacing,
+            origin=np.array(self.lattice.origin),
             values=self.values,
-            linear=self.linear.astype(np.float32),
+            linear=self.linear if exact else self.linear.astype(np.float32),
             fold_shape=np.array(fold.shape),
             fold=np.packbits(fold),
         )
@@ -238,13 +241,13 @@ class Transformation:
         with _archive(path) as archive:
             shape = tuple(archive["fold_shape"])
             fold = np.unpackbits(archive["fold"], count=int(np.prod(shape))).astype(bool).reshape(shape)
-            grid = Grid(
+            lattice = Lattice(
                 tuple(int(n) for n in archive["size"]),
                 float(archive["spacing"]),
                 tuple(float(x) for x in archive["origin"]),
                 archive["values"].shape[:2],
             )
-            return cls(grid, archive["values"], archive["linear"].astype(np.float64), fold)
+            return cls(lattice, archive["values"], archive["linear"].astype(np.float64), fold)
 
     @staticmethod
     def load_sizes(path: str | Path) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -253,8 +256,8 @@ class Transformation:
             return tuple(tuple(int(n) for n in archive[key]) for key in ("size", "aligned_size"))
 
     def _blend(self, points: FloatArray) -> FloatArray:
-        index, weight = self.grid.seen(points, self._folds)
-        nodes, values = self.grid.nodes(), self.values.reshape(-1, 2)
+        index, weight = self.lattice.seen(points, self._folds)
+        nodes, values = self.lattice.nodes(), self.values.reshape(-1, 2)
         linear = self.linear.reshape(-1, 2, 2)
         result = np.zeros(points.shape)
         for corner in range(4):
@@ -293,6 +296,6 @@ def affine_between(
     """
     matrices = []
     for transformation in transformations:
-        points = np.column_stack([transformation.grid.nodes(), np.ones(len(transformation.grid.nodes()))])
+        points = np.column_stack([transformation.lattice.nodes(), np.ones(len(transformation.lattice.nodes()))])
         matrices.append(np.linalg.lstsq(points, transformation.values.reshape(-1, 2), rcond=None)[0].T)
     return Transformation.affine(size, np.average(matrices, axis=0, weights=weights))

@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .grid import Grid
+from .lattice import Lattice
+from .pixel_types import interpolable
 from .transformation import Transformation
 
-__all__ = ["INTERPOLATIONS", "to_aligned", "to_section"]
+__all__ = ["INTERPOLATIONS", "warp", "warp_inverse"]
 
 FloatArray = NDArray[np.float64]
 
@@ -26,10 +27,10 @@ MOST_SPACING = 80
 MOST_POINTS = 50_000
 """Points whose source is looked for at once."""
 TILE_CELLS = 24
-"""Cells of the grid along a tile: bounds the memory, and the size of what OpenCV is given."""
+"""Cells of the lattice along a tile: bounds the memory, and the size of what OpenCV is given."""
 
 
-def to_aligned(
+def warp(
     image: NDArray[Any],
     transformation: Transformation,
     size: tuple[int, int],
@@ -49,25 +50,25 @@ def to_aligned(
     Raises:
         ValueError: the transformation is that of a section of another size.
     """
-    if tuple(image.shape) != transformation.grid.size:
+    if tuple(image.shape) != transformation.lattice.size:
         raise ValueError(
             f"the section has {image.shape[0]}x{image.shape[1]} pixels, its transformation is that of one of "
-            f"{transformation.grid.size[0]}x{transformation.grid.size[1]}"
+            f"{transformation.lattice.size[0]}x{transformation.lattice.size[1]}"
         )
 
     def uncut(points: FloatArray, positions: FloatArray) -> NDArray[np.bool_]:
         return transformation.uncut(positions)
 
-    source = _Source(transformation.backward, uncut, image.shape)
-    return _warp(image, Grid(size, min(transformation.grid.spacing, MOST_SPACING)), source, interpolation)
+    source = _Source(transformation.inverse, uncut, image.shape)
+    return _warp(image, Lattice(size, min(transformation.lattice.spacing, MOST_SPACING)), source, interpolation)
 
 
-def to_section(
+def warp_inverse(
     image: NDArray[Any],
     transformation: Transformation,
     interpolation: str = "nearest",
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Carry a picture of the aligned stack, such as a segmentation, back to the section as it was imaged.
+    """Warp a picture of the aligned stack, such as a segmentation, back to the section as it was imaged.
 
     Args:
         image: (width, height) in the aligned stack.
@@ -78,12 +79,12 @@ def to_section(
         The picture in the size of the section, in the pixel type of `image`, 0 where it has no source, as under a fold;
         and where it has one, bool.
     """
-    grid = Grid(transformation.grid.size, min(transformation.grid.spacing, MOST_SPACING))
+    lattice = Lattice(transformation.lattice.size, min(transformation.lattice.spacing, MOST_SPACING))
 
     def uncut(points: FloatArray, positions: FloatArray) -> NDArray[np.bool_]:
         return transformation.uncut(np.where(np.isfinite(positions), points, np.nan))
 
-    return _warp(image, grid, _Source(transformation.forward, uncut, image.shape), interpolation)
+    return _warp(image, lattice, _Source(transformation.forward, uncut, image.shape), interpolation)
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class _Source:
 
     Attributes:
         positions: of points (n, 2) in the picture that there is, NaN where there is nothing.
-        uncut: of the nodes of grids in the picture and their positions, which cells no fold touches.
+        uncut: of the nodes of lattices in the picture and their positions, which cells no fold touches.
         limits: width and height of the picture that there is.
     """
 
@@ -101,46 +102,44 @@ class _Source:
     limits: tuple[int, int]
 
 
-def _warp(image: NDArray[Any], grid: Grid, source: _Source, interpolation: str) -> tuple[NDArray, NDArray[np.bool_]]:
-    """Fill a picture of the grid's size; where pixels come from is interpolated in cells that no fold touches."""
+def _warp(
+    image: NDArray[Any], lattice: Lattice, source: _Source, interpolation: str
+) -> tuple[NDArray, NDArray[np.bool_]]:
+    """Fill a picture of the lattice's size; where pixels come from is interpolated in cells that no fold touches."""
     if interpolation not in INTERPOLATIONS:
-        raise ValueError(f"interpolation has to be one of {', '.join(INTERPOLATIONS)}, got {interpolation!r}")
-    kind = image.dtype
-    if kind not in (np.uint8, np.uint16, np.int16, np.float32, np.float64):
-        # what OpenCV cannot interpolate; 32 bits of an integer fit into a double
-        image = image.astype(np.uint8 if kind.kind == "b" else np.float64)
-    points = grid.nodes()
-    nodes = source.positions(points).reshape(*grid.shape, 2)
+        raise ValueError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, but got {interpolation!r}")
+    prepared, restore = interpolable(image, interpolation)
+    points = lattice.nodes()
+    nodes = source.positions(points).reshape(*lattice.shape, 2)
     whole = source.uncut(points.reshape(nodes.shape), nodes)
-    result = np.zeros(grid.size, image.dtype)
-    valid = np.zeros(grid.size, bool)
-    for cells, pixels in _tiles(grid):
-        positions = _positions(grid, nodes, whole, source, cells, pixels)
-        result[pixels], valid[pixels] = _sample(image, positions, INTERPOLATIONS[interpolation])
-    if np.issubdtype(kind, np.integer) and image.dtype == np.float64:
-        result = np.rint(result)
-    return result.astype(kind, copy=False), valid
+    result = np.zeros(lattice.size, image.dtype)
+    valid = np.zeros(lattice.size, bool)
+    for cells, pixels in _tiles(lattice):
+        positions = _positions(lattice, nodes, whole, source, cells, pixels)
+        tile, valid[pixels] = _sample(prepared, positions, INTERPOLATIONS[interpolation])
+        result[pixels] = np.where(valid[pixels], restore(tile), image.dtype.type(0))
+    return result, valid
 
 
-def _tiles(grid: Grid) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+def _tiles(lattice: Lattice) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
     """Cells of each tile, and its pixels: those from its first node on and before the first node of the next."""
-    starts = [range(0, max(1, n - 1), TILE_CELLS) for n in grid.shape]
+    starts = [range(0, max(1, n - 1), TILE_CELLS) for n in lattice.shape]
     for i in starts[0]:
         for j in starts[1]:
-            cells = tuple(slice(k, min(k + TILE_CELLS, n - 1)) for k, n in zip((i, j), grid.shape, strict=True))
-            last = [c.stop == n - 1 for c, n in zip(cells, grid.shape, strict=True)]
+            cells = tuple(slice(k, min(k + TILE_CELLS, n - 1)) for k, n in zip((i, j), lattice.shape, strict=True))
+            last = [c.stop == n - 1 for c, n in zip(cells, lattice.shape, strict=True)]
             pixels = tuple(
                 slice(
-                    int(np.ceil(c.start * grid.spacing - 1e-6)),
-                    size if end else int(np.ceil(c.stop * grid.spacing - 1e-6)),
+                    int(np.ceil(c.start * lattice.spacing - 1e-6)),
+                    size if end else int(np.ceil(c.stop * lattice.spacing - 1e-6)),
                 )
-                for c, size, end in zip(cells, grid.size, last, strict=True)
+                for c, size, end in zip(cells, lattice.size, last, strict=True)
             )
             yield cells, pixels
 
 
 def _positions(
-    grid: Grid,
+    lattice: Lattice,
     nodes: FloatArray,
     whole: NDArray[np.bool_],
     source: _Source,
@@ -150,7 +149,7 @@ def _positions(
     """Where each pixel of a tile comes from, (2, width, height), NaN where from nowhere."""
     around = tuple(slice(c.start, c.stop + 1) for c in cells)
     known, inside = nodes[around], whole[cells]
-    place = [np.arange(p.start, p.stop) / grid.spacing - c.start for p, c in zip(pixels, cells, strict=True)]
+    place = [np.arange(p.start, p.stop) / lattice.spacing - c.start for p, c in zip(pixels, cells, strict=True)]
     # not by OpenCV, which rounds places to 1/32 of a cell
     positions = np.stack([_bilinear(known[..., axis], *place) for axis in (0, 1)])
     if inside.all():
@@ -162,7 +161,7 @@ def _positions(
     parts = np.arange(PARTS + 1) / PARTS
     fine = np.stack(np.meshgrid(parts, parts, indexing="ij"), axis=-1)
     corner = cut + [c.start for c in cells]
-    fine_points = (corner[:, None, None] + fine) * grid.spacing
+    fine_points = (corner[:, None, None] + fine) * lattice.spacing
     fine_nodes = source.positions(fine_points.reshape(-1, 2)).reshape(fine_points.shape)
     fine_whole = source.uncut(fine_points, fine_nodes)
     cell = [np.minimum(axis.astype(np.intp), n - 1) for axis, n in zip(place, inside.shape, strict=True)]

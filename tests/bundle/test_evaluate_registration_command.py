@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 from bundle.runs import ROOT
-from bundle.studies.evaluate_registration import evaluate_registration, markdown
+from bundle.studies.registration import evaluate_registration, measures
+from bundle.studies.registration.measures import configured_registration
+from bundle.studies.registration.report import markdown
 
 RESULTS = ROOT / "docs" / "results"
 
 
 def test_unknown_part(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="got tables"):
+    with pytest.raises(ValueError, match="but got tables"):
         evaluate_registration(output=str(tmp_path), parts=("vnc", "tables"))
 
 
@@ -48,5 +50,29 @@ def test_committed_tables_are_those_of_the_figures() -> None:
     for line in text.splitlines():
         if line.startswith("|"):
             assert line in page
-    recovered = figures["vnc"]["figures"]["recovered, by section"]
+    recovered = figures["vnc"]["figures"]["recovered_by_section"]
     assert np.isfinite(recovered).all()
+
+
+def test_measured_is_what_the_config_says() -> None:
+    config = json.loads((ROOT / "configs" / "register.json").read_text())
+    registration = configured_registration()
+    for key in ("max_ratio", "residual_threshold", "patch_size", "patch_step"):
+        assert getattr(registration, key) == config["pair"][key]
+    assert list(registration.search_radii) == config["pair"]["search_radii"]
+    assert registration.features.settings() == {k: v for k, v in config["features"].items() if k != "_target_"}
+    assert registration.deformation.kernel_radius == config["kernel_radius"]
+    assert registration.deformation.grid_nodes == config["deformation"]["grid_nodes"]
+    assert registration.deformation.fold_aware
+    plain = configured_registration(fold_aware=False)
+    assert not plain.deformation.fold_aware
+    assert plain.settings() == {**registration.settings(), "deformation": plain.deformation.settings()}
+
+
+def test_a_change_of_the_config_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = json.loads((ROOT / "configs" / "register.json").read_text())
+    config["pair"]["max_ratio"] = 0.8
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "register.json").write_text(json.dumps(config))
+    monkeypatch.setattr(measures, "ROOT", tmp_path)
+    assert configured_registration().max_ratio == 0.8

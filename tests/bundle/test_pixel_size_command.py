@@ -14,8 +14,8 @@ from bundle.data import pixel_size as module
 from bundle.data.pixel_size import SectionScorer, pixel_size, spread
 from bundle.runs import ROOT
 from scripts.data import write_section
-from scripts.data.phantom import PhantomTissue, acquire
 from scripts.networks import FusionFCN
+from scripts.phantom import PhantomTissue, acquire
 
 
 @pytest.fixture

@@ -10,51 +10,35 @@ from pathlib import Path
 import numpy as np
 import pytest
 from monai.bundle import ConfigWorkflow
-from scipy.ndimage import gaussian_filter
+from textures import imaged, truth
 
 from scripts.data import read_section, write_section
-from scripts.data.phantom import Deformation
+from scripts.phantom import PhantomTissue, acquire
 from scripts.registration import PairRegistration, Transformation
 from scripts.settings import first_cause
 
 ROOT = Path(__file__).parents[2]
 SIZE = (200, 180)
-MARGIN = 40
-COUNT = 3
-REFERENCE = 1
+STACK = (1, 2, 3)
+"""Sections of the stack; that in the middle is not deformed."""
+SHIPPED = {"checkpoint": str(ROOT / "models" / "model.pt"), "width": 0.5, "downsampling": 2, "patch_size": 512}
 SMALL = {
-    "features#most": 2000,
-    "features#contrast": 0.02,
-    "deformation#nodes": 24,
+    "features#n_features": 2000,
+    "features#contrast_threshold": 0.02,
+    "deformation#grid_nodes": 24,
     "pair#patch_size": 40,
     "pair#patch_step": 16,
-    "pair#radii": [16, 8],
-    "find_folds": False,
+    "pair#search_radii": [16, 8],
+    "detect_folds": False,
 }
-RESULTS = {"images": ".tif", "valid": ".png", "transformations": ".npz", "pictures": ".png"}
-
-
-def phantom_stack() -> tuple[list[np.ndarray], list[Deformation]]:
-    """Sections of grey texture that changes slowly, and how each was deformed; the reference is not."""
-    rng = np.random.default_rng(3)
-    shape = tuple(n + 2 * MARGIN for n in SIZE)
-    fields = [[gaussian_filter(rng.normal(size=shape), sigma) for _ in range(2)] for sigma in (1.5, 3.0, 6.0)]
-    sections, deformations = [], []
-    for index in range(COUNT):
-        field = sum((np.cos(index / 4) * a + np.sin(index / 4) * b) / a.std() for a, b in fields)
-        ideal = (0.6 + 0.06 * field).clip(0, 1)
-        deformation = Deformation.random(SIZE, rng, misalign=index != REFERENCE, fold=False)
-        image, _ = deformation.apply(ideal, np.zeros(shape, np.uint8))
-        sections.append(np.clip(255 * (image + 0.02 * rng.normal(size=SIZE)), 0, 255).astype(np.uint8))
-        deformations.append(deformation)
-    return sections, deformations
+RESULTS = {"images": ".tif", "valid": ".png", "transformations": ".npz", "qc": ".png"}
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the sections and a file of them all beside it; section 10 comes after section 9."""
     root = tmp_path_factory.mktemp("stack")
-    sections, _ = phantom_stack()
+    sections = [imaged(index, size=SIZE)[0] for index in STACK]
     for number, pixels in enumerate(sections, start=8):
         write_section(root / "sections" / f"section_{number}.png", pixels)
     write_section(root / "stack.tif", np.stack(sections, axis=-1))
@@ -81,7 +65,7 @@ def register(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., P
     def run(source: object, **overrides: object) -> Path:
         source = [str(file) for file in source] if isinstance(source, list) else str(source)
         run_register(dataset_dir=source, **{"output_dir": str(tmp_path / "out"), **overrides})
-        return tmp_path / "out"
+        return Path(overrides.get("output_dir", tmp_path / "out"))
 
     return run
 
@@ -113,14 +97,12 @@ def test_results_in_the_order_of_the_stack(from_folder: Path) -> None:
 
 
 def test_the_displacement_found_is_the_true_one(from_folder: Path) -> None:
-    points = np.stack(np.meshgrid(*(np.arange(4, n - 4, 4) for n in SIZE), indexing="ij"), axis=-1).reshape(-1, 2)
     transformations = [
         Transformation.load(from_folder / "transformations" / f"section_{number}.npz") for number in (8, 9, 10)
     ]
-    for transformation, deformation in zip(transformations, phantom_stack()[1], strict=True):
-        places = points + deformation.displacement[:, *points.T].T
-        expected = transformations[REFERENCE].forward(places)
-        error = np.linalg.norm(transformation.forward(points.astype(float)) - expected, axis=1)
+    for transformation, index in zip(transformations, STACK, strict=True):
+        points, places = truth(index, size=SIZE, whole=SIZE)
+        error = np.linalg.norm(transformation.forward(points) - transformations[1].forward(places), axis=1)
         assert np.median(error) < 0.7
         assert np.percentile(error, 90) < 2
 
@@ -144,35 +126,36 @@ def test_every_kind_of_stack_gives_the_same_pixels(
 
 def test_settings_reach_the_algorithms(register: Callable, stack: Path) -> None:
     changed = {
-        "model": "rigid",
-        "smoothing": 0.05,
-        "alpha": 2.0,
-        "around_folds": False,
-        "find_folds": True,
-        "working_size": 100,
+        "transform_model": "rigid",
+        "kernel_radius": 0.05,
+        "weight_exponent": 2.0,
+        "fold_aware": False,
+        "detect_folds": True,
+        "registration_size": 100,
         "neighbours": 1,
-        "chunk": 7,
+        "drift_window": 7,
         "reference": 0,
         "canvas": "reference",
         "interpolation": "lanczos",
         "pair#patch_size": 24,
         "pair#patch_step": 8,
-        "pair#radii": [8, 4],
+        "pair#search_radii": [8, 4],
     }
     output = register(stack / "sections", **changed)
     settings = json.loads((output / "chain" / "settings.json").read_text())
-    for key in ("working_size", "neighbours", "chunk", "reference", "canvas", "interpolation"):
+    for key in ("registration_size", "neighbours", "drift_window", "reference", "canvas", "interpolation"):
         assert settings[key] == changed[key]
-    for key in ("patch_size", "patch_step", "radii"):
-        assert settings[f"registration#{key}"] == changed[f"pair#{key}"]
-    assert settings["registration#folds#darkness"] == 1.7
-    for key in ("model", "smoothing", "alpha", "around_folds"):
-        assert settings[f"registration#deformation#{key}"] == changed[key]
-    assert settings["registration#deformation#nodes"] == SMALL["deformation#nodes"]
+    pair = settings["registration"]
+    for key in ("patch_size", "patch_step", "search_radii"):
+        assert pair[key] == changed[f"pair#{key}"]
+    assert pair["fold_detector"]["darkness"] == 1.7
+    for key in ("transform_model", "kernel_radius", "weight_exponent", "fold_aware"):
+        assert pair["deformation"][key] == changed[key]
+    assert pair["deformation"]["grid_nodes"] == SMALL["deformation#grid_nodes"]
     report = json.loads((output / "report.json").read_text())
     assert report["reference"] == "section_8"
     assert (report["width"], report["height"]) == SIZE
-    assert report["working_resolution"] == "1/2"
+    assert report["registration_scale"] == "1/2"
 
 
 def test_another_alignment_is_kept_or_replaced(register: Callable, stack: Path, from_folder: Path) -> None:
@@ -191,16 +174,16 @@ def test_another_alignment_is_kept_or_replaced(register: Callable, stack: Path, 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"working_sise": 100}, "unknown setting 'working_sise' = 100; did you mean 'working_size'?"),
+        ({"registration_sise": 100}, "unknown setting 'registration_sise' = 100; did you mean 'registration_size'?"),
         ({"width": 0.3}, "setting 'width' = 0.3 is not used by this workflow"),
         ({"neighbours": "2"}, "setting 'neighbours' = '2' is of type str, expected int, such as 2"),
-        ({"canvas": "all"}, "canvas has to be one of union, reference, got 'all'"),
-        ({"interpolation": "nearest"}, "interpolation of the sections has to be cubic or lanczos, got 'nearest'"),
-        ({"model": "linear"}, "model has to be one of affine, similarity, rigid, got 'linear'"),
-        ({"smoothing": 2.0}, "smoothing has to be between 0 and 1, got 2.0"),
-        ({"pair#patch_size": 4}, "patch_size has to be between 8 and 1024, got 4"),
-        ({"reference": 3}, "reference has to be a section from 0 to 2, got 3"),
-        ({"folds_dir": "none"}, "none: no such folder of fold masks"),
+        ({"canvas": "all"}, "canvas must be one of union, reference, but got 'all'"),
+        ({"interpolation": "nearest"}, "interpolation must be one of cubic, lanczos, but got 'nearest'"),
+        ({"transform_model": "linear"}, "transform_model must be one of affine, similarity, rigid, but got 'linear'"),
+        ({"kernel_radius": 2.0}, "kernel_radius must be between 0 and 1, but got 2.0"),
+        ({"pair#patch_size": 4}, "patch_size must be between 8 and 1024, but got 4"),
+        ({"reference": 3}, "reference must be a section from 0 to 2, but got 3"),
+        ({"fold_masks_dir": "none"}, "none: no such folder of fold masks"),
         ({"dataset_dir": "none"}, "none: no such file or folder"),
     ],
 )
@@ -252,8 +235,33 @@ def test_registration_as_a_user_types_it(stack: Path, from_folder: Path, tmp_pat
 def test_a_mistake_is_explained_in_the_last_line(stack: Path, tmp_path: Path) -> None:
     mask = tmp_path / "folds" / "section_10.png"
     write_section(mask, np.zeros((100, 90), np.uint8))
-    folders = {"dataset_dir": stack / "sections", "output_dir": tmp_path / "out", "folds_dir": tmp_path / "folds"}
+    folders = {"dataset_dir": stack / "sections", "output_dir": tmp_path / "out", "fold_masks_dir": tmp_path / "folds"}
     run = bundle_run("registration", "--config_file", "configs/register.json", **folders)
     assert run.returncode != 0
-    expected = f"Cause: ValueError: {mask}: has 100x90 pixels, its section 200x180"
-    assert run.stderr.strip().splitlines()[-1] == expected
+    last = run.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"Cause: ValueError: {mask}: ")
+    assert last.endswith("200x180 pixels, but got 100x90")
+
+
+def test_masks_of_sections_of_32_bit_are_those_of_8_bit(
+    register: Callable, run_config: Callable, tmp_path: Path
+) -> None:
+    """Registered, then segmented by the shipped weights."""
+    tissue = PhantomTissue(4, (384, 384), 1).section(0)[0]
+    image = acquire(tissue, np.random.default_rng(0))
+    masks = {}
+    for kind, offset in (("uint8", 0), ("uint32", 10**6)):
+        for name, pixels in (("a", image), ("b", np.roll(image, 5, axis=0))):
+            write_section(tmp_path / kind / f"{name}.tif", (pixels.astype(np.int64) + offset).astype(kind))
+        aligned = register(tmp_path / kind, output_dir=str(tmp_path / f"{kind}_aligned"), **{"pair#patch_size": 80})
+        run_config(
+            "inference",
+            workflow_type="infer",
+            dataset_dir=str(aligned / "images"),
+            output_dir=str(tmp_path / f"{kind}_masks"),
+            **SHIPPED,
+        )
+        masks[kind] = [read_section(tmp_path / f"{kind}_masks" / f"{n}_mitochondria.tif") > 0 for n in "ab"]
+    for narrow, wide in zip(masks["uint8"], masks["uint32"], strict=True):
+        assert narrow.mean() > 0.01
+        assert (narrow & wide).sum() / (narrow | wide).sum() > 0.97

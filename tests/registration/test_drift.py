@@ -8,7 +8,7 @@ import pytest
 from textures import mapped, pixels, shifted, turned
 
 from scripts.registration import Transformation, remove_drift
-from scripts.registration.grid import Grid
+from scripts.registration.lattice import Lattice
 
 SIZE = (300, 240)
 MIDDLE = np.array([150.0, 120.0])
@@ -17,7 +17,7 @@ POINTS = pixels(SIZE)[::15, ::15].reshape(-1, 2)
 
 def sampled(function: Callable[[np.ndarray], np.ndarray], fold: np.ndarray | None = None) -> Transformation:
     """The transformation that follows a function, with its derivatives from differences."""
-    grid = Grid.over(SIZE, 24)
+    grid = Lattice.over(SIZE, 24)
     nodes = grid.nodes()
     steps = [function(nodes + step) - function(nodes - step) for step in ((0.1, 0), (0, 0.1))]
     linear = np.stack(steps, axis=-1) / 0.2
@@ -91,7 +91,7 @@ def test_chunk_of_the_reference_is_left() -> None:
     ]
     assert max(moved[30:45]) < 3.5
     assert min(moved[0], moved[-1]) > 5
-    # on average over the chunk, nothing happened to it
+    # on average over the window, nothing happened to it
     mean = np.mean(
         [b.forward(POINTS) - a.forward(POINTS) for a, b in zip(before[30:45], after[30:45], strict=True)], axis=0
     )
@@ -121,10 +121,10 @@ def test_linear_parts_follow() -> None:
     np.testing.assert_allclose(after.derivative(POINTS)[inner], np.stack(steps, axis=-1)[inner] / 6, atol=0.02)
 
 
-@pytest.mark.parametrize(("count", "chunk"), [(1, 2), (9, 10), (10, 10), (19, 10), (3, 2)])
-def test_stacks_of_one_chunk_are_left(count: int, chunk: int) -> None:
+@pytest.mark.parametrize(("count", "window"), [(1, 2), (9, 10), (10, 10), (19, 10), (3, 2)])
+def test_stacks_of_one_chunk_are_left(count: int, window: int) -> None:
     before = chain(count, 0, 0.1)
-    after = remove_drift(before, chunk, 0)
+    after = remove_drift(before, window, 0)
     assert len(after) == count
     assert all(one is other for one, other in zip(before, after, strict=True))
 
@@ -153,7 +153,7 @@ def test_order_of_the_sections_is_kept() -> None:
     assert all(b - a == pytest.approx(50, abs=1e-6) for a, b in pairwise(places))
 
 
-@pytest.mark.parametrize("chunk", [1, 0, -5])
-def test_bad_chunk(chunk: int) -> None:
-    with pytest.raises(ValueError, match=f"chunk .*got {chunk}$"):
-        remove_drift(chain(3, 0, 0.0), chunk, 0)
+@pytest.mark.parametrize("window", [1, 0, -5])
+def test_bad_window(window: int) -> None:
+    with pytest.raises(ValueError, match=f"window .*got {window}$"):
+        remove_drift(chain(3, 0, 0.0), window, 0)

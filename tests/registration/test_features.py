@@ -8,7 +8,7 @@ from scipy.ndimage import affine_transform
 from textures import grey, mapped, texture, turned
 
 from scripts.registration import SIFTFeatures
-from scripts.registration.features import Features, seed_matches
+from scripts.registration.features import Features, match_descriptors
 
 SIZE = (260, 200)
 
@@ -67,7 +67,7 @@ def test_nothing_is_found_in_blank_sections(finder: SIFTFeatures) -> None:
     assert nothing.points.shape == (0, 2)
     assert nothing.descriptors.shape == (0, 128)
     for pair in ((nothing, nothing), (nothing, finder(window(0, 0))), (finder(window(0, 0)), nothing)):
-        assert seed_matches(*pair, 0.9).shape == (0, 2)
+        assert match_descriptors(*pair, 0.9).shape == (0, 2)
 
 
 def test_nothing_is_found_where_it_is_hidden(finder: SIFTFeatures) -> None:
@@ -85,7 +85,7 @@ def test_nothing_is_found_where_it_is_hidden(finder: SIFTFeatures) -> None:
 @pytest.mark.parametrize("offset", [(17, -9), (-20, 14)])
 def test_shifted_tissue_is_matched_at_its_offset(finder: SIFTFeatures, offset: tuple[int, int]) -> None:
     moving, fixed = finder(window(0, 0)), finder(window(*offset))
-    pairs = seed_matches(moving, fixed, 0.85)
+    pairs = match_descriptors(moving, fixed, 0.85)
     off = moving.points[pairs[:, 0]] - fixed.points[pairs[:, 1]] - offset
     assert len(pairs) > 100
     assert np.mean(np.linalg.norm(off, axis=1) < 1) > 0.9
@@ -96,7 +96,7 @@ def test_turned_tissue_is_matched(finder: SIFTFeatures, degrees: float) -> None:
     matrix = turned(degrees, (130.0, 100.0))
     image = window(0, 0)
     moving, fixed = finder(image), finder(rotated(image, matrix))
-    pairs = seed_matches(moving, fixed, 0.85)
+    pairs = match_descriptors(moving, fixed, 0.85)
     off = mapped(matrix, moving.points[pairs[:, 0]]) - fixed.points[pairs[:, 1]]
     assert (np.linalg.norm(off, axis=1) < 1.5).sum() > 60
     assert np.mean(np.linalg.norm(off, axis=1) < 1.5) > 0.7
@@ -108,7 +108,7 @@ def test_stricter_ratio_takes_fewer_and_better_pairs(finder: SIFTFeatures) -> No
     moving, fixed = finder(window(0, 0)), finder(noisy)
 
     def right(ratio: float) -> tuple[int, float]:
-        pairs = seed_matches(moving, fixed, ratio)
+        pairs = match_descriptors(moving, fixed, ratio)
         off = moving.points[pairs[:, 0]] - fixed.points[pairs[:, 1]] - (12, 5)
         return len(pairs), float(np.mean(np.linalg.norm(off, axis=1) < 1.5))
 
@@ -124,19 +124,21 @@ def test_pairs_are_of_like_size() -> None:
     sizes = np.array([4.0, 5.0, 6.0, 7.0, 8.0, 9.0])
     moving = Features(points, descriptors, sizes)
     fixed = Features(points, descriptors, sizes * [1.0, 1.3, 1.6, 1 / 1.3, 1 / 1.6, 3.0])
-    assert {tuple(pair) for pair in seed_matches(moving, fixed, 0.9)} == {(0, 0), (1, 1), (3, 3)}
+    assert {tuple(pair) for pair in match_descriptors(moving, fixed, 0.9)} == {(0, 0), (1, 1), (3, 3)}
 
 
 def test_most_looks_at_the_largest_features_only(finder: SIFTFeatures) -> None:
     features = finder(window(0, 0))
-    pairs = seed_matches(features, features, 0.85, most=100)
+    pairs = match_descriptors(features, features, 0.85, n_features=100)
     least = np.sort(features.sizes)[-100]
     assert 0 < len(pairs) <= 100
     np.testing.assert_array_equal(pairs[:, 0], pairs[:, 1])
     assert (features.sizes[pairs] >= least).all()
 
 
-@pytest.mark.parametrize(("name", "value"), [("most", 9), ("contrast", -0.1), ("contrast", float("nan"))])
+@pytest.mark.parametrize(
+    ("name", "value"), [("n_features", 9), ("contrast_threshold", -0.1), ("contrast_threshold", float("nan"))]
+)
 def test_bad_arguments(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"^{name} .*got {value!r}$"):
         SIFTFeatures(**{name: value})

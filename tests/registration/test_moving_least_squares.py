@@ -7,6 +7,7 @@ import pytest
 from textures import mapped, pixels, shifted, turned
 
 from scripts.registration import MovingLeastSquares, Transformation
+from scripts.registration.moving_least_squares import fit_robustly
 
 SIZE = (240, 180)
 MIDDLE = (120.0, 90.0)
@@ -51,11 +52,11 @@ def torn(points: np.ndarray) -> np.ndarray:
 )
 def test_recovers_exact_maps(model: str, matrix: np.ndarray) -> None:
     points = scattered(150)
-    transformation = MovingLeastSquares(model, nodes=32).prepare(SIZE)(points, mapped(matrix, points))
+    transformation = MovingLeastSquares(model, grid_nodes=32).prepare(SIZE)(points, mapped(matrix, points))
     everywhere = pixels(SIZE).reshape(-1, 2)
     assert errors(transformation, everywhere, mapped(matrix, everywhere)).max() < 1e-6
     np.testing.assert_allclose(
-        transformation.linear, np.broadcast_to(matrix[:, :2], (*transformation.grid.shape, 2, 2))
+        transformation.linear, np.broadcast_to(matrix[:, :2], (*transformation.lattice.shape, 2, 2))
     )
 
 
@@ -64,7 +65,7 @@ def test_affine_model_recovers_shear_but_for_its_ridge() -> None:
     everywhere = pixels(SIZE).reshape(-1, 2)
     error = {
         model: errors(
-            MovingLeastSquares(model, nodes=32).prepare(SIZE)(points, mapped(AFFINE, points)),
+            MovingLeastSquares(model, grid_nodes=32).prepare(SIZE)(points, mapped(AFFINE, points)),
             everywhere,
             mapped(AFFINE, everywhere),
         )
@@ -78,7 +79,7 @@ def test_affine_model_recovers_shear_but_for_its_ridge() -> None:
 def test_linear_parts_are_of_the_model(model: str) -> None:
     points = scattered(200)
     bent = mapped(AFFINE, points) + 6 * np.sin(points[:, ::-1] / 30)
-    linear = MovingLeastSquares(model, nodes=32).prepare(SIZE)(points, bent).linear.reshape(-1, 2, 2)
+    linear = MovingLeastSquares(model, grid_nodes=32).prepare(SIZE)(points, bent).linear.reshape(-1, 2, 2)
     square = linear.swapaxes(1, 2) @ linear
     stretches = np.linalg.svd(linear, compute_uv=False)
     conformal = np.abs(square / (stretches**2).mean(axis=1)[:, None, None] - np.eye(2)).max()
@@ -92,7 +93,7 @@ def test_bend_is_followed() -> None:
     def bent(at: np.ndarray) -> np.ndarray:
         return at + 4 * np.sin(at[:, ::-1] / 35)
 
-    transformation = MovingLeastSquares(nodes=48).prepare(SIZE)(points, bent(points))
+    transformation = MovingLeastSquares(grid_nodes=48).prepare(SIZE)(points, bent(points))
     inner = pixels(SIZE)[10:-10, 10:-10].reshape(-1, 2)
     assert errors(transformation, inner, bent(inner)).max() < 0.4
 
@@ -101,7 +102,7 @@ def test_noise_is_averaged_the_more_the_smoother() -> None:
     points = scattered(3000)
     targets = mapped(SIMILARITY, points) + np.random.default_rng(1).normal(0, 1, points.shape)
     inner = pixels(SIZE)[15:-15, 15:-15].reshape(-1, 2)
-    deformation = MovingLeastSquares(smoothing=0.03, nodes=32)
+    deformation = MovingLeastSquares(kernel_radius=0.03, grid_nodes=32)
     rough, smooth = (
         np.sqrt((errors(d.prepare(SIZE)(points, targets), inner, mapped(SIMILARITY, inner)) ** 2).mean())
         for d in (deformation, deformation.smoother(4))
@@ -115,7 +116,7 @@ def test_weights_say_which_matches_count() -> None:
     targets = mapped(RIGID, points)
     wrong = np.arange(600) % 3 == 0
     targets[wrong] += 40
-    fit = MovingLeastSquares(nodes=32).prepare(SIZE)
+    fit = MovingLeastSquares(grid_nodes=32).prepare(SIZE)
     inner = pixels(SIZE)[10:-10, 10:-10].reshape(-1, 2)
     assert errors(fit(points, targets, np.where(wrong, 0.0, 0.7)), inner, mapped(RIGID, inner)).max() < 1e-6
     assert np.median(errors(fit(points, targets), inner, mapped(RIGID, inner))) > 5
@@ -128,7 +129,7 @@ def test_both_sides_of_a_fold_are_recovered(factor: int) -> None:
     fold = band()
     points = scattered(900)
     points = points[~fold[tuple(np.rint(points).astype(int).T)]]
-    fit = MovingLeastSquares(nodes=60).prepare(SIZE, fold if factor == 1 else fold[::2, ::2] | fold[1::2, 1::2])
+    fit = MovingLeastSquares(grid_nodes=60).prepare(SIZE, fold if factor == 1 else fold[::2, ::2] | fold[1::2, 1::2])
     everywhere = pixels(SIZE).reshape(-1, 2)
     error = errors(fit(points, torn(points)), everywhere, torn(everywhere))
     seen = np.isfinite(error)
@@ -142,7 +143,7 @@ def test_both_sides_of_a_fold_are_recovered(factor: int) -> None:
 def test_straight_weights_mix_the_sides_of_a_fold() -> None:
     fold = band()
     points = scattered(900)
-    straight = MovingLeastSquares(nodes=60, around_folds=False).prepare(SIZE, fold)(points, torn(points))
+    straight = MovingLeastSquares(grid_nodes=60, fold_aware=False).prepare(SIZE, fold)(points, torn(points))
     everywhere = pixels(SIZE).reshape(-1, 2)
     error = errors(straight, everywhere, torn(everywhere))
     off = np.abs(everywhere[:, 0] - middle_of_band(everywhere[:, 1]))
@@ -161,7 +162,7 @@ def test_fold_that_ends_inside_tears_up_to_its_tip_only() -> None:
 
     points = scattered(1500)
     points = points[~fold[tuple(np.rint(points).astype(int).T)]]
-    transformation = MovingLeastSquares(nodes=60).prepare(SIZE, fold)(points, opened(points))
+    transformation = MovingLeastSquares(grid_nodes=60).prepare(SIZE, fold)(points, opened(points))
     everywhere = pixels(SIZE)
     moved = transformation.forward(everywhere.reshape(-1, 2)).reshape(everywhere.shape)
     error = np.linalg.norm(moved - opened(everywhere.reshape(-1, 2)).reshape(everywhere.shape), axis=-1)
@@ -182,7 +183,7 @@ def test_side_without_matches_follows_the_other() -> None:
     fold = band()
     points = scattered(900)
     left = points[points[:, 0] < middle_of_band(points[:, 1]) - 5]
-    transformation = MovingLeastSquares(nodes=60).prepare(SIZE, fold)(left, mapped(SIMILARITY, left))
+    transformation = MovingLeastSquares(grid_nodes=60).prepare(SIZE, fold)(left, mapped(SIMILARITY, left))
     everywhere = pixels(SIZE).reshape(-1, 2)
     error = errors(transformation, everywhere, mapped(SIMILARITY, everywhere))
     assert np.nanmax(error) < 0.5
@@ -194,7 +195,7 @@ def test_few_matches_of_a_side_outweigh_many_of_the_other() -> None:
     points = scattered(2000)
     side = points[:, 0] - middle_of_band(points[:, 1])
     points = np.concatenate([points[side < -5], points[side > 5][:12]])
-    transformation = MovingLeastSquares(nodes=60).prepare(SIZE, fold)(points, torn(points))
+    transformation = MovingLeastSquares(grid_nodes=60).prepare(SIZE, fold)(points, torn(points))
     right = pixels(SIZE)[140:].reshape(-1, 2)
     assert errors(transformation, right, torn(right)).max() < 1
 
@@ -202,7 +203,7 @@ def test_few_matches_of_a_side_outweigh_many_of_the_other() -> None:
 def test_empty_mask_is_none() -> None:
     points = scattered(100)
     targets = mapped(SIMILARITY, points) + np.random.default_rng(1).normal(0, 1, points.shape)
-    deformation = MovingLeastSquares(nodes=32)
+    deformation = MovingLeastSquares(grid_nodes=32)
     transformation = deformation.prepare(SIZE, np.zeros(SIZE, bool))(points, targets)
     assert transformation.fold is None
     np.testing.assert_array_equal(transformation.values, deformation.prepare(SIZE)(points, targets).values)
@@ -211,21 +212,43 @@ def test_empty_mask_is_none() -> None:
 def test_smoother_changes_the_smoothing_only() -> None:
     deformation = MovingLeastSquares("rigid", 0.02, 2.5, 40, False)
     smoother = deformation.smoother(3)
-    assert smoother.smoothing == pytest.approx(0.06)
-    assert vars(smoother) | {"smoothing": 0.02} == vars(deformation)
-    assert deformation.smoother(1000).smoothing < 1
+    assert smoother.kernel_radius == pytest.approx(0.06)
+    assert vars(smoother) | {"kernel_radius": 0.02} == vars(deformation)
+    assert deformation.smoother(1000).kernel_radius < 1
+
+
+def test_wrong_matches_come_to_count_little() -> None:
+    rng = np.random.default_rng(0)
+    points = rng.uniform((0, 0), np.array(SIZE) - 1, (900, 2))
+    right = points + 4 * np.sin(points[:, ::-1] / 60) + (8, -3)
+    targets = right + rng.normal(0, 0.3, right.shape)
+    wrong = rng.random(900) < 0.25
+    targets[wrong] = points[wrong] + rng.uniform(-40, 40, (wrong.sum(), 2))
+    fit = MovingLeastSquares(grid_nodes=48).prepare(SIZE)
+    transformation, weights = fit_robustly(fit, points, targets)
+    inner = ((points > 20) & (points < np.array(SIZE) - 20)).all(axis=1)
+
+    def off(by: Transformation) -> float:
+        return float(np.percentile(np.linalg.norm(by.forward(points) - right, axis=1)[inner], 95))
+
+    assert off(transformation) < 1
+    assert off(fit(points, targets)) > 4
+    assert np.median(weights[~wrong]) > 0.7
+    assert np.median(weights[wrong]) < 0.01
+    halved = fit_robustly(fit, points, targets, np.full(900, 0.5))
+    np.testing.assert_allclose(halved[1], weights / 2, rtol=1e-4, atol=1e-9)
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("model", "projective"),
-        ("smoothing", 0.0),
-        ("smoothing", 1.0),
-        ("smoothing", float("nan")),
-        ("alpha", 1.0),
-        ("alpha", -2),
-        ("nodes", 7),
+        ("transform_model", "projective"),
+        ("kernel_radius", 0.0),
+        ("kernel_radius", 1.0),
+        ("kernel_radius", float("nan")),
+        ("weight_exponent", 1.0),
+        ("weight_exponent", -2),
+        ("grid_nodes", 7),
     ],
 )
 def test_bad_arguments(name: str, value: Any) -> None:

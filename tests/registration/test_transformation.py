@@ -7,7 +7,7 @@ import pytest
 from textures import mapped, pixels, turned
 
 from scripts.registration import MovingLeastSquares, Transformation, affine_between
-from scripts.registration.grid import Grid
+from scripts.registration.lattice import Lattice
 
 SIZE = (200, 140)
 AFFINE = np.array([[1.05, 0.08, -12.0], [-0.06, 0.97, 9.0]])
@@ -29,7 +29,7 @@ def scattered(count: int) -> np.ndarray:
 @pytest.fixture(scope="module")
 def smooth() -> Transformation:
     points = scattered(800)
-    return MovingLeastSquares(nodes=40).prepare(SIZE)(points, bent(points))
+    return MovingLeastSquares(grid_nodes=40).prepare(SIZE)(points, bent(points))
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def folded() -> Transformation:
     fold[97:104] = True
     points = scattered(800)
     points = points[np.abs(points[:, 0] - 100) > 5]
-    return MovingLeastSquares(nodes=40).prepare(SIZE, fold)(points, opened(points))
+    return MovingLeastSquares(grid_nodes=40).prepare(SIZE, fold)(points, opened(points))
 
 
 def test_affine_is_the_same_everywhere() -> None:
@@ -50,7 +50,7 @@ def test_affine_is_the_same_everywhere() -> None:
     )
     np.testing.assert_allclose(transformation.jacobian(), np.linalg.det(AFFINE[:, :2]))
     inside = pixels(SIZE).reshape(-1, 2)
-    np.testing.assert_allclose(transformation.backward(mapped(AFFINE, inside)), inside, atol=1e-6)
+    np.testing.assert_allclose(transformation.inverse(mapped(AFFINE, inside)), inside, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["smooth", "folded"])
@@ -59,7 +59,7 @@ def test_backward_is_the_inverse_of_forward(kind: str, request: pytest.FixtureRe
     inside = pixels(SIZE).reshape(-1, 2)
     places = transformation.forward(inside)
     seen = np.isfinite(places).all(axis=1)
-    back = transformation.backward(places)
+    back = transformation.inverse(places)
     np.testing.assert_array_equal(np.isfinite(back).all(axis=1), seen)
     assert np.abs(back[seen] - inside[seen]).max() < 0.1
     again = transformation.forward(back[seen])
@@ -72,10 +72,10 @@ def test_backward_is_the_inverse_where_sides_overlap_on_a_coarse_grid() -> None:
     points = scattered(800)
     points = points[np.abs(points[:, 0] - 100) > 5]
     targets = points - np.where(points[:, :1] > 100, (7, 0), (0, 0))  # rims meet
-    transformation = MovingLeastSquares(nodes=9).prepare(SIZE, fold)(points, targets)
+    transformation = MovingLeastSquares(grid_nodes=9).prepare(SIZE, fold)(points, targets)
     inside = pixels(SIZE)[~fold]
     places = transformation.forward(inside)
-    back = transformation.backward(places)
+    back = transformation.inverse(places)
     seen = np.isfinite(back).all(axis=1)
     assert seen.mean() > 0.99
     off = np.abs(back - inside).max(axis=1)
@@ -100,14 +100,14 @@ def test_in_the_gap_of_an_opened_fold_there_is_nothing(folded: Transformation) -
     assert right[0] - left[0] > 28
     way = left + np.linspace(0, 1, 50)[:, None] * (right - left)
     inside = (way[:, 0] > left[0] + 2) & (way[:, 0] < right[0] - 2)
-    assert np.isnan(folded.backward(way[inside])).all()
-    np.testing.assert_allclose(folded.backward(way[[0, -1]]), rims, atol=0.1)
+    assert np.isnan(folded.inverse(way[inside])).all()
+    np.testing.assert_allclose(folded.inverse(way[[0, -1]]), rims, atol=0.1)
 
 
 def test_backward_of_nothing_and_of_what_is_far_away(smooth: Transformation) -> None:
     points = np.array([[np.nan, 5.0], [-500.0, 70.0], [np.inf, 0.0], [bent(np.array([[80.0, 60.0]]))[0, 0], 1e5]])
-    assert np.isnan(smooth.backward(points)).all()
-    assert smooth.backward(np.zeros((0, 2))).shape == (0, 2)
+    assert np.isnan(smooth.inverse(points)).all()
+    assert smooth.inverse(np.zeros((0, 2))).shape == (0, 2)
 
 
 def test_of_overlapping_sides_one_is_taken() -> None:
@@ -116,9 +116,9 @@ def test_of_overlapping_sides_one_is_taken() -> None:
     points = scattered(800)
     points = points[np.abs(points[:, 0] - 100) > 5]
     targets = points - np.where(points[:, :1] > 100, (30, 0), (0, 0))
-    transformation = MovingLeastSquares(nodes=40).prepare(SIZE, fold)(points, targets)
+    transformation = MovingLeastSquares(grid_nodes=40).prepare(SIZE, fold)(points, targets)
     places = pixels(SIZE)[75:95].reshape(-1, 2)  # of both
-    back = transformation.backward(places)
+    back = transformation.inverse(places)
     assert np.isfinite(back).all()
     assert np.abs(transformation.forward(back) - places).max() < 0.06
     shift = back[:, 0] - places[:, 0]
@@ -133,10 +133,10 @@ def test_derivative_is_that_of_the_map(smooth: Transformation) -> None:
 
 @pytest.mark.parametrize("kind", ["smooth", "folded"])
 def test_archive_keeps_the_transformation(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    transformation = request.getfixturevalue(kind).enlarged(2, (401, 280))
+    transformation = request.getfixturevalue(kind).rescaled(2, (401, 280))
     transformation.save(tmp_path / "one.npz", (450, 333))
     loaded = Transformation.load(tmp_path / "one.npz")
-    assert loaded.grid == transformation.grid
+    assert loaded.lattice == transformation.lattice
     points = 2 * scattered(2000)
     np.testing.assert_allclose(loaded.forward(points), transformation.forward(points), atol=1e-3)
     np.testing.assert_array_equal(loaded.values, transformation.values)
@@ -153,7 +153,7 @@ def test_enlarged_moves_the_same_tissue_to_the_same_place(
     kind: str, factor: int, request: pytest.FixtureRequest
 ) -> None:
     transformation = request.getfixturevalue(kind)
-    large = transformation.enlarged(factor, tuple(factor * n + 1 for n in SIZE))
+    large = transformation.rescaled(factor, tuple(factor * n + 1 for n in SIZE))
     points = pixels(SIZE)[::3, ::3].reshape(-1, 2)
     places = large.forward((points + 0.5) * factor - 0.5)
     np.testing.assert_allclose(places, (transformation.forward(points) + 0.5) * factor - 0.5, atol=1e-6)
@@ -162,7 +162,7 @@ def test_enlarged_moves_the_same_tissue_to_the_same_place(
 
 
 def test_jacobian_is_negative_where_a_section_is_folded_over_itself() -> None:
-    grid = Grid((121, 81), 5.0)
+    grid = Lattice((121, 81), 5.0)
     nodes = grid.nodes().reshape(*grid.shape, 2)
     values = nodes.copy()
     values[..., 0] = 60 - np.abs(nodes[..., 0] - 60)
@@ -175,7 +175,7 @@ def test_jacobian_is_negative_where_a_section_is_folded_over_itself() -> None:
 
 def test_jacobian_is_nan_in_cut_cells_only(folded: Transformation) -> None:
     cut = np.isnan(folded.jacobian())
-    edges = folded.grid.spacing * np.arange(folded.grid.shape[0])
+    edges = folded.lattice.spacing * np.arange(folded.lattice.shape[0])
     expected = (edges[1:] >= 96) & (edges[:-1] <= 104)
     np.testing.assert_array_equal(cut, np.broadcast_to(expected[:, None], cut.shape))
     np.testing.assert_array_equal(folded.whole_cells(), ~cut)
@@ -199,9 +199,9 @@ def test_moved_follows_by_another_map(folded: Transformation) -> None:
         return np.stack([x + 0.001 * y**2, y - 0.0005 * x**2], axis=1), derivative.reshape(-1, 2, 2)
 
     points = scattered(500)
-    moved = folded.moved(change).forward(points)
+    moved = folded.compose(change).forward(points)
     np.testing.assert_allclose(moved, change(folded.forward(points))[0], atol=0.05)
-    shifted = folded.shifted(np.array([3, -8]))
+    shifted = folded.translated(np.array([3, -8]))
     np.testing.assert_allclose(shifted.forward(points), folded.forward(points) + np.array([3, -8]))
     np.testing.assert_array_equal(shifted.linear, folded.linear)
     assert shifted.fold is folded.fold
@@ -209,7 +209,7 @@ def test_moved_follows_by_another_map(folded: Transformation) -> None:
 
 def test_outline_runs_along_the_border() -> None:
     matrix = turned(10, (100.0, 70.0))
-    outline = Transformation.affine(SIZE, matrix).outline()
+    outline = Transformation.affine(SIZE, matrix).boundary()
     inverse = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2]
     back = mapped(inverse, outline)
     border = np.minimum(back, np.array(SIZE) - 1 - back).min(axis=1)
@@ -219,7 +219,7 @@ def test_outline_runs_along_the_border() -> None:
 
 
 def test_outline_leaves_out_folds(folded: Transformation) -> None:
-    outline = folded.outline()
+    outline = folded.boundary()
     assert np.isfinite(outline).all()
     whole = folded.forward(pixels(SIZE).reshape(-1, 2))
     np.testing.assert_allclose(outline.min(axis=0), np.nanmin(whole, axis=0), atol=0.5)
@@ -230,14 +230,14 @@ def test_affine_between_is_the_weighted_mean() -> None:
     first, second = AFFINE, turned(4, (100.0, 70.0))
     both = [Transformation.affine(SIZE, first), Transformation.affine((90, 260), second)]
     between = affine_between(both, [3, 1], (50, 60))
-    assert between.grid.size == (50, 60)
+    assert between.lattice.size == (50, 60)
     assert between.fold is None
     points = np.random.default_rng(2).uniform(0, 50, (20, 2))
     np.testing.assert_allclose(between.forward(points), mapped(0.75 * first + 0.25 * second, points))
 
 
 def test_affine_between_leaves_out_the_bend() -> None:
-    grid = Grid.over(SIZE, 24)
+    grid = Lattice.over(SIZE, 24)
     at = grid.nodes()
     wave = 3 * np.stack([np.sin(at[:, 1] / 4), np.cos(at[:, 0] / 4)], axis=1)
     linear = np.broadcast_to(AFFINE[:, :2], (*grid.shape, 2, 2))

@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filter, map_coordinates
 from textures import grey, mapped, pixels, texture, turned
 
-from scripts.registration import INTERPOLATIONS, MovingLeastSquares, Transformation, to_aligned, to_section, warping
+from scripts.registration import INTERPOLATIONS, MovingLeastSquares, Transformation, warp, warp_inverse, warping
 
 SIZE = (200, 140)
 
@@ -27,7 +27,7 @@ def bent(at: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="module")
 def smooth() -> Transformation:
     points = np.random.default_rng(0).uniform((0, 0), np.array(SIZE) - 1, (800, 2))
-    return MovingLeastSquares(nodes=40).prepare(SIZE)(points, bent(points))
+    return MovingLeastSquares(grid_nodes=40).prepare(SIZE)(points, bent(points))
 
 
 @pytest.fixture(scope="module")
@@ -39,23 +39,26 @@ def opened() -> Transformation:
     far = points[:, 0] - 100 - 8 * np.sin(points[:, 1] / 25)
     points, far = points[np.abs(far) > 4], far[np.abs(far) > 4]
     targets = bent(points) + np.where(far[:, None] > 0, (20, 3), (0, 0)) + (15, 10)
-    return MovingLeastSquares(nodes=40).prepare(SIZE, np.abs(side) <= 3)(points, targets)
+    return MovingLeastSquares(grid_nodes=40).prepare(SIZE, np.abs(side) <= 3)(points, targets)
 
 
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 def test_identity_returns_the_image(interpolation: str) -> None:
     image = grey(texture(0, SIZE))
-    for warp in (to_aligned(image, shift(0, 0), SIZE, interpolation), to_section(image, shift(0, 0), interpolation)):
-        np.testing.assert_array_equal(warp[0], image)
-        assert warp[1].dtype == bool
-        assert warp[1].all()
+    for warped, valid in (
+        warp(image, shift(0, 0), SIZE, interpolation),
+        warp_inverse(image, shift(0, 0), interpolation),
+    ):
+        np.testing.assert_array_equal(warped, image)
+        assert valid.dtype == bool
+        assert valid.all()
 
 
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 @pytest.mark.parametrize("size", [SIZE, (170, 190)])
 def test_whole_shift_moves_pixels(interpolation: str, size: tuple[int, int]) -> None:
     image = grey(texture(0, SIZE))
-    warped, valid = to_aligned(image, shift(7, -4), size, interpolation)
+    warped, valid = warp(image, shift(7, -4), size, interpolation)
     expected, known = np.zeros((300, 300), np.uint8), np.zeros((300, 300), bool)
     expected[7:207, :136], known[7:207, :136] = image[:, 4:], True
     part = tuple(slice(n) for n in size)
@@ -65,7 +68,7 @@ def test_whole_shift_moves_pixels(interpolation: str, size: tuple[int, int]) -> 
 
 def test_whole_shift_back() -> None:
     image = grey(texture(0, (220, 160)))
-    warped, valid = to_section(image, shift(30, -4))
+    warped, valid = warp_inverse(image, shift(30, -4))
     expected, known = np.zeros(SIZE, np.uint8), np.zeros(SIZE, bool)
     expected[:190, 4:], known[:190, 4:] = image[30:, :136], True
     np.testing.assert_array_equal(warped, expected)
@@ -75,8 +78,8 @@ def test_whole_shift_back() -> None:
 @pytest.mark.parametrize("interpolation", ["cubic", "lanczos"])
 def test_smooth_map_samples_where_tissue_comes_from(smooth: Transformation, interpolation: str) -> None:
     image = texture(0, SIZE)
-    warped, valid = to_aligned(image, smooth, SIZE, interpolation)
-    back = smooth.backward(pixels(SIZE).reshape(-1, 2)).T.reshape(2, *SIZE)
+    warped, valid = warp(image, smooth, SIZE, interpolation)
+    back = smooth.inverse(pixels(SIZE).reshape(-1, 2)).T.reshape(2, *SIZE)
     inside = ((back > 2) & (back < np.array(SIZE)[:, None, None] - 3)).all(axis=0)
     assert inside.mean() > 0.7
     assert valid[inside].all()
@@ -91,8 +94,8 @@ def test_smooth_map_samples_where_tissue_comes_from(smooth: Transformation, inte
 
 def test_section_there_and_back(smooth: Transformation) -> None:
     image = texture(0, SIZE)
-    there, valid = to_aligned(image, smooth.shifted(np.array([30, 30])), (260, 200))
-    back, known = to_section(there, smooth.shifted(np.array([30, 30])), "cubic")
+    there, valid = warp(image, smooth.translated(np.array([30, 30])), (260, 200))
+    back, known = warp_inverse(there, smooth.translated(np.array([30, 30])), "cubic")
     assert known.mean() > 0.99
     assert np.abs(back - image)[4:-4, 4:-4].max() < 0.05
     assert valid.sum() == pytest.approx(np.prod(SIZE), rel=0.1)
@@ -103,15 +106,15 @@ def test_nearest_invents_no_labels(kind: str, request: pytest.FixtureRequest) ->
     transformation = request.getfixturevalue(kind)
     truth = labels()
     assert set(np.unique(truth)) == {0, 70, 140, 210}
-    aligned, valid = to_aligned(truth, transformation, (260, 190), "nearest")
+    aligned, valid = warp(truth, transformation, (260, 190), "nearest")
     assert set(np.unique(aligned)) == {0, 70, 140, 210}
     assert not aligned[~valid].any()
-    back, _ = to_section(aligned, transformation)
+    back, _ = warp_inverse(aligned, transformation)
     assert set(np.unique(back)) == {0, 70, 140, 210}
 
 
 def test_gap_of_an_opened_fold_has_no_source(opened: Transformation) -> None:
-    aligned, valid = to_aligned(np.full(SIZE, 200, np.uint8), opened, (260, 190))
+    aligned, valid = warp(np.full(SIZE, 200, np.uint8), opened, (260, 190))
     rows = np.arange(10, SIZE[1] - 10)
     middle = np.stack([100 + 8 * np.sin(rows / 25), rows], axis=1)
     left, right = (opened.forward(middle + np.array([side, 0])) for side in (-6, 6))
@@ -128,8 +131,8 @@ def test_gap_of_an_opened_fold_has_no_source(opened: Transformation) -> None:
 
 def test_labels_come_back_but_for_the_rim_of_a_fold(opened: Transformation) -> None:
     truth = labels()
-    aligned, _ = to_aligned(truth, opened, (260, 190), "nearest")
-    back, known = to_section(aligned, opened)
+    aligned, _ = warp(truth, opened, (260, 190), "nearest")
+    back, known = warp_inverse(aligned, opened)
     edge = distance_transform_edt(~opened.fold)
     np.testing.assert_array_equal(known[edge == 0], False)
     assert not back[edge == 0].any()
@@ -149,7 +152,7 @@ def test_labels_come_back_but_for_the_rim_of_a_fold(opened: Transformation) -> N
 def test_sides_of_a_fold_do_not_mix(opened: Transformation) -> None:
     x, y = np.moveaxis(pixels(SIZE), -1, 0)
     image = np.where(x < 100 + 8 * np.sin(y / 25), 50, 250).astype(np.uint8)
-    aligned, valid = to_aligned(image, opened, (260, 190))
+    aligned, valid = warp(image, opened, (260, 190))
     assert set(np.unique(aligned[valid])) <= {50, 250}
 
 
@@ -162,7 +165,7 @@ def test_tiles_leave_no_trace(
     image = texture(0, SIZE)
 
     def warped() -> list[tuple[np.ndarray, np.ndarray]]:
-        return [to_aligned(image, transformation, (260, 190)), to_section(image, transformation, "cubic")]
+        return [warp(image, transformation, (260, 190)), warp_inverse(image, transformation, "cubic")]
 
     monkeypatch.setattr(warping, "TILE_CELLS", 24)
     expected = warped()
@@ -178,13 +181,13 @@ def test_tiles_leave_no_trace(
 def test_pixel_type_is_kept(kind: type, interpolation: str) -> None:
     image = (100 * texture(0, SIZE) > 60) if kind is bool else (100 * texture(0, SIZE)).astype(kind)
     transformation = Transformation.affine(SIZE, turned(6, (100.0, 70.0)))
-    aligned, valid = to_aligned(image, transformation, SIZE, interpolation)
-    back, _ = to_section(aligned, transformation, interpolation)
+    aligned, valid = warp(image, transformation, SIZE, interpolation)
+    back, _ = warp_inverse(aligned, transformation, interpolation)
     assert aligned.dtype == back.dtype == image.dtype
     assert aligned[valid].std() > 0
     assert not aligned[~valid].any()
     if kind is not bool:
-        reference = to_aligned(image.astype(np.float32), transformation, SIZE, interpolation)[0]
+        reference = warp(image.astype(np.float32), transformation, SIZE, interpolation)[0]
         whole = np.issubdtype(kind, np.integer)
         inner = binary_erosion(valid, iterations=3)
         # OpenCV rounds the weights too
@@ -194,24 +197,22 @@ def test_pixel_type_is_kept(kind: type, interpolation: str) -> None:
 @pytest.mark.parametrize("kind", [np.int32, np.uint32, np.uint16])
 def test_large_label_values_survive(kind: type) -> None:
     image = np.random.default_rng(0).integers(np.iinfo(kind).max - 1000, np.iinfo(kind).max, SIZE).astype(kind)
-    aligned, _ = to_aligned(image, shift(3, 2), (220, 150), "nearest")
+    aligned, _ = warp(image, shift(3, 2), (220, 150), "nearest")
     np.testing.assert_array_equal(aligned[3:203, 2:142], image)
 
 
 def test_bright_pixels_do_not_wrap_around() -> None:
     image = np.zeros(SIZE, np.uint8)
     image[50:100, 40:90] = 255
-    aligned, _ = to_aligned(image, shift(0.4, 0.3), SIZE)
+    aligned, _ = warp(image, shift(0.4, 0.3), SIZE)
     assert aligned[55:95, 45:85].min() == 255
     assert aligned[:45].max() == 0
 
 
 def test_enlarged_transformation_warps_alike(opened: Transformation) -> None:
     image = texture(0, SIZE)
-    small, small_valid = to_aligned(image, opened, (260, 190))
-    large, large_valid = to_aligned(
-        np.kron(image, np.ones((2, 2), np.float32)), opened.enlarged(2, (400, 280)), (520, 380)
-    )
+    small, small_valid = warp(image, opened, (260, 190))
+    large, large_valid = warp(np.kron(image, np.ones((2, 2), np.float32)), opened.rescaled(2, (400, 280)), (520, 380))
     blocks = large.reshape(260, 2, 190, 2)
     valid = large_valid.reshape(260, 2, 190, 2).all(axis=(1, 3)) & small_valid
     assert valid.sum() > 0.95 * small_valid.sum()
@@ -220,16 +221,16 @@ def test_enlarged_transformation_warps_alike(opened: Transformation) -> None:
 
 def test_section_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match=r"the section has 140x200 pixels, .* of 200x140"):
-        to_aligned(np.zeros((140, 200), np.uint8), shift(0, 0), SIZE)
+        warp(np.zeros((140, 200), np.uint8), shift(0, 0), SIZE)
 
 
 @pytest.mark.parametrize(
-    "warp",
+    "function",
     [
-        lambda image, way: to_aligned(image, shift(0, 0), SIZE, way),
-        lambda image, way: to_section(image, shift(0, 0), way),
+        lambda image, way: warp(image, shift(0, 0), SIZE, way),
+        lambda image, way: warp_inverse(image, shift(0, 0), way),
     ],
 )
-def test_unknown_interpolation(warp) -> None:
-    with pytest.raises(ValueError, match=r"interpolation .*nearest, cubic, lanczos, got 'linear'"):
-        warp(np.zeros(SIZE, np.uint8), "linear")
+def test_unknown_interpolation(function) -> None:
+    with pytest.raises(ValueError, match=r"interpolation .*nearest, cubic, lanczos, but got 'linear'"):
+        function(np.zeros(SIZE, np.uint8), "linear")

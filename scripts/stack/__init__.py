@@ -1,0 +1,6 @@
+"""Stacks of sections: files in, files out, over the algorithms of `scripts.registration`. Needs OpenCV."""
+
+from .alignment import StackAlignment
+from .warp_files import warp_files
+
+__all__ = ["StackAlignment", "warp_files"]

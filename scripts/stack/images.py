@@ -1,0 +1,140 @@
+"""Sections as they are read: whole, and reduced to 8 bit where they are registered."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from scripts.data import binarize_label, find_sections, read_info, read_section, split_suffix
+from scripts.grey_levels import tissue_mask
+from scripts.registration import centred
+
+__all__ = ["SectionImages", "to_eight_bit"]
+
+Image = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+
+class SectionImages:
+    """The sections of a stack, and the masks of their folds.
+
+    Args:
+        sections: items of `find_sections`.
+        names: of the sections.
+        max_size: most pixels of the longer side where sections are registered; they are reduced by a whole factor.
+        min_size: pixels of the shorter side below which a section does not decide on that factor.
+        fold_masks_dir: folder of fold masks, see `StackAlignment`.
+
+    Attributes:
+        sizes: width and height of each section in pixels.
+        fold_masks: file of the fold mask of each section, or None.
+        scale: the factor.
+
+    Raises:
+        ValueError: a fold mask belongs to no section or has another size than its section.
+        FileNotFoundError: there is no such folder.
+    """
+
+    def __init__(
+        self,
+        sections: Sequence[Mapping[str, Any]],
+        names: Sequence[str],
+        max_size: int,
+        min_size: int,
+        fold_masks_dir: str | Path | None,
+    ) -> None:
+        self._sections = sections
+        infos = {image: read_info(image) for image in dict.fromkeys(section["image"] for section in sections)}
+        self.sizes = [(infos[section["image"]].width, infos[section["image"]].height) for section in sections]
+        self.fold_masks = _fold_masks(fold_masks_dir, names, self.sizes)
+        decisive = [size for size in self.sizes if min(size) >= min_size] or self.sizes
+        self.scale = -(-max(map(max, decisive)) // max_size)
+        self._cache: dict[int, tuple[Image, Mask | None]] = {}
+
+    def whole(self, index: int) -> NDArray[Any]:
+        """A section as it is, (width, height)."""
+        return read_section(self._sections[index]["image"], self._sections[index]["page"])
+
+    def reduced(self, index: int) -> tuple[Image, Mask | None]:
+        """A section where it is registered, 8 bit, and the mask of its folds in the same size, if it is given."""
+        if index not in self._cache:
+            image = to_eight_bit(self.whole(index), self.scale)
+            self._cache[index] = image, self._fold(index)
+        return self._cache[index]
+
+    def forget_all_but(self, indices: Collection[int]) -> None:
+        """Free the memory of what is no longer needed."""
+        self._cache = {index: entry for index, entry in self._cache.items() if index in indices}
+
+    def check_fold_masks(self) -> None:
+        """Read all fold masks.
+
+        Raises:
+            ValueError: one is damaged, or has other values than a mask.
+        """
+        for mask in filter(None, self.fold_masks):
+            binarize_label(read_section(mask), mask)
+
+    def _fold(self, index: int) -> Mask | None:
+        mask = self.fold_masks[index]
+        if mask is None:
+            return None
+        # whatever a pixel has of a fold: a line drawn by hand must not vanish, and has to separate its sides
+        fold = _reduce(255 * binarize_label(read_section(mask), mask), self.scale) > 0
+        return cv2.dilate(fold.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+
+
+def to_eight_bit(pixels: NDArray[Any], factor: int) -> Image:
+    """Reduce a section, and stretch the grey levels of its tissue to 8 bit.
+
+    Args:
+        pixels: (width, height), integers or floating point.
+        factor: by which it is reduced.
+
+    Returns:
+        uint8, smaller by the factor; black where the section is constant.
+    """
+    small = _reduce(pixels, factor)
+    low, high = np.percentile(small[::4, ::4][tissue_mask(small)[::4, ::4]], (0.5, 99.5))
+    if not high > low:
+        return np.zeros(small.shape, np.uint8)
+    return np.clip((small.astype(np.float32) - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
+
+
+def _reduce(pixels: NDArray[Any], factor: int) -> NDArray[Any]:
+    """Mean over blocks of factor x factor pixels; a rest at the border is left out, but one block at least remains."""
+    if pixels.dtype not in (np.uint8, np.uint16):
+        # single precision is for what differs
+        pixels = centred(pixels)[0].astype(np.float32, copy=False)
+    if factor == 1:
+        return pixels
+    width, height = (max(1, n // factor) for n in pixels.shape)
+    cropped = np.ascontiguousarray(pixels[: width * factor, : height * factor])
+    return cv2.resize(cropped, (height, width), interpolation=cv2.INTER_AREA)
+
+
+def _fold_masks(folder: str | Path | None, names: Sequence[str], sizes: Sequence[tuple[int, int]]) -> list[str | None]:
+    if folder is None:
+        return [None] * len(names)
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder of fold masks")
+    masks = {split_suffix(mask["image"])[0]: mask["image"] for mask in find_sections(folder)}
+    unknown = sorted(masks.keys() - set(names))
+    if unknown:
+        raise ValueError(
+            f"{masks[unknown[0]]}: a fold mask must be named as its section, such as {names[0]}, but got {unknown[0]}"
+        )
+    for name, size in zip(names, sizes, strict=True):
+        if name in masks:
+            info = read_info(masks[name])
+            if (info.width, info.height) != size:
+                raise ValueError(
+                    f"{masks[name]}: a fold mask must be as large as its section, {size[0]}x{size[1]} pixels, but got "
+                    f"{info.width}x{info.height}"
+                )
+    return [masks.get(name) for name in names]

@@ -1,0 +1,96 @@
+"""What is written for each section of an aligned stack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scripts.data import read_section, write_atomically, write_section
+from scripts.figures import save_picture
+from scripts.registration import Transformation, qc_panel, warp
+
+from .canvas import fill_uncovered
+from .images import SectionImages, to_eight_bit
+from .store import Store
+
+__all__ = ["ResultWriter"]
+
+PANEL_SIZE = 700
+"""Pixels of the longer side of each part of a panel."""
+
+Views = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+"""A section as it was and as it is aligned, both small."""
+
+
+class ResultWriter:
+    """Warps sections and writes them, one after the other in the order of the stack.
+
+    Args:
+        images: the sections.
+        files: of the sections, whose geometry results take over.
+        names: of the sections.
+        store: where they are written.
+        size: width and height of the aligned stack in pixels.
+        interpolation: ``"cubic"`` or ``"lanczos"``.
+        fill: see `fill_uncovered`.
+    """
+
+    def __init__(
+        self,
+        images: SectionImages,
+        files: Sequence[str],
+        names: Sequence[str],
+        store: Store,
+        size: tuple[int, int],
+        interpolation: str,
+        fill: str,
+    ) -> None:
+        self.images = images
+        self.files = files
+        self.names = names
+        self.store = store
+        self.size = size
+        self.interpolation = interpolation
+        self.fill = fill
+        self._before: Views | None = None
+
+    def write(self, index: int, transformation: Transformation) -> float:
+        """Write what is lacking for a section.
+
+        Args:
+            index: of the section; the next call is for the next one.
+            transformation: of it.
+
+        Returns:
+            The share of the aligned section where it has no source.
+        """
+        results = self.store.results(self.names[index])
+        if all(file.exists() for file in results.values()):
+            self._before = None
+            return float(np.mean(read_section(results["valid"]) == 0))
+        pixels = self.images.whole(index)
+        aligned, valid = warp(pixels, transformation, self.size, self.interpolation)
+        if self._before is None and index:
+            self._before = self._read_views(index - 1)
+        now = _views(pixels, aligned)
+        fill_uncovered(aligned, valid, self.fill)
+        write_section(results["images"], aligned, like=self.files[index])
+        write_section(results["valid"], np.where(valid, np.uint8(255), np.uint8(0)))
+        write_atomically(results["transformations"], lambda path: transformation.save(path, self.size))
+        save_picture(qc_panel(self._before, now, transformation, self.size), results["qc"])
+        self._before = now
+        return float(1 - valid.mean())
+
+    def _read_views(self, index: int) -> Views:
+        results = self.store.results(self.names[index])
+        aligned = read_section(results["images"])
+        aligned[read_section(results["valid"]) == 0] = 0
+        return _views(self.images.whole(index), aligned)
+
+
+def _views(pixels: NDArray[Any], aligned: NDArray[Any]) -> Views:
+    factor = max(1, -(-max(aligned.shape) // PANEL_SIZE))
+    return to_eight_bit(pixels, factor), to_eight_bit(aligned, factor)

@@ -1,0 +1,109 @@
+"""The output folder of an alignment: what belongs to it, and how a run that was stopped goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from scripts.data import require_writable, write_atomically, write_json
+from scripts.registration import Transformation
+
+from .report import SectionReport
+
+__all__ = ["RESULTS", "Store"]
+
+RESULTS = {"images": ".tif", "valid": ".png", "transformations": ".npz", "qc": ".png"}
+"""What is written for each section: folders, and the suffix of the files in them."""
+LINKS = "chain/links"
+"""Folder of what the chain found for each section so far."""
+
+
+class Store:
+    """Files of an alignment.
+
+    Args:
+        folder: of the output.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    def prepare(self, images: Collection[str], settings: Mapping[str, Any], overwrite: bool) -> None:
+        """Look at what an earlier run left, before anything is written.
+
+        Args:
+            images: files of the sections.
+            settings: what decides on the results; those of the earlier run must be equal.
+            overwrite: whether to remove what it left if they are not.
+
+        Raises:
+            ValueError: the folder holds a section.
+            FileExistsError: it holds another alignment, and `overwrite` is false; or files of something else.
+            OSError: it cannot be written.
+        """
+        for image in images:
+            if self.folder.resolve() in Path(image).resolve().parents:
+                raise ValueError(f"{self.folder}: the output folder holds the section {image}; choose another one")
+        require_writable(self.folder)
+        path = self.folder / "chain" / "settings.json"
+        wanted = json.loads(json.dumps(settings, default=str))
+        found = _read_settings(path)
+        if found is not None and found != wanted and not overwrite:
+            raise FileExistsError(
+                f"{self.folder} holds another alignment; what differs: {', '.join(_differing(found, wanted))}. Choose "
+                "another --output_dir, or replace it by --overwrite True"
+            )
+        present = [
+            file
+            for folder, suffix in {**RESULTS, LINKS: ".*"}.items()
+            for file in (self.folder / folder).glob(f"*{suffix}")
+            if file.is_file()
+        ]
+        if found is None and present:
+            raise FileExistsError(f"{present[0]}: is not of an alignment; choose another --output_dir")
+        if overwrite:
+            for file in present:
+                file.unlink()
+        write_json(path, wanted)
+
+    def results(self, name: str) -> dict[str, Path]:
+        """Files of the results of a section, by folder."""
+        return {folder: self.folder / folder / f"{name}{suffix}" for folder, suffix in RESULTS.items()}
+
+    def save_link(self, name: str, transformation: Transformation, report: SectionReport) -> None:
+        """Keep what the chain found for a section."""
+        write_atomically(self.folder / LINKS / f"{name}.npz", lambda path: transformation.save(path, exact=True))
+        # written last: it says that both are there
+        write_json(self.folder / LINKS / f"{name}.json", report.to_json())
+
+    def load_report(self, name: str) -> SectionReport | None:
+        """What the chain found for a section, if an earlier run got so far."""
+        path = self.folder / LINKS / f"{name}.json"
+        return SectionReport.from_json(json.loads(path.read_text())) if path.exists() else None
+
+    def load_transformation(self, name: str) -> Transformation:
+        """The transformation that belongs to `load_report`."""
+        return Transformation.load(self.folder / LINKS / f"{name}.npz")
+
+
+def _read_settings(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    try:
+        return json.loads(path.read_text())
+    except ValueError:
+        return {}  # damaged: as those of another alignment
+
+
+def _differing(found: Any, wanted: Any, name: str = "") -> list[str]:
+    """Names of the settings that differ, those within others after a #."""
+    if not (isinstance(found, dict) and isinstance(wanted, dict)):
+        return [] if found == wanted else [name]
+    prefix = f"{name}#" if name else ""
+    return [
+        entry
+        for key in sorted(found.keys() | wanted.keys())
+        for entry in _differing(found.get(key), wanted.get(key), f"{prefix}{key}")
+    ]

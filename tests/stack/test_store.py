@@ -1,0 +1,200 @@
+"""Runs that were stopped, repeated, or meet the files of others."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from stacks import COUNT, align, alignment, assert_same_results, registration, write_folder
+from textures import REFERENCE, SIZE, imaged
+
+from scripts.stack.store import RESULTS
+
+
+def test_a_killed_registration_goes_on(folder: Path, aligned: Path, tmp_path: Path, calls: Callable) -> None:
+    pair = registration(detect_folds=True)
+    calls(2)
+    with pytest.raises(KeyboardInterrupt):
+        align(folder, tmp_path, pair)
+    assert not (tmp_path / "report.json").exists()
+    assert not (tmp_path / "images").exists()
+    done = calls()
+    align(folder, tmp_path, pair)
+    assert len(done) == COUNT - 1 - 2
+    assert_same_results(tmp_path, aligned)
+
+
+def test_killed_warping_goes_on(
+    folder: Path, aligned: Path, tmp_path: Path, calls: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, pair = tmp_path / "output", registration(detect_folds=True)
+    shutil.copytree(aligned / "chain", output / "chain")
+    write = tifffile.imwrite
+    written = []
+
+    def killed(target: Path, *arguments: object, **settings: object) -> None:
+        write(target, *arguments, **settings)
+        written.append(target)
+        if len(written) == 3:
+            os.truncate(target, 1000)
+            raise KeyboardInterrupt
+
+    done = calls()
+    with monkeypatch.context() as patch:
+        patch.setattr(tifffile, "imwrite", killed)
+        with pytest.raises(KeyboardInterrupt):
+            align(folder, output, pair)
+    files = [file.relative_to(output) for key in RESULTS for file in (output / key).iterdir()]
+    assert len(files) == 2 * len(RESULTS)
+    for file in files:
+        assert (output / file).read_bytes() == (aligned / file).read_bytes() or file.suffix == ".npz"
+        os.utime(output / file, (0, 0))
+    assert not (output / "report.json").exists()
+    align(folder, output, pair)
+    assert not done
+    assert all((output / file).stat().st_mtime == 0 for file in files)
+    assert_same_results(output, aligned)
+
+
+def test_a_finished_run_does_nothing_again(three: Path, aligned_three: Path, tmp_path: Path, calls: Callable) -> None:
+    output = tmp_path / "output"
+    shutil.copytree(aligned_three, output)
+    results = [file for key in (*RESULTS, "chain/links") for file in (output / key).iterdir()]
+    for file in results:
+        os.utime(file, (0, 0))
+    done = calls()
+    align(three, output)
+    assert not done
+    assert all(file.stat().st_mtime == 0 for file in results)
+    assert_same_results(output, aligned_three)
+
+
+@pytest.mark.parametrize(
+    ("settings", "differing"),
+    [
+        ({"neighbours": 1}, "neighbours"),
+        ({"canvas": "reference", "drift_window": 20}, "canvas, drift_window"),
+        ({"pair": registration(patch_size=48)}, "registration#patch_size"),
+        ({"pair": registration(detect_folds=True)}, "registration#fold_detector"),
+    ],
+)
+def test_another_alignment_is_not_mixed_in(
+    three: Path, aligned_three: Path, tmp_path: Path, settings: dict, differing: str
+) -> None:
+    output = tmp_path / "output"
+    shutil.copytree(aligned_three, output)
+    message = f"{output} holds another alignment; what differs: {differing}. Choose"
+    with pytest.raises(FileExistsError) as caught:
+        alignment(three, output, **settings).check()
+    assert message in str(caught.value)
+    assert_same_results(output, aligned_three)
+    assert (output / "chain" / "settings.json").read_text() == (aligned_three / "chain" / "settings.json").read_text()
+
+
+def test_other_or_changed_sections_are_not_mixed_in(three: Path, aligned_three: Path, tmp_path: Path) -> None:
+    folder, output = tmp_path / "in", tmp_path / "output"
+    shutil.copytree(three, folder)
+    shutil.copytree(aligned_three, output)
+    with pytest.raises(FileExistsError, match=r"what differs: sections\."):
+        alignment(folder, output).check()
+    alignment(folder, tmp_path / "other").check()
+    alignment(folder, tmp_path / "other").check()
+    os.utime(folder / "section_1.png", (0, 0))
+    with pytest.raises(FileExistsError, match=r"what differs: sections\."):
+        alignment(folder, tmp_path / "other").check()
+
+
+def test_overwrite_replaces_another_alignment(three: Path, aligned: Path, aligned_three: Path, tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    shutil.copytree(aligned, output)
+    align(three, output, overwrite=True)
+    assert_same_results(output, aligned_three)
+    assert {file.stem for file in (output / "chain" / "links").iterdir()} == {"section_1", "section_2", "section_3"}
+
+
+@pytest.mark.parametrize("output", [".", "in", "in/.."])
+def test_output_folder_with_the_sections(three: Path, tmp_path: Path, output: str) -> None:
+    shutil.copytree(three, tmp_path / "in")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ValueError, match=r"the output folder holds the section .*section_1\.png; choose another"):
+        alignment(tmp_path / "in", tmp_path / output, overwrite=True).check()
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_files_that_are_not_of_an_alignment_are_left_alone(three: Path, tmp_path: Path, overwrite: bool) -> None:
+    for name in ("images/scan.tif", "qc/holiday.png"):
+        file = tmp_path / name
+        file.parent.mkdir()
+        file.write_text("of the user")
+        with pytest.raises(FileExistsError, match=f"{name}: is not of an alignment; choose another --output_dir"):
+            alignment(three, tmp_path, overwrite=overwrite).check()
+        assert file.read_text() == "of the user"
+        file.unlink()
+
+
+def test_what_identifies_a_run_does_not_hang_on_names_in_the_code(three: Path, tmp_path: Path) -> None:
+    """These names stand in the folders of users: another one would refuse to go on with their runs."""
+    stack = alignment(three, tmp_path / "out", registration(detect_folds=True), reference=1)
+    stack.check()
+    settings = json.loads((tmp_path / "out" / "chain" / "settings.json").read_text())
+    assert [Path(image).name for image, _, _ in settings.pop("sections")] == [f"section_{i}.png" for i in (1, 2, 3)]
+    assert settings == {
+        "fold_masks": [None, None, None],
+        "registration": {
+            "features": {"n_features": 3000, "contrast_threshold": 0.02},
+            "deformation": {
+                "transform_model": "affine",
+                "kernel_radius": 0.016,
+                "weight_exponent": 3.0,
+                "grid_nodes": 32,
+                "fold_aware": True,
+            },
+            "fold_detector": {
+                "darkness": 1.7,
+                "min_length": 0.2,
+                "min_slenderness": 12.0,
+                "min_displacement": 0.015,
+            },
+            "max_ratio": 0.92,
+            "residual_threshold": 0.015,
+            "patch_size": 40,
+            "patch_step": 16,
+            "search_radii": [16, 8],
+        },
+        "registration_size": 1536,
+        "neighbours": 2,
+        "drift_window": 50,
+        "reference": 1,
+        "canvas": "union",
+        "interpolation": "cubic",
+        "fill": "black",
+    }
+    stack.note, stack.registration.note = "other", "attribute"
+    stack.check()
+
+
+def test_a_section_named_as_a_file_of_the_run(tmp_path: Path) -> None:
+    sections = {"settings.png": imaged(REFERENCE)[0], "report.png": imaged(3)[0]}
+    folder = write_folder(tmp_path / "in", sections)
+    first = align(folder, tmp_path / "out")
+    assert align(folder, tmp_path / "out") == first
+
+
+def test_a_run_that_was_stopped_before_its_reference_was_found(tmp_path: Path, calls: Callable) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, SIZE).astype(np.uint8)
+    sections = {"a.png": imaged(1)[0], "b.png": imaged(REFERENCE)[0], "c.png": noise, "d.png": imaged(3)[0]}
+    folder = write_folder(tmp_path / "in", sections)
+    align(folder, tmp_path / "whole")
+    calls(3)
+    with pytest.raises(KeyboardInterrupt):
+        align(folder, tmp_path / "stopped")
+    calls()
+    align(folder, tmp_path / "stopped")
+    assert_same_results(tmp_path / "stopped", tmp_path / "whole")

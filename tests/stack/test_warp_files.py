@@ -1,0 +1,86 @@
+"""Labels between the frames of the sections and the aligned stack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.ndimage import binary_dilation
+from stacks import FOLDED, loaded, write_folder
+from textures import REFERENCE, SIZE, imaged
+
+from scripts.data import read_section, write_section
+from scripts.registration import Transformation
+from scripts.stack import warp_files
+
+
+def labels(index: int) -> np.ndarray:
+    """Numbered discs all over a section."""
+    x, y = np.mgrid[: SIZE[0], : SIZE[1]]
+    disc = np.hypot(x % 40 - 20, y % 40 - 20) < 13
+    return np.where(disc, 1 + x // 40 + 10 * (y // 40) + 1000 * index, 0).astype(np.uint16)
+
+
+def test_labels_come_back_from_the_aligned_stack(aligned: Path, tmp_path: Path) -> None:
+    indices = (0, REFERENCE, FOLDED)
+    source = write_folder(tmp_path / "in", {f"section_{i}_mitochondria.tif": labels(i) for i in indices})
+    warp_files(source, aligned / "transformations", tmp_path / "there", direction="forward")
+    size = read_section(aligned / "images" / "section_0.tif").shape
+    for index in indices:
+        there = read_section(tmp_path / "there" / f"section_{index}_mitochondria.tif")
+        assert there.shape == size
+        assert there.dtype == np.uint16
+        assert set(np.unique(there)) <= set(np.unique(labels(index)))
+    warp_files(tmp_path / "there", aligned / "transformations", tmp_path / "back")
+    for index in indices:
+        original, back = labels(index), read_section(tmp_path / "back" / f"section_{index}_mitochondria.tif")
+        assert back.shape == SIZE
+        assert back.dtype == np.uint16
+        hidden = loaded(aligned, f"section_{index}").fold
+        hidden = np.zeros(SIZE, bool) if hidden is None else hidden
+        assert not back[hidden].any()
+        rim = np.zeros(SIZE, bool)
+        for axis in (0, 1):
+            rim |= np.roll(original, 1, axis) != original
+        rim = binary_dilation(rim | hidden, iterations=2)
+        rim[[0, -1]] = rim[:, [0, -1]] = True
+        differs = back != original
+        if index == FOLDED:  # sides of the fold may overlap in the aligned stack
+            assert differs[~rim].mean() < 0.01
+        else:
+            assert not differs[~rim].any()
+        assert back.any()
+
+
+def test_labels_lie_in_the_aligned_stack_where_their_tissue_does(aligned: Path, tmp_path: Path) -> None:
+    """Tissue known in the frame of the reference is labelled in a section; both have to meet there."""
+    deformation = imaged(0)[1]
+    x, y = np.mgrid[: SIZE[0], : SIZE[1]] + deformation.displacement
+    disc = np.hypot(x - 130, y - 90) < 30
+    write_section(tmp_path / "in" / "section_0.png", np.where(disc, np.uint8(255), np.uint8(0)))
+    warp_files(tmp_path / "in", aligned / "transformations", tmp_path / "out", direction="forward")
+    found = read_section(tmp_path / "out" / "section_0.png")
+    middle = loaded(aligned, f"section_{REFERENCE}").forward(np.array([[130.0, 90.0]]))[0]
+    np.testing.assert_allclose(np.argwhere(found).mean(axis=0), middle, atol=0.7)
+    assert np.count_nonzero(found) == pytest.approx(np.pi * 30**2, rel=0.03)
+
+
+def test_results_for_the_pages_of_a_stack_are_warped(tmp_path: Path) -> None:
+    (tmp_path / "t").mkdir()
+    for page in range(2):
+        Transformation.affine((9, 8), np.array([[1.0, 0, page], [0, 1, 0]])).save(tmp_path / f"t/s_{page}.npz", (10, 8))
+    pixels = np.arange(160, dtype=np.uint8).reshape(10, 8, 2)
+    write_section(tmp_path / "masks" / "s_mitochondria.tif", pixels)
+    warp_files(tmp_path / "masks", tmp_path / "t", tmp_path / "out")
+    for page in range(2):
+        warped = read_section(tmp_path / "out" / f"s_mitochondria_{page}.tif")
+        np.testing.assert_array_equal(warped, pixels[page : 9 + page, :, page])
+
+
+def test_damaged_transformation_is_named(tmp_path: Path) -> None:
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "a.npz").write_bytes(b"nothing")
+    write_section(tmp_path / "in" / "a.png", np.zeros((9, 8), np.uint8))
+    with pytest.raises(ValueError, match=r"a\.npz: is no transformation, or damaged"):
+        warp_files(tmp_path / "in", tmp_path / "t", tmp_path / "out")
