@@ -69,7 +69,7 @@ def main() -> None:
     except RuntimeError as error:  # MONAI's, around what went wrong in a config
         if error.__cause__ is None:
             raise
-        from scripts.settings import first_cause
+        from scripts.config import first_cause
 
         sys.exit(f"error: {first_cause(error)}")
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
-from scripts.settings import compare_settings, first_cause, require, require_between
+from scripts.config import compare_settings, first_cause, require, require_between
 
 DEFAULTS = {
     "learning_rate": [0.001, 0.003],
@@ -69,7 +69,7 @@ def test_requirement() -> None:
 
 def test_the_first_cause_stands_last() -> None:
     code = """
-from scripts.settings import explain_errors
+from scripts.config import explain_errors
 explain_errors()
 try:
     raise ValueError("section 7 is torn")

@@ -11,11 +11,12 @@ import numpy as np
 
 from bundle.data.combine import combine, read_parts
 from bundle.data.fetch import write_list
-from bundle.runs import check_set, configs_of, machine, refuse, run, score, sha256_of, train
+from bundle.runs import check_set, configs_of, machine, refuse, run, score, settings_for, train
 from bundle.studies.examples import draw_examples
 from bundle.studies.finetune import BATCH, EPOCHS, check_steps
 from bundle.studies.tune_crf import best_threshold, score_counts
 from scripts.data import require_writable, write_atomically, write_json
+from scripts.weights import sha256_of
 
 __all__ = ["leave_one_out", "markdown"]
 
@@ -95,7 +96,7 @@ def leave_one_out(
         for network in networks:
             folder = runs_dir / name / network
             results[network][name] = _fold(
-                configs_of(network, "train_shipped"),
+                network,
                 folder,
                 joint,
                 name,
@@ -155,7 +156,7 @@ def markdown(figures: Mapping[str, Any]) -> str:
 
 
 def _fold(
-    configs: tuple[str, ...],
+    network: str,
     folder: Path,
     joint: Path,
     name: str,
@@ -167,7 +168,7 @@ def _fold(
 ) -> dict[str, Any]:
     """Train on the joint list and score the parts of the set that was left out."""
     record = train(
-        *configs,
+        *configs_of(network, "train_shipped"),
         folder=folder,
         epochs=EPOCHS,
         dataset_dir=str(joint),
@@ -179,11 +180,12 @@ def _fold(
     )
     done = folder / "scores.json"
     scores = json.loads(done.read_text()) if done.is_file() else {}
-    evaluation = {key: value for key, value in settings.items() if key not in ("initial_weights", "pretrained")}
-    evaluation |= {"checkpoint": str(folder / "model.pt")}
+    # with `train_shipped` the windows are as large as the patches of the training
+    configs = configs_of(network, "train_shipped", "evaluate", base="inference")
+    evaluation = {**settings_for(*configs, **settings), "checkpoint": str(folder / "model.pt")}
     if "threshold" not in scores:
-        sections = score(*configs, "evaluate", part="validation", dataset_dir=str(joint), **evaluation)
-        found = best_threshold(sum(score_counts(s.probabilities[1], s.label) for s in sections))
+        sections = score(*configs, part="validation", dataset_dir=str(joint), **evaluation)
+        found = best_threshold(sum(score_counts(s.mitochondria, s.label) for s in sections))
         scores |= {"threshold": found["threshold"], "validation": found["jaccard"], "scales": {}}
     lists = folder.parent / "lists"
 
@@ -192,7 +194,6 @@ def _fold(
         out = folder / part
         run(
             *configs,
-            "evaluate",
             run_id="evaluating",
             dataset_dir=str(lists / part),
             output_dir=str(out),

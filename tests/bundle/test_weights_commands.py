@@ -11,10 +11,11 @@ from ignite.engine import Engine
 
 from bundle.release import publish as module
 from bundle.release.publish import halve, mean_logit, publish
-from bundle.runs import load_network, sha256_of, train
+from bundle.runs import load_network, train
 from bundle.studies.evaluate import evaluate
 from bundle.studies.finetune import finetune
 from scripts.handlers import TrainingCheckpoint
+from scripts.weights import sha256_of
 
 # two patches, one step
 BRIEF = {"val_interval": 1, "patches_per_section": 1}

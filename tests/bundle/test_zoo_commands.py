@@ -16,7 +16,8 @@ import yaml
 from bundle.release import package as module
 from bundle.release.package import NAME, check_weights, large_files, package
 from bundle.release.verify import broken_links, verify
-from bundle.runs import ROOT, sha256_of
+from bundle.runs import ROOT
+from scripts.weights import sha256_of
 
 SCHEMA = ROOT.parent / "shared" / "zoo" / "meta_schema_20240725.json"
 

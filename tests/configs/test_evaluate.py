@@ -11,9 +11,9 @@ import torch
 from monai.transforms import HistogramNormalize
 from PIL import Image
 
+from scripts.config import first_cause
 from scripts.crf import dense_crf
 from scripts.data import load_sections, read_section
-from scripts.settings import first_cause
 
 CRF = {
     "gaussian_sxy": 3.0,

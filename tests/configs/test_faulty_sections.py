@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from scripts.config import first_cause
 from scripts.data import read_section, write_section
 from scripts.data.phantom import PhantomTissue, acquire
-from scripts.settings import first_cause
 
 ROOT = Path(__file__).parents[2]
 VNC = ROOT.parent / "shared" / "data" / "drosophila_vnc" / "stack1" / "raw"

@@ -10,8 +10,8 @@ import torch
 from monai.transforms import HistogramNormalize
 from PIL import Image
 
+from scripts.config import first_cause
 from scripts.data import find_sections, read_info, read_section, write_section
-from scripts.settings import first_cause
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
+from scripts.config import first_cause
 from scripts.handlers import load_weights
 from scripts.networks import FusionFCN, UNet
-from scripts.settings import first_cause
 
 ROOT = Path(__file__).parents[2]
 

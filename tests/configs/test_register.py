@@ -12,10 +12,10 @@ import pytest
 from monai.bundle import ConfigWorkflow
 from scipy.ndimage import gaussian_filter
 
+from scripts.config import first_cause
 from scripts.data import read_section, write_section
 from scripts.data.phantom import Deformation
 from scripts.registration import PairRegistration, Transformation
-from scripts.settings import first_cause
 
 ROOT = Path(__file__).parents[2]
 SIZE = (200, 180)

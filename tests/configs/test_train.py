@@ -9,10 +9,10 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from scripts.config import first_cause
 from scripts.data import read_section, write_section
 from scripts.handlers import load_weights
 from scripts.networks import FusionFCN
-from scripts.settings import first_cause
 
 
 def test_training_leaves_weights_checkpoint_log_and_pictures(

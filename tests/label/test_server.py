@@ -21,10 +21,11 @@ from monai.bundle import ConfigParser
 from monailabel_server import AFFINE, NAME, Server
 from scipy import ndimage
 
-from bundle.runs import ROOT, load_network, run, score, sha256_of
+from bundle.runs import ROOT, load_network, run, score
 from scripts.data import next_section, read_section, write_json, write_section
 from scripts.inference import dropout_uncertainty
 from scripts.resampling import resample
+from scripts.weights import sha256_of
 
 
 def segment(image: Path, output: Path, **settings: Any) -> np.ndarray:
