@@ -123,6 +123,7 @@ def unused_settings(config: Mapping[str, Any], defaults: Mapping[str, list]) -> 
         for key, value in config.items()
         if key in defaults
         and key not in used
+        and key != "bundle_root"  # MONAI's own, which every bundle has
         and isinstance(value, str | int | float)
         and not _is_expression(value)
         and value not in defaults[key]

@@ -32,7 +32,7 @@ def test_evaluation_with_and_without_crf(run_config: Callable, tiny_phantom: Pat
     weights = {"weight": torch.tensor([1.0, -1.0]).reshape(2, 1, 1, 1), "bias": torch.tensor([-0.3, 0.3])}
     torch.save({name: steepness * weight for name, weight in weights.items()}, tmp_path / "model.pt")
     run_config(
-        "train",
+        "inference",
         "evaluate",
         dataset_dir=str(tiny_phantom),
         checkpoint=str(tmp_path / "model.pt"),
@@ -71,7 +71,7 @@ def test_evaluation_with_and_without_crf(run_config: Callable, tiny_phantom: Pat
 
 def test_crf_off(run_config: Callable, tiny_phantom: Path, weights: Path, tmp_path: Path) -> None:
     run_config(
-        "train",
+        "inference",
         "evaluate",
         dataset_dir=str(tiny_phantom),
         checkpoint=str(weights),
@@ -84,11 +84,11 @@ def test_crf_off(run_config: Callable, tiny_phantom: Path, weights: Path, tmp_pa
 def test_weights_that_do_not_fit(run_config: Callable, tiny_phantom: Path, weights: Path, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError) as caught:
         run_config(
-            "train",
+            "inference",
             "evaluate",
             dataset_dir=str(tiny_phantom),
             checkpoint=str(weights),
             output_dir=str(tmp_path),
             width=0.25,
         )
-    assert "these weights do not fit FusionFCN" in str(first_cause(caught.value))
+    assert "model.pt: these weights do not fit FusionFCN" in str(first_cause(caught.value))

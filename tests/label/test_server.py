@@ -159,7 +159,12 @@ def test_settings_are_offered(server: Server) -> None:
 BAD_REQUESTS = {
     "unknown section": ("nope", {}, 404, "has no section named 'nope'"),
     "damaged section": ("damaged", {}, 400, "damaged.png: cannot be read"),
-    "threshold out of range": ("picture", {"threshold": 7}, 400, "threshold has to be a number between 0 and 1, got 7"),
+    "threshold out of range": (
+        "picture",
+        {"threshold": 7},
+        400,
+        "threshold must be a number between 0 and 1, but got 7",
+    ),
     "overlap out of range": ("picture", {"overlap": 1.5}, 400, "overlap must be >= 0 and < 1"),
     "negative width": (
         "picture",
@@ -312,7 +317,7 @@ def test_bad_options_of_a_training_get_a_reason(server: Server) -> None:
     for options, reason in (
         ({"max_epochs": 0}, "max_epochs has to be at least 1, got 0"),
         ({"pixel_size": -5}, "a pixel size of -5 nm is out of range"),
-        ({"val_split": 1.5}, "val_split has to be a number between 0 and 1, got 1.5"),
+        ({"val_split": 1.5}, "val_split must be a number between 0 and 1, but got 1.5"),
         ({"learning_rate": "fast"}, "'learning_rate' = 'fast' is of type str, expected float"),
     ):
         answer = server("POST", f"/train/{NAME}?run_sync=true", json=options)
