@@ -86,6 +86,12 @@ def leave_one_out(
     parts = {name: read_parts(folder / "datalist.json") for name, folder in folders.items()}
     for name, folder in folders.items():
         check_set(folder, *(part for part, items in parts[name].items() if items))
+    for name in names if scales else ():
+        if any(item.get("pixel_size_nm") is None for item in parts[name]["training"] + parts[name]["validation"]):
+            raise ValueError(
+                f"{folders[name] / 'datalist.json'}: pixel_size_nm must be stated for the scales, but got none; "
+                "state it, or leave the scales out by --scales []"
+            )
     results: dict[str, dict] = {network: {} for network in networks}
     for name in names:
         rest = [folder for other, folder in folders.items() if other != name]

@@ -41,8 +41,10 @@ def test_weights_that_are_not_those_of_their_record(tmp_path: Path, monkeypatch:
     with pytest.raises(FileNotFoundError, match="there are no weights to pack"):
         check_weights()
     (tmp_path / "models" / "model.pt").write_bytes(b"weights")
-    (tmp_path / "models" / "model.json").write_text('{"sha256": "0"}')
-    with pytest.raises(ValueError, match=r"model\.pt is not the file that model\.json records"):
+    with pytest.raises(FileNotFoundError, match=r"model\.json"):
+        check_weights()
+    (tmp_path / "models" / "model.json").write_text('{"sha256": "0", "settings": {}}')
+    with pytest.raises(ValueError, match=r"model\.json: .*model\.pt"):
         check_weights()
 
 

@@ -248,7 +248,7 @@ def test_uncertain_sections_are_next(server: Server, studies: Path) -> None:
     parser = ConfigParser()
     parser.read_config(str(ROOT / "configs" / "inference.json"))
     image = parser.get_parsed_content("preprocessing")({"image": str(studies / "s1.png")})["image"]
-    network = load_network("inference", checkpoint=server.models / "model.pt")
+    network = load_network(server.models / "model.pt")
     expected = dropout_uncertainty(network, resample(image.as_tensor()[None], (96, 96))[0])
     assert scores["s1"] == pytest.approx(expected, rel=1e-3)
     served = [server.ask("POST", "/activelearning/epistemic", json={})["id"] for _ in range(3)]
