@@ -128,7 +128,7 @@ def _score(*configs: str, part: str, **overrides: Any) -> list[ScoredSection]:
         **{
             "part": part,
             "use_crf": False,
-            "tissue_only#_disabled_": True,  # a CRF that is tried comes before
+            "within_tissue": False,  # a CRF that is tried comes before
             "handlers": [
                 {"_target_": "scripts.handlers.LoadWeights", "network": "@network", "path": "@checkpoint"},
                 {"_target_": "ignite.handlers.ProgressBar", "desc": f"scoring {part}"},

@@ -40,12 +40,18 @@ def keep_text() -> None:
 
     Fire reads each value of a command line as Python where it can: a folder ``20240115``, ``2024_01_15`` or ``1e3``
     becomes a number, and what follows a ``#`` is lost as a comment, so that ``raw#2`` would silently name the folder
-    ``raw``. To be called as the first expression of ``initialize``, before anything is read from the settings.
+    ``raw``. MONAI in turn takes any ``#`` for that of an id, and makes ``raw::2`` of it. To be called as the first
+    expression of ``initialize``, before anything is read from the settings.
     """
     parser = running_parser()
-    for key, text in as_typed(parser.get(), sys.argv[1:]).items():
-        parser.get()[key] = text
-        parser.ref_resolver.items[key].update_config(text)  # the config has been parsed, but this is not resolved yet
+    config, resolver = parser.get(), parser.ref_resolver
+    for key, text in as_typed(config, sys.argv[1:]).items():
+        config[key] = text
+        resolver.items[key].update_config(text)  # the config has been parsed, but this is not resolved yet
+    for key, value in config.items():
+        texts = value if isinstance(value, list) else [value]
+        if all(isinstance(text, str) and text[:1] not in "$@%" for text in texts) and any("#" in t for t in texts):
+            resolver.resolved_content[key] = value
 
 
 def as_typed(config: dict[str, Any], arguments: Sequence[str]) -> dict[str, str]:
