@@ -10,6 +10,7 @@ import pytest
 import torch
 from fire.parser import DefaultParseValue
 
+from bundle.__main__ import quoted
 from scripts.config.running import as_typed
 from scripts.data import read_section
 from scripts.networks import FusionFCN
@@ -119,3 +120,14 @@ def test_text_is_kept(name: str, text: str) -> None:
 )
 def test_what_was_read_rightly_is_left(name: str, text: str) -> None:
     assert as_typed({name: DefaultParseValue(text)}, [f"--{name}", text]) == {}
+
+
+def test_text_of_the_bundle_s_own_commands_is_kept() -> None:
+    def command(*data: str, checkpoint: str, output: str | None = None, trials: int = 1, **settings: object) -> None:
+        raise AssertionError
+
+    arguments = ["raw#2", "20240115", "--checkpoint", "1e3", "--output=a#b", "--trials", "3", "--output", "None"]
+    kept = quoted([*arguments, "--width", "0.25"], command)
+    assert [DefaultParseValue(a.removeprefix("--output=")) for a in kept] == [
+        "raw#2", "20240115", "--checkpoint", "1e3", "a#b", "--trials", 3, "--output", None, "--width", 0.25
+    ]  # fmt: skip
