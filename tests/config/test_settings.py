@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
-from scripts.config import compare_settings, first_cause, require, require_between
+from scripts.config import compare_settings, first_cause, require, require_between, unused_settings
+from scripts.config.overrides import known_settings
+
+ROOT = Path(__file__).parents[2]
 
 DEFAULTS = {
     "learning_rate": [0.001, 0.003],
@@ -133,3 +137,19 @@ def test_range() -> None:
     for value in (0, 1, 7, float("nan"), True, "0.5", None):
         with pytest.raises(ValueError, match=rf"share must be a number between 0 and 1, but got {value!r}"):
             require_between(0, 1, threshold=0.5, share=value)
+
+
+def test_a_setting_that_nothing_refers_to() -> None:
+    defaults = {"threshold": [0.34], "width": [0.5], "bundle_root": ["."], "note": ["a"]}
+    config = {"threshold": 0.7, "train": {"width": "@train#threshold_of"}, "width": 0.25, "bundle_root": "/elsewhere"}
+    assert unused_settings(config, defaults) == ["threshold", "width"]
+    assert unused_settings({**config, "net": [{"width": "$2 * @width"}, "@threshold"]}, defaults) == []
+    assert unused_settings({"threshold": 0.34, "note": "$@note"}, defaults) == []
+
+
+def test_types_of_settings_that_are_read_from_the_record() -> None:
+    known = known_settings(ROOT / "configs")
+    compare_settings({"width": 1, "crf": {"iterations": 3}, "_my_heading_": "", "defaults": {"width": 0.25}}, known)
+    for config, name in (({"width": "half"}, "width"), ({"crf": {"iterations": 2.5}}, "crf#iterations")):
+        with pytest.raises(TypeError, match=name):
+            compare_settings(config, known)
