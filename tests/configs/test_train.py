@@ -196,7 +196,7 @@ def test_whole_sections_are_equalised_before_they_are_cut(
     [
         ({"lerning_rate": 0.1}, ValueError, "unknown setting 'lerning_rate' = 0.1; did you mean 'learning_rate'"),
         ({"threshold": 0.7}, ValueError, "setting 'threshold' = 0.7 is not used by this workflow"),
-        ({"epochs": "many"}, TypeError, "setting 'epochs' must be of type int, such as 100, but got 'many'"),
+        ({"epochs": "many"}, TypeError, "setting 'epochs' must be of type int"),
         ({"dataset_dir": "nowhere"}, FileNotFoundError, r"nowhere.datalist.json: no such list"),
         ({"initial_weights": "nowhere.pt"}, FileNotFoundError, "nowhere.pt: no such file of weights"),
         ({"pretrained": "nowhere.pth"}, FileNotFoundError, "nowhere.pth"),
