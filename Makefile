@@ -16,7 +16,7 @@ train: $(VENV)/installed
 		--resume $$(test -e $(RUN)/checkpoint.pt && echo True || echo False)
 	touch $(RUN)/complete
 	$(BIN)/python -m monai.bundle run evaluating \
-		--config_file "['configs/train.json','configs/quickstart.json','configs/evaluate.json']"
+		--config_file "['configs/inference.json','configs/evaluate.json','configs/quickstart.json']"
 
 test: $(VENV)/installed
 	$(BIN)/pip install --quiet -r requirements-dev.txt

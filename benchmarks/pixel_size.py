@@ -19,10 +19,11 @@ import torch
 from tqdm import tqdm
 
 from bundle.data.pixel_size import SectionScorer, spread
-from bundle.runs import commit, machine, sha256_of
+from bundle.runs import machine
 from scripts.data import load_sections, require_writable, write_atomically, write_json
 from scripts.inference import PixelSizeEstimate, PixelSizeEstimator, candidate_pixel_sizes
 from scripts.resampling import resample
+from scripts.weights import commit, sha256_of
 
 ENLARGED = (0.7, 1.0, 1.5)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 
-__all__ = ["COMMANDS", "load", "main"]
+__all__ = ["COMMANDS", "load", "main", "quoted"]
 
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "": {
@@ -59,6 +60,8 @@ def main() -> None:
     if name in COMMANDS[group]:
         command = load(group, name)
         tree = {group: {name: command}} if group else {name: command}
+        words = 2 if group else 1
+        sys.argv[1 + words :] = quoted(sys.argv[1 + words :], command)
     else:  # help, or no such command: the summaries are enough
         tree = {key: _summary(*entry) for key, entry in COMMANDS[""].items()}
         tree["data"] = {key: _summary(*entry) for key, entry in COMMANDS["data"].items()}
@@ -69,9 +72,45 @@ def main() -> None:
     except RuntimeError as error:  # MONAI's, around what went wrong in a config
         if error.__cause__ is None:
             raise
-        from scripts.settings import first_cause
+        from scripts.config import first_cause
 
         sys.exit(f"error: {first_cause(error)}")
+
+
+def quoted(arguments: Sequence[str], command: Callable) -> list[str]:
+    """Quote what a command takes as text, so that Fire leaves it as it was typed.
+
+    Fire reads each value as Python where it can: a folder ``20240115`` becomes a number, and ``raw#2`` loses what
+    follows the ``#``.
+
+    Args:
+        arguments: of the command line, after the name of the command.
+        command: the function, with annotations.
+
+    Returns:
+        The arguments, those for parameters of type ``str`` in quotes.
+    """
+    texts, places, rest = set(), [], False
+    for parameter in inspect.signature(command).parameters.values():
+        is_text = str(parameter.annotation) in ("str", "str | None") and parameter.kind != parameter.VAR_KEYWORD
+        texts |= {parameter.name} if is_text else set()
+        if parameter.kind == parameter.POSITIONAL_OR_KEYWORD:
+            places.append(is_text)
+        rest |= is_text and parameter.kind == parameter.VAR_POSITIONAL
+    result, flag, place = [], None, 0
+    for argument in arguments:
+        is_text, start, text = False, "", argument
+        if argument.startswith("--"):
+            name, sign, text = argument.partition("=")
+            flag, start = (None if sign else name[2:]), name + sign
+            is_text = bool(sign) and name[2:] in texts
+        elif flag is not None:
+            is_text, flag = flag in texts, None
+        else:
+            is_text, place = places[place] if place < len(places) else rest, place + 1
+        plain = is_text and text != "None" and not text.startswith(("-", "'", '"'))
+        result.append(f"{start}{text!r}" if plain else argument)
+    return result
 
 
 def _summary(module: str, text: str) -> Callable:

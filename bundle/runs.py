@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
-import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from scripts.data import check_sections, load_sections, write_json
 from scripts.handlers import load_weights
+from scripts.weights import commit, sha256_of
 
 __all__ = [
     "ROOT",
@@ -33,6 +32,7 @@ __all__ = [
     "refuse",
     "run",
     "score",
+    "settings_for",
     "sha256_of",
     "train",
 ]
@@ -56,6 +56,22 @@ class ScoredSection:
     label: np.ndarray
     probabilities: np.ndarray
     tissue: np.ndarray
+
+    @property
+    def mitochondria(self) -> np.ndarray:
+        """Probabilities of mitochondrion, float32 (width, height), 0 outside of the tissue as in every result."""
+        return self.in_tissue(self.probabilities)
+
+    def in_tissue(self, probabilities: np.ndarray) -> np.ndarray:
+        """Give the probabilities of mitochondrion of others, such as refined ones.
+
+        Args:
+            probabilities: (2, width, height).
+
+        Returns:
+            (width, height), 0 outside of the tissue.
+        """
+        return probabilities[1] * self.tissue
 
 
 def prepare(*configs: str, run_id: str, **overrides: Any) -> ConfigWorkflow:
@@ -93,7 +109,7 @@ def score(*configs: str, part: str, **overrides: Any) -> list[ScoredSection]:
     Args:
         *configs: as for `prepare`, an evaluation.
         part: which list, such as "validation".
-        **overrides: settings, with `checkpoint` among them.
+        **overrides: settings, with `checkpoint` among them; not `use_crf`.
 
     Returns:
         The sections, in the order of the list.
@@ -106,14 +122,17 @@ def score(*configs: str, part: str, **overrides: Any) -> list[ScoredSection]:
 
 
 def _score(*configs: str, part: str, **overrides: Any) -> list[ScoredSection]:
-    load = {"_target_": "scripts.handlers.LoadWeights", "network": "@network", "path": "@checkpoint"}
-    bar = {"_target_": "ignite.handlers.ProgressBar", "desc": f"scoring {part}"}
     workflow = prepare(
         *configs,
         run_id="evaluating",
         **{
-            "validate#sections": f"$scripts.data.load_sections(@datalist, '{part}')",
-            "validate#handlers": [load, bar],
+            "part": part,
+            "use_crf": False,
+            "within_tissue": False,  # a CRF that is tried comes before
+            "handlers": [
+                {"_target_": "scripts.handlers.LoadWeights", "network": "@network", "path": "@checkpoint"},
+                {"_target_": "ignite.handlers.ProgressBar", "desc": f"scoring {part}"},
+            ],
             **overrides,
         },
     )
@@ -122,11 +141,11 @@ def _score(*configs: str, part: str, **overrides: Any) -> list[ScoredSection]:
     def collect(engine: Engine) -> None:
         for item, source in zip(engine.state.output, engine.state.batch, strict=True):
             tissue = source["tissue"][0].cpu().numpy() > 0
-            image, label, probabilities = (item[key].float().cpu().numpy() for key in ("image", "label", "score"))
+            image, label, probabilities = (item[key].float().cpu().numpy() for key in ("image", "label", "pred"))
             sections.append(ScoredSection(np.array(image), label[1] > 0, np.array(probabilities), tissue))
 
     workflow.parser.get_parsed_content("checks")
-    evaluator = workflow.parser.get_parsed_content("validate#evaluator")
+    evaluator = workflow.parser.get_parsed_content("evaluator")
     evaluator.add_event_handler(Events.ITERATION_COMPLETED, collect)
     evaluator.run()
     return sections
@@ -183,27 +202,28 @@ def train(*configs: str, folder: Path, epochs: int, **settings: Any) -> dict[str
     return record
 
 
-def load_network(*configs: str, checkpoint: Path, **settings: Any) -> torch.nn.Module:
-    """Make the network of configs and load weights into it.
+def load_network(checkpoint: str | Path, network: str = "fusion_fcn", **settings: Any) -> torch.nn.Module:
+    """Make the network that weights need and load them into it.
 
     Args:
-        *configs: names of files in `configs`, without suffix.
         checkpoint: the weights.
-        **settings: overrides.
+        network: "fusion_fcn" or "unet", for weights without a record.
+        **settings: overrides of `inference.json`.
 
     Returns:
         The network, in evaluation mode.
 
     Raises:
         FileNotFoundError: there are no such weights.
-        ValueError: the weights do not fit.
+        ValueError: the weights do not fit, or their record is another's.
+        RuntimeError: from the config, with the cause chained.
     """
     parser = ConfigParser()
-    parser.read_config([str(ROOT / "configs" / f"{name}.json") for name in configs])
-    parser.update(settings)
-    network = parser.get_parsed_content("network_def")
-    load_weights(network, checkpoint)
-    return network.eval()
+    parser.read_config([str(ROOT / "configs" / f"{name}.json") for name in configs_of(network, base="inference")])
+    parser.update({**settings, "checkpoint": str(checkpoint)})
+    loaded = parser.get_parsed_content("network_def")
+    load_weights(loaded, checkpoint)
+    return loaded.eval()
 
 
 def machine() -> str:
@@ -214,35 +234,11 @@ def machine() -> str:
     return f"{cores} core{'s' if cores > 1 else ''} ({platform.machine()}), no GPU"
 
 
-def commit() -> str | None:
-    """Name the commit of the bundle, if it is a git repository."""
-    done = subprocess.run(
-        ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip() or None
-
-
-def sha256_of(path: Path) -> str:
-    """Compute the SHA-256 of a file.
-
-    Args:
-        path: the file.
-
-    Returns:
-        Hexadecimal digest.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def configs_of(network: str, *more: str, base: str = "train") -> tuple[str, ...]:
     """Give the configs of a network.
 
     Args:
-        network: "fusion_fcn" or "unet".
+        network: "fusion_fcn" or "unet". Where weights have a record, their network is what it says.
         *more: names of configs to add, such as "evaluate".
         base: what they overlay, "train" or "inference".
 
@@ -253,8 +249,23 @@ def configs_of(network: str, *more: str, base: str = "train") -> tuple[str, ...]
         ValueError: it is none of the two.
     """
     if network not in ("fusion_fcn", "unet"):
-        raise ValueError(f"network has to be fusion_fcn or unet, got {network!r}")
+        raise ValueError(f"network must be fusion_fcn or unet, but got {network!r}")
     return (base, *(["unet"] if network == "unet" else []), *more)
+
+
+def settings_for(*configs: str, **settings: Any) -> dict[str, Any]:
+    """Choose the settings that configs know, where a command runs several with the settings of its user.
+
+    Args:
+        *configs: names of files in `configs`, without suffix.
+        **settings: overrides; `#` leads into nested ones.
+
+    Returns:
+        Those whose first key stands in one of the configs.
+    """
+    contents = [json.loads((ROOT / "configs" / f"{name}.json").read_text()) for name in configs]
+    known = {key.split("#")[0] for content in contents for key in content}
+    return {key: value for key, value in settings.items() if key.replace("::", "#").split("#")[0] in known}
 
 
 def refuse(settings: dict[str, Any], *names: str) -> None:

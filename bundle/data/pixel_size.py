@@ -56,7 +56,7 @@ class SectionScorer:
         """
         configs = configs_of(network, base="inference")
         refuse(settings, "sections", "pending", "pixel_size", "dataset_dir", "output_dir")
-        checks = ["$scripts.settings.check_settings(@bundle_root)", "$scripts.data.check_sections(@pending)"]
+        checks = ["$scripts.config.check_settings(@record)", "$scripts.data.check_sections(@pending)"]
         workflow = prepare(
             *configs,
             run_id="run",

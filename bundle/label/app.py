@@ -33,6 +33,7 @@ from monailabel.tasks.train.bundle import BundleTrainTask
 
 from bundle.label.serve import APP, NO_LABELS
 from bundle.release.package import NAME
+from scripts.config import compare_settings, first_cause, require_between
 from scripts.data import (
     FORMATS,
     binarize_label,
@@ -46,7 +47,6 @@ from scripts.data import (
 )
 from scripts.inference import dropout_uncertainty
 from scripts.resampling import at_pixel_size
-from scripts.settings import compare_settings, first_cause, require_between
 
 __all__ = ["SectionsApp"]
 

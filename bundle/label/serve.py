@@ -14,16 +14,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bundle.release.package import NAME
-from bundle.runs import ROOT, sha256_of
+from bundle.runs import ROOT
 from scripts.data import (
     FORMATS,
     parse_pixel_size,
     read_info,
     require_writable,
     split_suffix,
-    write_atomically,
     write_json,
 )
+from scripts.weights import copy_weights, record_path, sha256_of
 
 __all__ = ["keep_pixel_size", "prepare_app", "serve"]
 
@@ -203,8 +203,8 @@ def _provide_weights(folder: Path) -> None:
     untrained = not used.exists() or (copy.exists() and sha256_of(used) == sha256_of(copy))
     # in this order, a start that is killed half way can be repeated
     for target in ([used] if untrained else []) + [copy]:
-        if not target.exists() or sha256_of(target) != sha256_of(shipped):
-            write_atomically(target, lambda path: shutil.copyfile(shipped, path))
+        if not (record_path(target).exists() and target.exists() and sha256_of(target) == sha256_of(shipped)):
+            copy_weights(shipped, target)
 
 
 def _lock(app: Path) -> None:

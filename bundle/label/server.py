@@ -11,7 +11,7 @@ from starlette.middleware.base import RequestResponseEndpoint
 from starlette.responses import Response
 
 from bundle.label.serve import NO_LABELS
-from scripts.settings import first_cause
+from scripts.config import first_cause
 
 __all__ = ["app"]
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import monai.bundle
 
-from bundle.runs import ROOT, sha256_of
+from bundle.runs import ROOT
 from scripts.data import write_atomically
+from scripts.weights import read_record, record_path, sha256_of
 
 __all__ = ["LARGE", "NAME", "check_weights", "export", "large_files", "members", "package"]
 
@@ -89,11 +90,8 @@ def check_weights() -> list[str]:
     if WEIGHTS[0] not in found:
         raise FileNotFoundError(f"{ROOT / WEIGHTS[0]}: there are no weights to pack")
     for name in found:
-        path = ROOT / name
-        if sha256_of(path) != json.loads(path.with_suffix(".json").read_text())["sha256"]:
-            raise ValueError(
-                f"{path} is not the file that {path.with_suffix('.json').name} records: its SHA-256 differs"
-            )
+        if not read_record(ROOT / name):
+            raise FileNotFoundError(f"{record_path(ROOT / name)}: there is no record of the weights beside it")
     return found
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from bundle.runs import ROOT, configs_of, load_network, machine, sha256_of
+from bundle.runs import ROOT, load_network, machine
 from bundle.studies.evaluate import evaluate_sets
-from scripts.data import write_atomically, write_json
+from scripts.data import write_json
+from scripts.weights import copy_weights, default_settings, record_path, save_weights, settings_of, training_data
 
 __all__ = ["TOLERANCE", "halve", "mean_logit", "publish"]
 
@@ -24,7 +25,7 @@ TARGET = ROOT
 
 CHECK = "numpy.random.default_rng(0).random((1, 1, 256, 256), dtype=numpy.float32)"
 
-FOLDERS = {"fusion_fcn": "models", "unet": "models/unet"}
+FOLDERS = {"FusionFCN": "models", "UNet": "models/unet"}
 
 
 def publish(
@@ -49,7 +50,7 @@ def publish(
         seed: that of the training.
         chosen_on: folder of the training whose validation the choices were made on, where `run` took the validation
             part in.
-        network: "fusion_fcn" or "unet".
+        network: "fusion_fcn" or "unet", for a training that left no record beside its weights.
         note: what else is to be remembered, such as the command and the time it took.
         **settings: further settings of the evaluation's config.
 
@@ -66,7 +67,9 @@ def publish(
     state = torch.load(Path(run) / "checkpoint.pt", map_location="cpu", weights_only=True)
     half = halve(torch.load(best, map_location="cpu", weights_only=True))
     rounded = Path(run) / "model_float16.pt"
-    write_atomically(rounded, lambda path: torch.save(half, path))
+    needed = settings_of(best, {"network_class": "scripts.networks.UNet"} if network == "unet" else None)
+    needed = {key: settings.get(key, needed[key]) for key in default_settings()}
+    save_weights(half, rounded, {"settings": needed})
     before = evaluate_sets(*data, checkpoint=str(best), network=network, **settings)
     after = evaluate_sets(*data, checkpoint=str(rounded), network=network, **settings)
     for name, results in after.items():
@@ -74,17 +77,11 @@ def publish(
             change = result["jaccard"] - before[name][kind]["jaccard"]
             if abs(change) > TOLERANCE:
                 raise ValueError(f"{best}: half precision changes the Jaccard of {name}, {kind}, by {change:+.5f}")
-    lists = [json.loads((Path(folder) / "datalist.json").read_text()) for folder in data]
-    loaded = load_network(*configs_of(network), checkpoint=rounded, **settings)
     record = {
-        "sha256": sha256_of(rounded),
+        **json.loads(record_path(rounded).read_text()),
         "precision": "float16",
-        "network_pixel_size": settings.get("network_pixel_size", _default("network_pixel_size")),
         "date": str(date.today()),
-        "training_data": {
-            entry.get("name", Path(folder).name): entry.get("licence", "not stated")
-            for folder, entry in zip(data, lists, strict=True)
-        },
+        "training_data": training_data(*(Path(folder) / "datalist.json" for folder in data)),
         "seed": seed,
         "epochs": state["epoch"],
         "best_epoch": state["best_metric_epoch"],
@@ -94,16 +91,11 @@ def publish(
         "machine": machine(),
         "note": note,
         "test": after,
-        "check": {"input": CHECK, "mean_logit": mean_logit(loaded)},
+        "check": {"input": CHECK, "mean_logit": mean_logit(load_network(rounded))},
     }
-    target = TARGET / FOLDERS[network] / "model.pt"
-    write_atomically(target, lambda path: path.write_bytes(rounded.read_bytes()))
-    write_json(target.with_suffix(".json"), record)
+    write_json(record_path(rounded), record)
+    copy_weights(rounded, TARGET / FOLDERS[needed["network_class"].split(".")[-1]] / "model.pt")
     return json.dumps(record, indent=2)
-
-
-def _default(key: str) -> Any:
-    return json.loads((ROOT / "configs" / "train.json").read_text())[key]
 
 
 def mean_logit(network: torch.nn.Module) -> float:

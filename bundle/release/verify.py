@@ -18,7 +18,7 @@ from monai.bundle import ConfigWorkflow
 from bundle.data.phantom import phantom
 from bundle.release.package import LARGE, check_weights, export, large_files, members
 from bundle.runs import ROOT, load_network
-from scripts.settings import first_cause
+from scripts.config import first_cause
 
 __all__ = ["broken_links", "verify"]
 
@@ -70,7 +70,7 @@ def _checks(folder: Path, schema: str | None, online: bool) -> Iterator[tuple[st
             "network_def", meta_file=meta, config_file=config, device="cpu", **override
         ),
     )
-    for names, kind in ((("train",), "train"), (("train", "evaluate"), "train"), (("inference",), "infer")):
+    for names, kind in ((("train",), "train"), (("inference", "evaluate"), "infer"), (("inference",), "infer")):
         yield f"properties of {names[-1]}", lambda names=names, kind=kind: _check_properties(names, kind, folder)
     yield "weights and their records", lambda: ", ".join(check_weights())
     yield "TorchScript", lambda: _check_torchscript(folder / "model.ts")
@@ -99,7 +99,7 @@ def _check_properties(names: tuple[str, ...], kind: str, folder: Path) -> None:
         phantom(output=str(data), size=128, sections=(1, 1, 1))
     files = [str(ROOT / "configs" / f"{name}.json") for name in names]
     settings = {"bundle_root": str(ROOT), "device": "$torch.device('cpu')", "output_dir": str(folder / names[-1])}
-    settings["dataset_dir"] = str(data / "images" if kind == "infer" else data)
+    settings["dataset_dir"] = str(data / "images" if names == ("inference",) else data)
     if names == ("train",):
         settings["ckpt_dir"] = str(folder / "run")
     workflow = ConfigWorkflow(files, workflow_type=kind, logging_file=False, **settings)
@@ -112,7 +112,7 @@ def _check_properties(names: tuple[str, ...], kind: str, folder: Path) -> None:
 def _check_torchscript(path: Path) -> str:
     export(path)
     exported = torch.jit.load(str(path))
-    eager, differences = load_network("inference", checkpoint=WEIGHTS), []
+    eager, differences = load_network(WEIGHTS), []
     with torch.no_grad():
         # not only the patch that inference uses: any size is allowed
         for shape in ((512, 512), (261, 643)):
@@ -137,7 +137,7 @@ def _check_onnx(meta: str, config: str, path: Path, override: dict) -> str:
     image = torch.rand(1, 1, 512, 512, generator=torch.Generator().manual_seed(0))
     (exported,) = session.run(None, {session.get_inputs()[0].name: image.numpy()})
     with torch.no_grad():
-        eager = load_network("inference", checkpoint=WEIGHTS)(image).numpy()
+        eager = load_network(WEIGHTS)(image).numpy()
     return _judged(float(np.abs(exported - eager).max()), "logits of 512x512 pixels")
 
 

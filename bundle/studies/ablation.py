@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from bundle.runs import check_set, configs_of, refuse, run, score, sha256_of, train
+from bundle.runs import check_set, configs_of, refuse, run, score, settings_for, train
 from bundle.studies.examples import draw_examples
 from bundle.studies.tune_crf import search
 from scripts.data import require_writable, write_atomically, write_json
+from scripts.weights import settings_of, sha256_of
 
 __all__ = ["ablation", "markdown"]
 
@@ -173,10 +174,10 @@ def _cell(network: str, folder: Path, trials: int, **settings: Any) -> dict[str,
                 f"{result}: was tuned with {cell['crf_trials']} trials, not {trials}; remove it to tune anew"
             )
         return cell
-    configs = configs_of(network, "evaluate")
-    evaluation = {key: value for key, value in settings.items() if key not in ("pretrained", "initial_weights")}
-    evaluation["checkpoint"] = str(folder / "model.pt")
-    tuned = search(score(*configs, part="validation", **evaluation), trials, seed=0)
+    configs = configs_of(network, "evaluate", base="inference")
+    evaluation = {**settings_for(*configs, **settings), "checkpoint": str(folder / "model.pt")}
+    first = settings_of(folder / "model.pt")["crf"]
+    tuned = search(score(*configs, part="validation", **evaluation), trials, seed=0, first=first)
     run(
         *configs,
         run_id="evaluating",

@@ -16,7 +16,7 @@ from monai.transforms import Compose
 from tqdm import tqdm
 
 from bundle.data.combine import merged
-from bundle.runs import ROOT, check_set, commit, load_network, machine, refuse, sha256_of
+from bundle.runs import ROOT, check_set, load_network, machine, refuse, settings_for
 from bundle.studies.evaluate import evaluate_sets
 from bundle.studies.finetune import check_steps, train_and_score
 from scripts.data import (
@@ -30,6 +30,7 @@ from scripts.data import (
 from scripts.inference import dropout_uncertainty
 from scripts.resampling import at_pixel_size
 from scripts.transforms import CropRegiond
+from scripts.weights import commit, sha256_of
 
 __all__ = ["active_learning", "markdown"]
 
@@ -89,7 +90,8 @@ def active_learning(
     check_steps(steps)
     runs_dir = Path(runs).resolve() / data_dir.name
     require_writable(Path(output).parent, runs_dir)
-    sections = _read(pool, **settings)
+    evaluation = settings_for("inference", "evaluate", **settings)
+    sections = _read(pool, weights, **settings)
     network = {key: value for key, value in settings.items() if key in ("width", "dropout", "downsampling")}
     results: dict[str, list] = {strategy: [] for strategy in STRATEGIES}
     for draw in range(draws):
@@ -101,7 +103,7 @@ def active_learning(
                     order = np.random.default_rng(draw).permutation(len(pool)).tolist()
                     chosen += [i for i in order if i not in chosen][: count - len(chosen)]
                 else:
-                    loaded = load_network("train", checkpoint=Path(current), **network)
+                    loaded = load_network(current, **network)
                     chosen = _choose_uncertain(sections, chosen, count, loaded, draw)
                 folder = runs_dir / f"{strategy}_{draw}_{count}"
                 score = train_and_score(
@@ -121,7 +123,7 @@ def active_learning(
         "data": data_dir.name,
         "weights": weights,
         "weights_sha256": sha256_of(Path(weights)),
-        "before": evaluate_sets(str(data_dir), checkpoint=weights, network="fusion_fcn", **settings)[data_dir.name],
+        "before": evaluate_sets(str(data_dir), checkpoint=weights, network="fusion_fcn", **evaluation)[data_dir.name],
         "labelled": labelled,
         "steps": steps,
         "learning_rate": learning_rate,
@@ -155,11 +157,12 @@ def markdown(figures: dict[str, Any]) -> str:
     return "\n".join(lines) + f"\n\n{note}; {before:.3f} before"
 
 
-def _read(pool: list[dict], **settings: Any) -> list[torch.Tensor]:
-    """Give the sections as the network sees them: their grey levels, and at its pixel size."""
+def _read(pool: list[dict], weights: str, **settings: Any) -> list[torch.Tensor]:
+    """Give the sections as the network of weights sees them: their grey levels, and at its pixel size."""
     parser = ConfigParser()
     parser.read_config(str(ROOT / "configs" / "inference.json"))
-    parser.update({key: value for key, value in settings.items() if key in SHOWN})
+    shown = {key: value for key, value in settings.items() if key in SHOWN}
+    parser.update({**shown, "checkpoint": str(Path(weights).resolve())})
     pixel_size, network_pixel_size = (parser.get_parsed_content(key) for key in ("pixel_size", "network_pixel_size"))
     check_pixel_sizes(pool, pixel_size, network_pixel_size)
     transform = Compose([parser.get_parsed_content("preprocessing"), CropRegiond("image")])

@@ -7,9 +7,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bundle.runs import check_set, configs_of, machine, refuse, run, sha256_of
+from bundle.runs import check_set, configs_of, machine, refuse, run
 from bundle.studies.examples import draw_examples
 from scripts.data import require_writable, write_json
+from scripts.weights import sha256_of
 
 __all__ = ["evaluate", "evaluate_sets", "markdown"]
 
@@ -27,7 +28,7 @@ def evaluate(
     Args:
         *data: folders with a `datalist.json` that has a `test` part.
         checkpoint: weights.
-        network: "fusion_fcn" or "unet".
+        network: "fusion_fcn" or "unet", for weights without a record.
         output: JSON file for the figures.
         pictures: folder for `<set>.jpg`: the results with the CRF on the test sections with the median and the lowest
             Jaccard. See `draw_examples`.
@@ -78,7 +79,7 @@ def evaluate_sets(
     Args:
         *data: folders of the sets.
         checkpoint: weights.
-        network: "fusion_fcn" or "unet".
+        network: "fusion_fcn" or "unet", for weights without a record.
         pictures: as for `evaluate`.
         **settings: further settings.
 
@@ -101,7 +102,7 @@ def evaluate_sets(
     for folder in folders:
         with tempfile.TemporaryDirectory() as output_dir:
             run(
-                *configs_of(network, "evaluate"),
+                *configs_of(network, "evaluate", base="inference"),
                 run_id="evaluating",
                 dataset_dir=str(folder),
                 checkpoint=checkpoint,

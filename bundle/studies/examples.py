@@ -39,8 +39,8 @@ def draw_examples(datalist: Path, evaluations: Sequence[Path], path: Path) -> No
     with open(evaluations[-1] / "jaccard.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     column = "with_crf_jaccard" if "with_crf_jaccard" in rows[0] else "without_crf_jaccard"
-    scores = [float(row[column]) for row in rows]
-    ranked = sorted((score, number) for number, score in enumerate(scores) if not np.isnan(score))
+    scores = [(float(row[column]), int(row["number"])) for row in rows]
+    ranked = sorted(pair for pair in scores if not np.isnan(pair[0]))
     note = json.loads((evaluations[-1] / "jaccard.json").read_text())
     equalized = EqualizeSectiond("image", note["equalize"], note["equalize_clip"])
     rows = []

@@ -14,9 +14,10 @@ import numpy as np
 
 from bundle.data.combine import merged
 from bundle.data.fetch import write_list
-from bundle.runs import check_set, machine, refuse, sha256_of, train
+from bundle.runs import check_set, machine, refuse, settings_for, train
 from bundle.studies.evaluate import evaluate_sets
 from scripts.data import load_sections, require_writable, write_atomically, write_json
+from scripts.weights import sha256_of
 
 __all__ = ["check_steps", "finetune", "markdown", "train_and_score"]
 
@@ -88,7 +89,8 @@ def finetune(
     for count, (name, rate) in product(labelled, rates.items()):
         if count == 0:
             if name == "finetuned":
-                scores = evaluate_sets(str(data_dir), checkpoint=weights, network="fusion_fcn", **settings)
+                evaluation = settings_for("inference", "evaluate", **settings)
+                scores = evaluate_sets(str(data_dir), checkpoint=weights, network="fusion_fcn", **evaluation)
                 figures[name][0] = scores[data_dir.name]
             continue
         chosen = [pool[(2 * i + 1) * len(pool) // (2 * count)] for i in range(count)]
@@ -163,7 +165,8 @@ def train_and_score(
         patches_per_epoch=steps * BATCH // EPOCHS,
         **settings,
     )
-    scores = evaluate_sets(str(folder), checkpoint=str(folder / "model.pt"), network="fusion_fcn", **settings)
+    evaluation = settings_for("inference", "evaluate", **settings)
+    scores = evaluate_sets(str(folder), checkpoint=str(folder / "model.pt"), network="fusion_fcn", **evaluation)
     return scores[folder.name]
 
 

@@ -11,10 +11,11 @@ import numpy as np
 
 from bundle.data.combine import combine, read_parts
 from bundle.data.fetch import write_list
-from bundle.runs import check_set, configs_of, machine, refuse, run, sha256_of, train
+from bundle.runs import check_set, configs_of, machine, refuse, run, settings_for, train
 from bundle.studies.examples import draw_examples
 from bundle.studies.finetune import BATCH, EPOCHS, check_steps
 from scripts.data import require_writable, write_atomically, write_json
+from scripts.weights import sha256_of
 
 __all__ = ["leave_one_out", "markdown"]
 
@@ -86,6 +87,12 @@ def leave_one_out(
     parts = {name: read_parts(folder / "datalist.json") for name, folder in folders.items()}
     for name, folder in folders.items():
         check_set(folder, *(part for part, items in parts[name].items() if items))
+    for name in names if scales else ():
+        if any(item.get("pixel_size_nm") is None for item in parts[name]["training"] + parts[name]["validation"]):
+            raise ValueError(
+                f"{folders[name] / 'datalist.json'}: pixel_size_nm must be stated for the scales, but got none; "
+                "state it, or leave the scales out by --scales []"
+            )
     results: dict[str, dict] = {network: {} for network in networks}
     for name in names:
         rest = [folder for other, folder in folders.items() if other != name]
@@ -96,7 +103,7 @@ def leave_one_out(
         for network in networks:
             folder = runs_dir / name / network
             results[network][name] = _fold(
-                configs_of(network, "train_shipped"),
+                network,
                 folder,
                 joint,
                 name,
@@ -156,7 +163,7 @@ def markdown(figures: Mapping[str, Any]) -> str:
 
 
 def _fold(
-    configs: tuple[str, ...],
+    network: str,
     folder: Path,
     joint: Path,
     name: str,
@@ -168,7 +175,7 @@ def _fold(
 ) -> dict[str, Any]:
     """Train on the joint list and score the parts of the set that was left out."""
     record = train(
-        *configs,
+        *configs_of(network, "train_shipped"),
         folder=folder,
         epochs=EPOCHS,
         dataset_dir=str(joint),
@@ -180,8 +187,9 @@ def _fold(
     )
     done = folder / "scores.json"
     scores = json.loads(done.read_text()) if done.is_file() else {"threshold": THRESHOLD, "scales": {}}
-    evaluation = {key: value for key, value in settings.items() if key not in ("initial_weights", "pretrained")}
-    evaluation |= {"checkpoint": str(folder / "model.pt")}
+    # with `train_shipped` the windows are as large as the patches of the training
+    configs = configs_of(network, "train_shipped", "evaluate", base="inference")
+    evaluation = {**settings_for(*configs, **settings), "checkpoint": str(folder / "model.pt")}
     lists = folder.parent / "lists"
 
     def jaccard(items: list[dict], part: str) -> dict[str, float]:
@@ -189,7 +197,6 @@ def _fold(
         out = folder / part
         run(
             *configs,
-            "evaluate",
             run_id="evaluating",
             dataset_dir=str(lists / part),
             output_dir=str(out),

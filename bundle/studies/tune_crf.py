@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from bundle.runs import ROOT, ScoredSection, check_set, configs_of, refuse, score
+from bundle.runs import ScoredSection, check_set, configs_of, refuse, score
 from scripts.crf import dense_crf
-from scripts.data import require_writable, write_atomically, write_json
+from scripts.data import require_writable, write_json
+from scripts.weights import read_record, record_path, settings_of, sha256_of
 
-__all__ = ["best_threshold", "score_counts", "search", "tune_crf", "write_values"]
+__all__ = ["best_threshold", "score_counts", "search", "tune_crf"]
 
 RANGES = {
     "gaussian_sxy": (1.0, 8.0),
@@ -47,24 +47,24 @@ def tune_crf(
 ) -> dict[str, Any]:
     """Search the parameters of the CRF that give the best Jaccard on the validation part of a set.
 
-    A random search (Bergstra and Bengio, JMLR 2012) over `RANGES`, with the config's present values as its first
+    A random search (Bergstra and Bengio, JMLR 2012) over `RANGES`, with the present values of the weights as its first
     trial. Each trial is judged at its best threshold, and so are the probabilities without a CRF. The test part is not
     looked at.
 
     Args:
         checkpoint: weights of the network.
         data: folder with a `datalist.json` that has a `validation` part.
-        network: "fusion_fcn" or "unet".
+        network: "fusion_fcn" or "unet", for weights without a record.
         trials: how many sets of parameters are tried.
         seed: of the search.
         output: file for all trials, as JSON.
-        write: whether to write the best parameters and thresholds into the configs, of which there is one set for both
-            networks. Nothing is written if no trial gains anything.
+        write: whether to write the best parameters and thresholds into the record beside the weights, which inference
+            and evaluation read. Nothing is written if no trial gains anything.
         **settings: further settings of the evaluation's config, such as `width` or `equalize`.
 
     Returns:
         "without_crf" and "with_crf", each with `jaccard` and `threshold`, the latter with `parameters` too; "written",
-        the configs that were changed.
+        the record if it was changed.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -72,8 +72,8 @@ def tune_crf(
         OSError: a file cannot be written.
     """
     if not isinstance(trials, int) or trials < 1:
-        raise ValueError(f"trials has to be a whole number from 1, got {trials!r}")
-    configs = configs_of(network, "evaluate")
+        raise ValueError(f"trials must be a whole number from 1, but got {trials!r}")
+    configs = configs_of(network, "evaluate", base="inference")
     refuse(settings, "use_crf", "crf", "output_dir", "dataset_dir")
     folder = check_set(data, "validation")
     if json.loads((folder / "datalist.json").read_text()).get("refit"):
@@ -81,39 +81,38 @@ def tune_crf(
     if output is not None:
         require_writable(Path(output).parent)
     sections = score(*configs, part="validation", checkpoint=checkpoint, dataset_dir=str(folder), **settings)
-    found = search(sections, trials, seed)
+    defaults = {"network_class": "scripts.networks.UNet", "width": 0.25} if network == "unet" else {}
+    known = settings_of(checkpoint, defaults)
+    found = search(sections, trials, seed, known["crf"])
     summary = {key: found[key] for key in ("without_crf", "with_crf")}
     if output is not None:
         write_json(output, {"checkpoint": checkpoint, "data": data, "seed": seed, **found})
-    summary["written"] = []
+    summary["written"] = None
     if write and found["with_crf"]["jaccard"] > found["without_crf"]["jaccard"]:
-        thresholds = {
+        record = read_record(checkpoint) or {"sha256": sha256_of(checkpoint)}
+        record["settings"] = {
+            **{key: settings.get(key, value) for key, value in known.items() if key != "file"},
             "threshold": found["with_crf"]["threshold"],
             "threshold_without_crf": found["without_crf"]["threshold"],
+            "crf": found["with_crf"]["parameters"],
         }
-        parameters = found["with_crf"]["parameters"]
-        summary["written"] = write_values(
-            {
-                ROOT / "configs" / "train.json": parameters,
-                ROOT / "configs" / "evaluate.json": thresholds,
-                ROOT / "configs" / "inference.json": {**parameters, **thresholds},
-            }
-        )
+        write_json(record_path(checkpoint), record)
+        summary["written"] = str(record_path(checkpoint))
     return summary
 
 
-def search(sections: Sequence[ScoredSection], trials: int, seed: int) -> dict[str, Any]:
-    """Try sets of parameters; the first is that of `train.json`, whose number of iterations serves all.
+def search(sections: Sequence[ScoredSection], trials: int, seed: int, first: Mapping[str, Any]) -> dict[str, Any]:
+    """Try sets of parameters.
 
     Args:
         sections: labelled sections with their probabilities.
         trials: number of sets, at least 1.
         seed: of the search.
+        first: the first set, whose number of iterations serves all.
 
     Returns:
         "without_crf", "with_crf" (the best trial) and "trials", all trials in their order.
     """
-    first = json.loads((ROOT / "configs" / "train.json").read_text())["crf"]
     generator = np.random.default_rng(seed)
     candidates = [dict(first)]
     for _ in range(trials - 1):
@@ -125,7 +124,7 @@ def search(sections: Sequence[ScoredSection], trials: int, seed: int) -> dict[st
         workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start, initargs=(list(sections),)
     ) as pool:
         counts = list(tqdm(pool.map(_counts_with_crf, candidates), total=len(candidates), desc="CRF", unit="trial"))
-    without = best_threshold(sum(score_counts(s.probabilities[1] * s.tissue, s.label) for s in sections))
+    without = best_threshold(sum(score_counts(s.mitochondria, s.label) for s in sections))
     results = [{**best_threshold(count), "parameters": p} for count, p in zip(counts, candidates, strict=True)]
     return {"without_crf": without, "with_crf": max(results, key=lambda r: r["jaccard"]), "trials": results}
 
@@ -170,31 +169,5 @@ def _start(sections: list[ScoredSection]) -> None:
 
 
 def _counts_with_crf(parameters: dict[str, Any]) -> np.ndarray:
-    refined = ((dense_crf(s.probabilities, s.image, **parameters)[1] * s.tissue, s.label) for s in _sections)
+    refined = ((s.in_tissue(dense_crf(s.probabilities, s.image, **parameters)), s.label) for s in _sections)
     return sum(score_counts(score, label) for score, label in refined)
-
-
-def write_values(changes: dict[Path, dict[str, Any]]) -> list[str]:
-    """Replace numbers in the text of configs, whose layout stays.
-
-    Args:
-        changes: for each config the new values by key; each key stands in it exactly once with a number.
-
-    Returns:
-        Names of the configs.
-
-    Raises:
-        ValueError: a key does not stand there so; nothing is written then.
-        OSError: a config cannot be written.
-    """
-    texts = {}
-    for path, values in changes.items():
-        text = path.read_text()
-        for name, value in values.items():
-            text, count = re.subn(rf'("{name}": )[-+.\deE]+(?=,?\n)', rf"\g<1>{json.dumps(value)}", text)
-            if count != 1:
-                raise ValueError(f"{path}: '{name}' stands {count} times with a number, expected once")
-        texts[path] = text
-    for path, text in texts.items():
-        write_atomically(path, lambda partial, text=text: partial.write_text(text))
-    return [path.name for path in texts]

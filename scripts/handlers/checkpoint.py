@@ -5,19 +5,20 @@ from __future__ import annotations
 import copy
 import logging
 import math
-import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Engine, Events, State
 from monai.engines import Evaluator
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from scripts.data import write_atomically, write_json
 from scripts.networks.pretrained import mismatch
+from scripts.weights import copy_weights, record_path, save_weights
 
 from .averaging import WeightAverage
 
@@ -45,7 +46,9 @@ def load_weights(network: nn.Module, path: str | Path, averaged: bool = True) ->
         raise ValueError(f"{path}: holds no weights of a network")
     found = mismatch(state, network.state_dict())
     if found:
-        raise ValueError(f"{path}: these weights do not fit {type(network).__name__}: {found}")
+        record = record_path(path)
+        source = f", which {record} records," if record.is_file() else ""
+        raise ValueError(f"{path}: these weights do not fit {type(network).__name__}{source} or its settings: {found}")
     network.load_state_dict(state)
     logger.info("Weights of %s", path)
 
@@ -128,6 +131,7 @@ class TrainingCheckpoint:
         average: the moving average of the weights, which is what is validated and what ``model.pt`` holds; attached
             here, since it starts from weights that were loaded, and goes on where the training does. None averages
             nothing.
+        record: what is recorded of the weights beside them, in ``model.json``, see `scripts.weights`.
 
     Raises:
         FileNotFoundError: nothing to resume.
@@ -144,7 +148,9 @@ class TrainingCheckpoint:
         evaluator: Evaluator,
         resume: bool,
         average: WeightAverage | None = None,
+        record: Mapping[str, Any] | None = None,
     ) -> None:
+        self.record = record
         self.best = Path(folder) / "model.pt"
         self.last = Path(folder) / "checkpoint.pt"
         self.network = network
@@ -225,7 +231,7 @@ class TrainingCheckpoint:
             "best_metric_epoch": best.best_metric_epoch,
         }
         if best.best_metric_epoch == engine.state.epoch:
-            write_atomically(self.best, lambda path: torch.save(average.get("average", network), path))
+            save_weights(average.get("average", network), self.best, self.record and {**self.record, **_best(best)})
         write_atomically(self.last, lambda path: torch.save(state, path))
 
 
@@ -286,9 +292,9 @@ class PublishWeights:
         best = self.evaluator.state
         if best.best_metric_epoch == engine.state.epoch:
             weights = self.folder / "model.pt"
-            write_atomically(self.copy, lambda partial: shutil.copyfile(weights, partial))
+            copy_weights(weights, self.copy)
             if best.best_metric > self.before:
-                write_atomically(self.in_use, lambda partial: shutil.copyfile(weights, partial))
+                copy_weights(weights, self.in_use)
                 self.published = True
                 logger.info("Epoch %d: better weights are in use now", engine.state.epoch)
         self._report(engine)
@@ -304,6 +310,11 @@ class PublishWeights:
             "published": self.published,
         }
         write_json(self.folder / "stats.json", stats)
+
+
+def _best(state: State) -> dict[str, Any]:
+    """What is recorded of the best epoch of a validation."""
+    return {"best_epoch": state.best_metric_epoch, "validation_jaccard": round(float(state.best_metric), 4)}
 
 
 def _settings(part: Any) -> list[Any]:

@@ -26,7 +26,8 @@ class JaccardReport:
 
     Two figures are given for each result: over all pixels of all sections together, as the field reports it, and the
     mean over sections. ``jaccard.json`` holds the figures, ``jaccard.csv`` a row per section, ``overlays/`` the
-    pictures (see `overlay` for their colours), drawn of the last result.
+    pictures (see `overlay` for their colours), drawn of the last result. The number of a section in the data stands in
+    its row, and leads the name of its picture.
 
     Args:
         output_dir: where to write.
@@ -67,7 +68,9 @@ class JaccardReport:
         for item, source in zip(engine.state.output, engine.state.batch, strict=True):
             meta = source["image"].meta
             stem, _ = split_suffix(meta[ImageMetaKey.FILENAME_OR_OBJ])
-            row = {"section": stem, "page": int(meta.get("page", 0))}
+            # its place in the data, which are dealt to the processes in turn
+            number = len(self._rows) * idist.get_world_size() + idist.get_rank()
+            row = {"number": number, "section": stem, "page": int(meta.get("page", 0))}
             label = item["label"][1].cpu().numpy() > 0
             for name, key in self.results.items():
                 found = item[key][1].cpu().numpy() >= self.thresholds[name]
@@ -78,14 +81,13 @@ class JaccardReport:
             image = item["image"][0].cpu().numpy()
             if "tissue" in source:
                 image = hide_outside(image, source["tissue"][0].cpu().numpy() > 0)
-            number = len(self._rows) * idist.get_world_size() + idist.get_rank()
             save_picture(overlay(image, label, found), self.output_dir / "overlays" / f"{number:04d}_{stem}.png")
             self._rows.append(row)
 
     def write(self, engine: Engine) -> None:
         """Write the figures of all sections, gathered from all processes."""
         gathered = idist.all_gather(self._rows) if idist.get_world_size() > 1 else [self._rows]
-        rows = [row for part in gathered for row in part]
+        rows = sorted((row for part in gathered for row in part), key=lambda row: row["number"])
         if idist.get_rank() > 0:
             return
         summary: dict[str, Any] = {**self.note, "sections": len(rows), "thresholds": self.thresholds}

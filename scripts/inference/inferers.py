@@ -10,6 +10,7 @@ import torch
 from monai.data import MetaTensor
 from monai.inferers import Inferer
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from scripts.resampling import at_pixel_size, resample
 
@@ -96,6 +97,8 @@ class SectionInferer(SlidingWindowInferer):
         return super().__call__(inputs, self._fold(network), *args, **kwargs)
 
     def _fold(self, network: nn.Module) -> nn.Module:
+        if isinstance(network, DistributedDataParallel):  # which cannot be copied without gradients
+            network = network.module
         # once for all sections of a run, and again when other weights have been loaded
         versions = [tensor._version for tensor in chain(network.parameters(), network.buffers())]
         key = (id(network), network.training, versions)

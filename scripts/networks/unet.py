@@ -21,6 +21,7 @@ class UNet(nn.Module):
             uncertainty. MONAI's own drops values after every convolution, before batch normalisations, whose statistics
             of training then do not hold in evaluation.
         downsampling: factor by which images are shrunk before the first layer and logits enlarged after the last.
+        pretrained: None; there are no pretrained encoders as for the Fusion FCN, whose arguments these are.
 
     Raises:
         ValueError: if an argument is out of its range.
@@ -33,7 +34,10 @@ class UNet(nn.Module):
         width: float = 1.0,
         dropout: float = 0.0,
         downsampling: int = 1,
+        pretrained: None = None,
     ) -> None:
+        if pretrained is not None:
+            raise ValueError(f"pretrained must be None: it is for the Fusion FCN only, but got {pretrained!r}")
         check_arguments(width, dropout, downsampling)
         super().__init__()
         self.unet = BasicUNet(

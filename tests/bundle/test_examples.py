@@ -31,7 +31,10 @@ def datalist(tmp_path: Path) -> Path:
 
 def evaluation(folder: Path, scores: list[float], colour: int) -> Path:
     (folder / "overlays").mkdir(parents=True)
-    (folder / "jaccard.csv").write_text("section,with_crf_jaccard\n" + "".join(f"s,{score}\n" for score in scores))
+    # rows in the order of the processes that wrote them, which is not that of the list
+    rows = sorted(enumerate(scores), key=lambda row: (row[0] % 2, row[0]))
+    text = "".join(f"{number},s,{score}\n" for number, score in rows)
+    (folder / "jaccard.csv").write_text("number,section,with_crf_jaccard\n" + text)
     (folder / "jaccard.json").write_text('{"equalize": "tissue", "equalize_clip": [0.0005, 0.9995]}')
     for number in range(len(scores)):
         Image.new("RGB", (SIZE, SIZE), (colour, 10 * number, 0)).save(folder / "overlays" / f"{number:04d}_s.png")

@@ -79,3 +79,14 @@ def test_mistakes(sets: list, tmp_path: Path, change: dict, message: str) -> Non
     arguments = {"left_out": "one", "output": str(tmp_path / "o"), "runs": str(tmp_path / "r"), **change}
     with pytest.raises(ValueError, match=message):
         leave_one_out(*sets, **arguments)
+
+
+def test_a_set_without_pixel_size_is_refused_before_the_training(sets: list, tmp_path: Path) -> None:
+    folder = tmp_path / "unknown"
+    shutil.copytree(sets[0], folder)
+    content = json.loads((folder / "datalist.json").read_text())
+    del content["pixel_size_nm"]
+    (folder / "datalist.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"unknown.datalist\.json: pixel_size_nm"):
+        leave_one_out(sets[1], str(folder), left_out="unknown", output=str(tmp_path / "o"), runs=str(tmp_path / "r"))
+    assert not any((tmp_path / "r").glob("**/*.pt"))

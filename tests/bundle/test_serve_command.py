@@ -13,8 +13,9 @@ import pytest
 
 from bundle.label.serve import _provide_weights, keep_pixel_size, prepare_app, serve
 from bundle.release.package import NAME
-from bundle.runs import ROOT, sha256_of
+from bundle.runs import ROOT
 from scripts.data import write_section
+from scripts.weights import sha256_of
 
 
 @pytest.fixture

@@ -1,19 +1,20 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from monai.bundle import ConfigParser
 
 from bundle.data.combine import combine
 from bundle.runs import ROOT, ScoredSection
 from bundle.studies import tune_crf as module
 from bundle.studies.evaluate import evaluate_sets
-from bundle.studies.tune_crf import BINS, best_threshold, search, tune_crf, write_values
+from bundle.studies.tune_crf import BINS, best_threshold, search, tune_crf
 from scripts.networks import FusionFCN
+from scripts.weights import default_settings, read_record, record_path, save_weights, sha256_of
 
 PARAMETERS = {
     "gaussian_sxy": 1.1,
@@ -23,7 +24,6 @@ PARAMETERS = {
     "bilateral_compat": 0.55,
     "iterations": 5,
 }
-THRESHOLDS = ("threshold", "threshold_without_crf")
 GAIN = {
     "without_crf": {"jaccard": 0.8, "threshold": 0.55},
     "with_crf": {"jaccard": 0.9, "threshold": 0.45, "parameters": PARAMETERS},
@@ -65,41 +65,49 @@ def test_search_finds_parameters_that_remove_noise() -> None:
         np.stack([1 - score, score]).astype(np.float32),
         np.ones(label.shape, bool),
     )
-    found = search([section], trials=6, seed=0)
+    first = default_settings()["crf"]
+    found = search([section], trials=6, seed=0, first=first)
     assert len(found["trials"]) == 6
-    assert found["trials"][0]["parameters"] == json.loads((ROOT / "configs" / "train.json").read_text())["crf"]
+    assert found["trials"][0]["parameters"] == first
     assert found["with_crf"]["jaccard"] == max(trial["jaccard"] for trial in found["trials"]) > 0.97
     assert found["without_crf"]["jaccard"] == pytest.approx((label & ~wrong).sum() / (label | wrong).sum(), abs=1e-4)
 
 
-def test_values_are_written_into_configs_whose_layout_stays(tmp_path: Path) -> None:
-    text = '{\n    "threshold": 0.5,\n    "crf": {\n        "gaussian_sxy": 3.0\n    }\n}\n'
-    (tmp_path / "a.json").write_text(text)
-    (tmp_path / "b.json").write_text(text)
-    with pytest.raises(ValueError, match=r"b\.json: 'absent' stands 0 times"):
-        write_values({tmp_path / "a.json": {"threshold": 0.45}, tmp_path / "b.json": {"absent": 1}})
-    assert (tmp_path / "a.json").read_text() == text
-    assert write_values({tmp_path / "a.json": {"threshold": 0.45, "gaussian_sxy": 1.7}}) == ["a.json"]
-    assert (tmp_path / "a.json").read_text() == text.replace("0.5", "0.45").replace("3.0", "1.7")
-
-
-def test_the_real_configs_can_be_written(tmp_path: Path, tuned: dict, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A search that gains something changes the same values in all configs, and nothing else."""
-    shutil.copytree(ROOT / "configs", tmp_path / "configs")
-    monkeypatch.setattr(module, "ROOT", tmp_path)
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_gain_is_written_into_the_record_of_the_weights(
+    tuned: dict, monkeypatch: pytest.MonkeyPatch, recorded: bool
+) -> None:
+    """Only what was tuned changes there, and inference takes it up."""
+    checkpoint = Path(tuned["checkpoint"])
+    if recorded:
+        save_weights(torch.load(checkpoint), checkpoint, {"settings": {"width": 0.125}, "seed": 3})
+    before = read_record(checkpoint)
     monkeypatch.setattr(module, "search", lambda *_: GAIN)
-    assert tune_crf(**tuned, write=True)["written"] == ["train.json", "evaluate.json", "inference.json"]
-    for name, keys in (("train", ("crf",)), ("evaluate", THRESHOLDS), ("inference", ("crf", *THRESHOLDS))):
-        new, old = (json.loads((root / "configs" / f"{name}.json").read_text()) for root in (tmp_path, ROOT))
-        values = {"crf": {**PARAMETERS, "iterations": 5}, "threshold": 0.45, "threshold_without_crf": 0.55}
-        assert new == {**old, **{key: values[key] for key in keys}}
+    assert tune_crf(**tuned, write=True)["written"] == str(record_path(checkpoint))
+    record = read_record(checkpoint)
+    assert {**record, "settings": None} == {**before, "settings": None, "sha256": sha256_of(checkpoint)}
+    new = {"crf": PARAMETERS, "threshold": 0.45, "threshold_without_crf": 0.55}
+    assert record["settings"] == {**default_settings(), "width": 0.125, "network_pixel_size": 5.0, **new}
+    parser = ConfigParser()
+    parser.read_config(str(ROOT / "configs" / "inference.json"))
+    parser["checkpoint"] = str(checkpoint)
+    assert parser.get_parsed_content("refinement").parameters == PARAMETERS
+    assert parser.get_parsed_content("thresholds") == {"with_crf": 0.45, "without_crf": 0.55}
+
+
+def test_only_tissue_counts() -> None:
+    """Probabilities outside of the tissue decide nothing, as in the evaluation and in masks."""
+    tissue = np.array([[True, False]])
+    probabilities = np.array([[[0.2, 0.1]], [[0.8, 0.9]]], np.float32)
+    section = ScoredSection(np.zeros((1, 1, 2), np.float32), tissue, probabilities, tissue)
+    np.testing.assert_array_equal(section.mitochondria, np.array([[0.8, 0]], np.float32))
 
 
 def test_nothing_is_written_without_a_gain(tuned: dict, monkeypatch: pytest.MonkeyPatch) -> None:
     loss = {**GAIN, "without_crf": {"jaccard": 0.95, "threshold": 0.5}}
     monkeypatch.setattr(module, "search", lambda *_: loss)
-    monkeypatch.setattr(module, "write_values", lambda *_: pytest.fail("written"))
-    assert tune_crf(**tuned, write=True)["written"] == []
+    assert tune_crf(**tuned, write=True)["written"] is None
+    assert not record_path(tuned["checkpoint"]).exists()
 
 
 @pytest.mark.parametrize("arguments", [{"network": "vnet"}, {"trials": 0}])

@@ -11,10 +11,11 @@ from ignite.engine import Engine
 
 from bundle.release import publish as module
 from bundle.release.publish import halve, mean_logit, publish
-from bundle.runs import load_network, sha256_of, train
-from bundle.studies.evaluate import evaluate
+from bundle.runs import load_network, train
+from bundle.studies.evaluate import evaluate, evaluate_sets
 from bundle.studies.finetune import finetune
 from scripts.handlers import TrainingCheckpoint
+from scripts.weights import read_record, sha256_of
 
 # two patches, one step
 BRIEF = {"val_interval": 1, "patches_per_section": 1}
@@ -56,6 +57,16 @@ def test_an_interrupted_training_goes_on_with_its_own_settings_only(
     record = train("train", folder=tmp_path, epochs=2, **settings)
     assert record["seconds"] is None  # what the interrupted part took is not known
     assert torch.load(tmp_path / "checkpoint.pt")["epoch"] == 2
+
+
+def test_the_checkpoint_alone_is_enough(trained: Path, tiny_phantom: Path, tmp_path: Path, tiny: dict) -> None:
+    """The record says what the settings said; they are those of the smallest network, not the defaults."""
+    machine = {key: value for key, value in tiny.items() if key in ("num_workers", "device", "patch_size")}
+    figures = [
+        evaluate_sets(str(tiny_phantom), checkpoint=str(trained / "model.pt"), network="fusion_fcn", **settings)
+        for settings in (tiny, machine)
+    ]
+    assert figures[0] == figures[1]
 
 
 def test_evaluate_scores_each_set(trained: Path, tiny_phantom: Path, tmp_path: Path, tiny: dict) -> None:
@@ -111,7 +122,8 @@ def test_ship_halves_the_weights_and_records_their_origin(
     assert record["steps"] == 1
     assert record["training_data"] == {"phantom": "CC0-1.0"}
     assert (record["seed"], record["best_epoch"], record["commit"]) == (0, 1, "0123abc")
-    network = load_network("train", checkpoint=tmp_path / "models" / "model.pt", **tiny)
+    assert record["settings"] == read_record(trained / "model.pt")["settings"]
+    network = load_network(tmp_path / "models" / "model.pt")  # the record says the rest
     assert record["check"]["mean_logit"] == mean_logit(network)
     weights, original = torch.load(tmp_path / "models" / "model.pt"), torch.load(trained / "model.pt")
     assert {value.dtype for value in weights.values()} == {torch.float16, torch.int64}

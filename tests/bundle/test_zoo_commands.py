@@ -16,7 +16,8 @@ import yaml
 from bundle.release import package as module
 from bundle.release.package import NAME, check_weights, large_files, package
 from bundle.release.verify import broken_links, verify
-from bundle.runs import ROOT, sha256_of
+from bundle.runs import ROOT
+from scripts.weights import sha256_of
 
 SCHEMA = ROOT.parent / "shared" / "zoo" / "meta_schema_20240725.json"
 
@@ -40,8 +41,10 @@ def test_weights_that_are_not_those_of_their_record(tmp_path: Path, monkeypatch:
     with pytest.raises(FileNotFoundError, match="there are no weights to pack"):
         check_weights()
     (tmp_path / "models" / "model.pt").write_bytes(b"weights")
-    (tmp_path / "models" / "model.json").write_text('{"sha256": "0"}')
-    with pytest.raises(ValueError, match=r"model\.pt is not the file that model\.json records"):
+    with pytest.raises(FileNotFoundError, match=r"model\.json"):
+        check_weights()
+    (tmp_path / "models" / "model.json").write_text('{"sha256": "0", "settings": {}}')
+    with pytest.raises(ValueError, match=r"model\.json: .*model\.pt"):
         check_weights()
 
 

@@ -31,10 +31,11 @@ def run_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[...,
     monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.setattr("sys.excepthook", lambda *_: None)
 
-    def run(*names: str, workflow_type: str = "train", **overrides: Any) -> ConfigWorkflow:
-        run_id = "inference" if workflow_type == "infer" else "evaluating" if "evaluate" in names else "training"
+    def run(*names: str, **overrides: Any) -> ConfigWorkflow:
+        run_id = "evaluating" if "evaluate" in names else "inference" if "inference" in names else "training"
+        workflow_type = "train" if run_id == "training" else "infer"
         files = [str(ROOT / "configs" / f"{name}.json") for name in names]
-        small = {**SMALL, **(BRIEF if workflow_type == "train" else {})}
+        small = {**SMALL, **(BRIEF if run_id == "training" else {})}
         workflow = ConfigWorkflow(
             files, workflow_type=workflow_type, logging_file=False, run_id=run_id, **{**small, **overrides}
         )

@@ -11,10 +11,11 @@ import torch
 from monai.transforms import HistogramNormalize
 from PIL import Image
 
+from scripts.config import first_cause
 from scripts.crf import dense_crf
 from scripts.data import load_sections, read_section
-from scripts.settings import first_cause
 
+ROOT = Path(__file__).parents[2]
 CRF = {
     "gaussian_sxy": 3.0,
     "gaussian_compat": 0.5,
@@ -32,7 +33,7 @@ def test_evaluation_with_and_without_crf(run_config: Callable, tiny_phantom: Pat
     weights = {"weight": torch.tensor([1.0, -1.0]).reshape(2, 1, 1, 1), "bias": torch.tensor([-0.3, 0.3])}
     torch.save({name: steepness * weight for name, weight in weights.items()}, tmp_path / "model.pt")
     run_config(
-        "train",
+        "inference",
         "evaluate",
         dataset_dir=str(tiny_phantom),
         checkpoint=str(tmp_path / "model.pt"),
@@ -71,7 +72,7 @@ def test_evaluation_with_and_without_crf(run_config: Callable, tiny_phantom: Pat
 
 def test_crf_off(run_config: Callable, tiny_phantom: Path, weights: Path, tmp_path: Path) -> None:
     run_config(
-        "train",
+        "inference",
         "evaluate",
         dataset_dir=str(tiny_phantom),
         checkpoint=str(weights),
@@ -84,11 +85,31 @@ def test_crf_off(run_config: Callable, tiny_phantom: Path, weights: Path, tmp_pa
 def test_weights_that_do_not_fit(run_config: Callable, tiny_phantom: Path, weights: Path, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError) as caught:
         run_config(
-            "train",
+            "inference",
             "evaluate",
             dataset_dir=str(tiny_phantom),
             checkpoint=str(weights),
             output_dir=str(tmp_path),
             width=0.25,
         )
-    assert "these weights do not fit FusionFCN" in str(first_cause(caught.value))
+    assert "model.pt: these weights do not fit FusionFCN" in str(first_cause(caught.value))
+
+
+@pytest.mark.parametrize("use_crf", [True, False])
+def test_what_is_scored_is_what_is_written(
+    run_config: Callable, tiny_phantom: Path, tmp_path: Path, use_crf: bool
+) -> None:
+    """The figures are those of the masks of the inference, to the pixel."""
+    recorded = {key: f"$@record['{key}']" for key in ("width", "network_pixel_size")}
+    common = {"checkpoint": str(ROOT / "models" / "model.pt"), "use_crf": use_crf, **recorded}
+    run_config("inference", "evaluate", dataset_dir=str(tiny_phantom), output_dir=str(tmp_path / "figures"), **common)
+    images = str(tiny_phantom / "images" / "test_*.png")
+    run_config("inference", dataset_dir=images, output_dir=str(tmp_path / "masks"), pixel_size=5.0, **common)
+    rows = list(csv.DictReader((tmp_path / "figures" / "jaccard.csv").read_text().splitlines()))
+    for row, section in zip(rows, load_sections(tiny_phantom / "datalist.json", "test"), strict=True):
+        mask = read_section(tmp_path / "masks" / f"{row['section']}_mitochondria.png") > 0
+        label = read_section(section["label"]) > 0
+        assert 0 < mask.sum() < mask.size
+        counts = [(mask & label).sum(), (label & ~mask).sum(), (mask & ~label).sum()]
+        name = "with_crf" if use_crf else "without_crf"
+        assert [int(row[f"{name}_{kind}"]) for kind in ("true", "missed", "false")] == counts

@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from scripts.config import first_cause
 from scripts.data import read_section, write_section
 from scripts.phantom import PhantomTissue, acquire
-from scripts.settings import first_cause
 
 ROOT = Path(__file__).parents[2]
 VNC = ROOT.parent / "shared" / "data" / "drosophila_vnc" / "stack1" / "raw"
@@ -64,7 +64,6 @@ def test_masks_agree_with_those_of_the_clean_section(run_config: Callable, tmp_p
         write_section(tmp_path / "in" / f"{name}.tif", pixels)
     run_config(
         "inference",
-        workflow_type="infer",
         dataset_dir=str(tmp_path / "in"),
         output_dir=str(tmp_path / "out"),
         **SHIPPED,
@@ -84,7 +83,7 @@ def test_probability_is_zero_outside(run_config: Callable, weights: Path, tmp_pa
     settings = {"dataset_dir": str(tmp_path / "a.tif"), "checkpoint": str(weights), "save_probability": True}
     for use_crf in (False, True):
         output = tmp_path / str(use_crf)
-        run_config("inference", workflow_type="infer", output_dir=str(output), use_crf=use_crf, **settings)
+        run_config("inference", output_dir=str(output), use_crf=use_crf, **settings)
         probability = read_section(output / "a_probability.tif")
         assert (probability[:70] == 0).all()
         assert (probability[80:] > 0).all()
@@ -103,7 +102,7 @@ def test_nothing_outside_counts_in_an_evaluation(run_config: Callable, labelled:
     items = [{"image": "image.png", "label": "label.png", "region": [40, 0, 200, 160]}]
     (labelled / "datalist.json").write_text(json.dumps({"training": items, "validation": items, "test": items}))
     run_config(
-        "train",
+        "inference",
         "evaluate",
         dataset_dir=str(labelled),
         checkpoint=str(tmp_path / "all.pt"),
@@ -126,11 +125,11 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
 @pytest.mark.parametrize(
     ("value", "error", "message"),
     [
-        ("tisue", ValueError, "equalize has to be one of tissue, section, none, got 'tisue'"),
-        (True, TypeError, "setting 'equalize' = True is of type bool, expected str"),
+        ("tisue", ValueError, "equalize must be one of tissue, section, none, but got 'tisue'"),
+        (True, TypeError, "setting 'equalize' must be of type str"),
     ],
 )
-@pytest.mark.parametrize("configs", [("inference",), ("train",), ("train", "evaluate")])
+@pytest.mark.parametrize("configs", [("inference",), ("train",), ("inference", "evaluate")])
 def test_an_unknown_way_to_equalise_is_refused_at_once(
     run_config: Callable, tiny_phantom: Path, tmp_path: Path, configs: tuple, value: object, error: type, message: str
 ) -> None:
@@ -139,7 +138,6 @@ def test_an_unknown_way_to_equalise_is_refused_at_once(
     with pytest.raises(RuntimeError) as caught:
         run_config(
             *configs,
-            workflow_type="infer" if infer else "train",
             dataset_dir=str(source),
             output_dir=str(tmp_path / "out"),
             equalize=value,

@@ -10,8 +10,8 @@ import torch
 from monai.transforms import HistogramNormalize
 from PIL import Image
 
+from scripts.config import first_cause
 from scripts.data import find_sections, read_info, read_section, write_section
-from scripts.settings import first_cause
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def infer(run_config: Callable, weights: Path, tmp_path: Path) -> Callable:
     def run(source: object, **overrides: object) -> Path:
         output = tmp_path / "output"
         settings = {"dataset_dir": str(source), "output_dir": str(output), "checkpoint": str(weights), **overrides}
-        run_config("inference", workflow_type="infer", **settings)
+        run_config("inference", **settings)
         return output
 
     return run
@@ -138,4 +138,4 @@ def test_weights_are_missing(infer: Callable, tiny_phantom: Path, tmp_path: Path
 def test_threshold_out_of_range(infer: Callable, tiny_phantom: Path, name: str) -> None:
     with pytest.raises(RuntimeError) as caught:
         infer(tiny_phantom / "images", **{name: 128})
-    assert f"{name} has to be a number between 0 and 1, got 128" in str(first_cause(caught.value))
+    assert f"{name} must be a number between 0 and 1, but got 128" in str(first_cause(caught.value))

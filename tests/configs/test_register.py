@@ -12,10 +12,10 @@ import pytest
 from monai.bundle import ConfigWorkflow
 from textures import imaged, truth
 
+from scripts.config import first_cause
 from scripts.data import read_section, write_section
 from scripts.phantom import PhantomTissue, acquire
 from scripts.registration import PairRegistration, Transformation
-from scripts.settings import first_cause
 
 ROOT = Path(__file__).parents[2]
 SIZE = (200, 180)

@@ -9,10 +9,10 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from scripts.config import first_cause
 from scripts.data import read_section, write_section
 from scripts.handlers import load_weights
 from scripts.networks import FusionFCN
-from scripts.settings import first_cause
 
 
 def test_training_leaves_weights_checkpoint_log_and_pictures(
@@ -196,13 +196,13 @@ def test_whole_sections_are_equalised_before_they_are_cut(
     [
         ({"lerning_rate": 0.1}, ValueError, "unknown setting 'lerning_rate' = 0.1; did you mean 'learning_rate'"),
         ({"threshold": 0.7}, ValueError, "setting 'threshold' = 0.7 is not used by this workflow"),
-        ({"epochs": "many"}, TypeError, "setting 'epochs' = 'many' is of type str, expected int"),
+        ({"epochs": "many"}, TypeError, "setting 'epochs' must be of type int"),
         ({"dataset_dir": "nowhere"}, FileNotFoundError, r"nowhere.datalist.json: no such list"),
         ({"initial_weights": "nowhere.pt"}, FileNotFoundError, "nowhere.pt: no such file of weights"),
         ({"pretrained": "nowhere.pth"}, FileNotFoundError, "nowhere.pth"),
         ({"validate#dataset#data": []}, ValueError, "there are no sections for validation"),
         ({"ema_momentum": 0.0}, ValueError, "Invalid momentum: 0.0"),
-        ({"equalize": "tisue"}, ValueError, "equalize has to be one of tissue, section, none, got 'tisue'"),
+        ({"equalize": "tisue"}, ValueError, "equalize must be one of tissue, section, none, but got 'tisue'"),
         ({"pixel_size": -5.0}, ValueError, "pixel_size: a pixel size of -5.0 nm is out of range"),
         ({"pixel_size": 8.0}, ValueError, "its list says that pixels are 5 nm, --pixel_size says 8 nm"),
         ({"patch_sampling": "all"}, ValueError, "sampling has to be one of balanced, uniform, grid, got 'all'"),

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from monai.bundle import ConfigWorkflow
 
+from scripts.config import first_cause
 from scripts.data import read_section, write_section
 from scripts.registration import Transformation
-from scripts.settings import first_cause
 
 ROOT = Path(__file__).parents[2]
 SIZE = (60, 50)

@@ -105,7 +105,7 @@ def test_mixed_precision_gives_float32_logits(inferer: type) -> None:
 @pytest.mark.parametrize("name", ["", "unet"])
 @torch.no_grad()
 def test_shipped_weights_give_the_same_labels_in_bfloat16(name: str, tiny_phantom: Path) -> None:
-    network = load_network("inference", *filter(None, [name]), checkpoint=ROOT / "models" / name / "model.pt")
+    network = load_network(ROOT / "models" / name / "model.pt")
     equal = found = 0
     sections = load_sections(tiny_phantom / "datalist.json", "test")
     for section in sections:

@@ -21,10 +21,11 @@ from monai.bundle import ConfigParser
 from monailabel_server import AFFINE, NAME, Server
 from scipy import ndimage
 
-from bundle.runs import ROOT, load_network, run, score, sha256_of
+from bundle.runs import ROOT, load_network, run, score
 from scripts.data import next_section, read_section, write_json, write_section
 from scripts.inference import dropout_uncertainty
 from scripts.resampling import resample
+from scripts.weights import sha256_of
 
 
 def segment(image: Path, output: Path, **settings: Any) -> np.ndarray:
@@ -145,10 +146,11 @@ def test_settings_differ_in_effect(server: Server, tmp_path: Path) -> None:
 
 def test_settings_are_offered(server: Server) -> None:
     offered = server.ask("GET", "/info/")["models"][NAME]["config"]
-    config = json.loads((ROOT / "configs" / "inference.json").read_text())
-    for key in ("use_crf", "overlap", "threshold", "threshold_without_crf"):
-        assert offered[key] == config[key]
-    assert offered.items() >= config["crf"].items()
+    recorded = json.loads((ROOT / "models" / "model.json").read_text())["settings"]
+    for key in ("overlap", "threshold", "threshold_without_crf"):
+        assert offered[key] == recorded[key]
+    assert offered["use_crf"] is True
+    assert offered.items() >= recorded["crf"].items()
     trainer = server.ask("GET", "/info/")["trainers"][NAME]["config"]
     assert offered["pixel_size"] == trainer["pixel_size"] == 5.0
     assert offered["model_filename"][0] == "model.pt"
@@ -158,7 +160,12 @@ def test_settings_are_offered(server: Server) -> None:
 BAD_REQUESTS = {
     "unknown section": ("nope", {}, 404, "has no section named 'nope'"),
     "damaged section": ("damaged", {}, 400, "damaged.png: cannot be read"),
-    "threshold out of range": ("picture", {"threshold": 7}, 400, "threshold has to be a number between 0 and 1, got 7"),
+    "threshold out of range": (
+        "picture",
+        {"threshold": 7},
+        400,
+        "threshold must be a number between 0 and 1, but got 7",
+    ),
     "overlap out of range": ("picture", {"overlap": 1.5}, 400, "overlap must be >= 0 and < 1"),
     "negative width": (
         "picture",
@@ -166,7 +173,7 @@ BAD_REQUESTS = {
         400,
         "bilateral_srgb must be a finite number above 0, got -1",
     ),
-    "no number": ("picture", {"iterations": "five"}, 400, "'iterations' = 'five' is of type str, expected int"),
+    "no number": ("picture", {"iterations": "five"}, 400, "'iterations' must be of type int"),
     "negative pixel size": ("picture", {"pixel_size": -5}, 400, "pixel_size: a pixel size of -5 nm is out of range"),
     "metres": ("picture", {"pixel_size": 5e-9}, 400, "expected nanometres from 0.1 to 1000"),
     "no pixel size": ("picture", {"pixel_size": "five"}, 400, "a pixel size is a number of nanometres or [x, y]"),
@@ -242,7 +249,7 @@ def test_uncertain_sections_are_next(server: Server, studies: Path) -> None:
     parser = ConfigParser()
     parser.read_config(str(ROOT / "configs" / "inference.json"))
     image = parser.get_parsed_content("preprocessing")({"image": str(studies / "s1.png")})["image"]
-    network = load_network("inference", checkpoint=server.models / "model.pt")
+    network = load_network(server.models / "model.pt")
     expected = dropout_uncertainty(network, resample(image.as_tensor()[None], (96, 96))[0])
     assert scores["s1"] == pytest.approx(expected, rel=1e-3)
     served = [server.ask("POST", "/activelearning/epistemic", json={})["id"] for _ in range(3)]
@@ -278,7 +285,7 @@ def test_correct_train_and_infer_again(server: Server, studies: Path, tissue: Pa
     ]
     write_json(tmp_path / "list.json", {"pixel_size_nm": 5, "validation": items})
     parts = {"part": "validation", "datalist": str(tmp_path / "list.json")}
-    sections = score("train", "evaluate", checkpoint=str(server.models / "shipped.pt"), patch_size=128, **parts)
+    sections = score("inference", "evaluate", checkpoint=str(server.models / "shipped.pt"), patch_size=128, **parts)
     found, labels = ([s.probabilities[1] > 0.5 for s in sections], [s.label for s in sections])
     both, either = (
         sum(np.count_nonzero(op(f, t)) for f, t in zip(found, labels, strict=True))
@@ -311,8 +318,8 @@ def test_bad_options_of_a_training_get_a_reason(server: Server) -> None:
     for options, reason in (
         ({"max_epochs": 0}, "max_epochs has to be at least 1, got 0"),
         ({"pixel_size": -5}, "a pixel size of -5 nm is out of range"),
-        ({"val_split": 1.5}, "val_split has to be a number between 0 and 1, got 1.5"),
-        ({"learning_rate": "fast"}, "'learning_rate' = 'fast' is of type str, expected float"),
+        ({"val_split": 1.5}, "val_split must be a number between 0 and 1, but got 1.5"),
+        ({"learning_rate": "fast"}, "'learning_rate' must be of type float"),
     ):
         answer = server("POST", f"/train/{NAME}?run_sync=true", json=options)
         assert (answer.status_code, reason in answer.json()["detail"]) == (400, True), answer.text

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bundle.runs import commit, machine
+from bundle.runs import machine
 from scripts.data import write_atomically, write_json
+from scripts.weights import commit
 
 from .folded_pair import folded_pair_figures
 from .phantoms import phantom_rows

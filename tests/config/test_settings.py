@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
-from scripts.settings import compare_settings, first_cause, require, require_between
+from scripts.config import compare_settings, first_cause, require, require_between, unused_settings
+from scripts.config.overrides import known_settings
+
+ROOT = Path(__file__).parents[2]
 
 DEFAULTS = {
     "learning_rate": [0.001, 0.003],
@@ -44,15 +48,15 @@ def test_what_is_known_passes(config: dict) -> None:
     [
         ({"lerning_rate": 0.1}, ValueError, "unknown setting 'lerning_rate' = 0.1; did you mean 'learning_rate'"),
         ({"zzz": 1}, ValueError, "unknown setting 'zzz' = 1$"),
-        ({"epochs": 1.5}, TypeError, "'epochs' = 1.5 is of type float, expected int, such as 100"),
-        ({"epochs": True}, TypeError, "'epochs' = True is of type bool"),
-        ({"learning_rate": "high"}, TypeError, "'learning_rate' = 'high' is of type str, expected float"),
-        ({"use_crf": 1}, TypeError, "'use_crf' = 1 is of type int"),
-        ({"use_crf": "no"}, TypeError, "'use_crf' = 'no' is of type str"),
+        ({"epochs": 1.5}, TypeError, "'epochs' must be of type int, such as 100, but got 1.5 of type float"),
+        ({"epochs": True}, TypeError, "'epochs' must be of type int.* got True"),
+        ({"learning_rate": "high"}, TypeError, "'learning_rate' must be of type float.* got 'high'"),
+        ({"use_crf": 1}, TypeError, "'use_crf' must be of type bool.* got 1"),
+        ({"use_crf": "no"}, TypeError, "'use_crf' must be of type bool.* got 'no'"),
         ({"patch_size": [64, "x"]}, TypeError, "'patch_size'"),
-        ({"crf": 3}, TypeError, "'crf' = 3 is of type int, expected dict"),
+        ({"crf": 3}, TypeError, "'crf' must be of type dict.* got 3"),
         ({"crf": {"iteration": 3}}, ValueError, "'crf#iteration' = 3; did you mean 'crf#iterations'"),
-        ({"crf": {"iterations": 2.5}}, TypeError, "'crf#iterations' = 2.5 is of type float"),
+        ({"crf": {"iterations": 2.5}}, TypeError, "'crf#iterations' must be of type int.* got 2.5"),
         ({"train": {"traner": {}}}, ValueError, "'train#traner' = {}; did you mean 'train#trainer'"),
     ],
 )
@@ -69,7 +73,7 @@ def test_requirement() -> None:
 
 def test_the_first_cause_stands_last() -> None:
     code = """
-from scripts.settings import explain_errors
+from scripts.config import explain_errors
 explain_errors()
 try:
     raise ValueError("section 7 is torn")
@@ -131,5 +135,21 @@ def test_errors_of_a_loading_worker_by_their_text(lines: str, kind: type[Excepti
 def test_range() -> None:
     require_between(0, 1, threshold=0.5, share=1e-9)
     for value in (0, 1, 7, float("nan"), True, "0.5", None):
-        with pytest.raises(ValueError, match=rf"share has to be a number between 0 and 1, got {value!r}"):
+        with pytest.raises(ValueError, match=rf"share must be a number between 0 and 1, but got {value!r}"):
             require_between(0, 1, threshold=0.5, share=value)
+
+
+def test_a_setting_that_nothing_refers_to() -> None:
+    defaults = {"threshold": [0.34], "width": [0.5], "bundle_root": ["."], "note": ["a"]}
+    config = {"threshold": 0.7, "train": {"width": "@train#threshold_of"}, "width": 0.25, "bundle_root": "/elsewhere"}
+    assert unused_settings(config, defaults) == ["threshold", "width"]
+    assert unused_settings({**config, "net": [{"width": "$2 * @width"}, "@threshold"]}, defaults) == []
+    assert unused_settings({"threshold": 0.34, "note": "$@note"}, defaults) == []
+
+
+def test_types_of_settings_that_are_read_from_the_record() -> None:
+    known = known_settings(ROOT / "configs")
+    compare_settings({"width": 1, "crf": {"iterations": 3}, "_my_heading_": "", "defaults": {"width": 0.25}}, known)
+    for config, name in (({"width": "half"}, "width"), ({"crf": {"iterations": 2.5}}, "crf#iterations")):
+        with pytest.raises(TypeError, match=name):
+            compare_settings(config, known)

@@ -35,16 +35,18 @@ def test_two_processes(run_config: Callable, tiny_phantom: Path, tmp_path: Path)
         "num_workers": 0,
     }
     brief = {"epochs": 2, "val_interval": 1, "patches_per_section": 2, "batch_size": 2, "use_crf": False}
-    torchrun("train", "multi_gpu_train", **small, **brief)
+    torchrun("train", "multi_gpu", **small, **brief)
     state = torch.load(tmp_path / "checkpoint.pt")
     # two sections, two patches of each, in two processes with two patches a step: one step an epoch
     assert (state["epoch"], state["iteration"]) == (2, 2)
     assert not any(key.startswith("module.") for key in state["network"])
 
-    torchrun("train", "evaluate", "multi_gpu_evaluate", **small, use_crf=False)
+    torchrun("inference", "evaluate", "multi_gpu", **small, use_crf=False)
     single = {**small, "bundle_root": str(ROOT), "output_dir": str(tmp_path / "single"), "use_crf": False}
     run_config(
-        "train", "evaluate", **{key: str(value) if isinstance(value, Path) else value for key, value in single.items()}
+        "inference",
+        "evaluate",
+        **{key: str(value) if isinstance(value, Path) else value for key, value in single.items()},
     )
     both = [json.loads((tmp_path / name / "jaccard.json").read_text()) for name in ("evaluation", "single")]
     assert both[0]["sections"] == 2
