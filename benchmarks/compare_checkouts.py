@@ -20,8 +20,7 @@ from pathlib import Path
 import fire
 import numpy as np
 import torch
-
-from scripts.data import FORMATS, read_info, read_section
+from scripts.io import FORMATS, read_header, read_section
 
 TRAINING = {
     "width": 0.125,
@@ -113,9 +112,9 @@ def _equal(first: Path, second: Path) -> bool:
         states = [torch.load(path, map_location="cpu", weights_only=True) for path in (first, second)]
         same = [torch.equal(value, states[1][key]) for key, value in states[0].items() if key in states[1]]
         return states[0].keys() == states[1].keys() and all(same)
-    if read_info(first) != read_info(second):
+    if read_header(first) != read_header(second):
         return False
-    pages = range(read_info(first).pages)
+    pages = range(read_header(first).pages)
     return all(np.array_equal(read_section(first, page), read_section(second, page)) for page in pages)
 
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import fire
 import torch
+from scripts.io import load_sections, require_writable, write_atomically, write_json
 from tqdm import tqdm
 
 from bundle.data.pixel_size import SectionScorer, spread
 from bundle.runs import machine
-from scripts.data import load_sections, require_writable, write_atomically, write_json
 from scripts.inference import PixelSizeEstimate, PixelSizeEstimator, candidate_pixel_sizes
 from scripts.resampling import resample
 from scripts.weights import commit, sha256_of

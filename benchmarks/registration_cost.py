@@ -26,7 +26,7 @@ def peak_memory():
     return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
 import cv2, numpy as np
 from monai.bundle import ConfigWorkflow
-from scripts.data import read_section
+from scripts.io import read_section
 from scripts.stack import chain, results
 seconds = {}
 def timed(name, function):
@@ -63,7 +63,7 @@ def registration_cost(width: int = 8624, height: int = 8416) -> None:
         width: of the sections in pixels.
         height: of the sections in pixels.
     """
-    from scripts.data import write_section
+    from scripts.io import write_section
 
     megapixels = width * height / 1e6
     with tempfile.TemporaryDirectory() as folder:

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from monai.bundle import ConfigParser, ConfigWorkflow
+from scripts.io import check_sections, load_sections, write_json
 
-from scripts.data import check_sections, load_sections, write_json
 from scripts.handlers import load_weights
 from scripts.weights import commit, sha256_of
 

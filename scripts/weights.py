@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from scripts.data import write_atomically, write_json
+from scripts.io import write_atomically, write_json
 
 __all__ = [
     "commit",

@@ -9,8 +9,8 @@ from monai.transforms import HistogramNormalize
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import binary_erosion, gaussian_filter
+from scripts.io import read_section
 
-from scripts.data import read_section
 from scripts.grey_levels import equalize, fill_outside, stretch, tissue_mask
 from scripts.phantom import PhantomTissue, acquire
 

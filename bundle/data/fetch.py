@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+from scripts.io import read_section, write_atomically
 from tqdm import tqdm
-
-from scripts.data import read_section, write_atomically
 
 __all__ = [
     "PublicSet",

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scripts.io import write_json
 from tqdm import tqdm
 
 from bundle.data.folders import (
@@ -19,7 +20,6 @@ from bundle.data.folders import (
     require_replaceable,
     save_picture,
 )
-from scripts.data import write_json
 from scripts.phantom import Deformation, PhantomTissue, acquire
 
 __all__ = ["phantom"]

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from scripts.io import find_sections
 from tqdm import tqdm
 
 from bundle.runs import configs_of, prepare, refuse
-from scripts.data import find_sections
 from scripts.handlers import load_weights
 from scripts.inference import PixelSizeEstimate, PixelSizeEstimator, candidate_pixel_sizes
 
@@ -56,7 +56,7 @@ class SectionScorer:
         """
         configs = configs_of(network, base="inference")
         refuse(settings, "sections", "pending", "pixel_size", "dataset_dir", "output_dir")
-        checks = ["$scripts.config.check_settings(@record)", "$scripts.data.check_sections(@pending)"]
+        checks = ["$scripts.config.check_settings(@record)", "$scripts.io.check_sections(@pending)"]
         workflow = prepare(
             *configs,
             run_id="run",

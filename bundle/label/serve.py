@@ -13,16 +13,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bundle.release.package import NAME
-from bundle.runs import ROOT
-from scripts.data import (
+from scripts.io import (
     FORMATS,
     parse_pixel_size,
-    read_info,
+    read_header,
     require_writable,
     split_suffix,
     write_json,
 )
+
+from bundle.release.package import NAME
+from bundle.runs import ROOT
 from scripts.weights import copy_weights, record_path, sha256_of
 
 __all__ = ["keep_pixel_size", "prepare_app", "serve"]
@@ -239,7 +240,7 @@ def _check_sections(folder: Path) -> None:
             print(f"warning: {file}: has the name of {stems[stem].name}; only one of them is served", file=sys.stderr)
         stems[stem] = file
         try:
-            pages = read_info(file).pages
+            pages = read_header(file).pages
         except ValueError as error:
             print(f"warning: {error}", file=sys.stderr)
             continue

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from monai.transforms import Compose
 from PIL import Image
+from scripts.io import load_sections
 
-from scripts.data import load_sections
 from scripts.figures import hide_outside, overlay, save_picture
 from scripts.transforms import BinarizeLabeld, CropRegiond, EqualizeSectiond, LoadSectiond
 

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.data import binarize_label, find_sections, read_info, read_section, split_suffix
 from scripts.grey_levels import tissue_mask
+from scripts.io import binarize_label, find_sections, read_header, read_section, split_suffix
 from scripts.registration import centred
 
 __all__ = ["SectionImages", "to_eight_bit"]
@@ -49,7 +49,7 @@ class SectionImages:
         fold_masks_dir: str | Path | None,
     ) -> None:
         self._sections = sections
-        infos = {image: read_info(image) for image in dict.fromkeys(section["image"] for section in sections)}
+        infos = {image: read_header(image) for image in dict.fromkeys(section["image"] for section in sections)}
         self.sizes = [(infos[section["image"]].width, infos[section["image"]].height) for section in sections]
         self.fold_masks = _fold_masks(fold_masks_dir, names, self.sizes)
         decisive = [size for size in self.sizes if min(size) >= min_size] or self.sizes
@@ -131,7 +131,7 @@ def _fold_masks(folder: str | Path | None, names: Sequence[str], sizes: Sequence
         )
     for name, size in zip(names, sizes, strict=True):
         if name in masks:
-            info = read_info(masks[name])
+            info = read_header(masks[name])
             if (info.width, info.height) != size:
                 raise ValueError(
                     f"{masks[name]}: a fold mask must be as large as its section, {size[0]}x{size[1]} pixels, but got "

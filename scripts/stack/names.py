@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from scripts.data import split_suffix
+from scripts.io import split_suffix
 
 __all__ = ["location", "owner", "section_names"]
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from scripts.data import write_atomically, write_json
+from scripts.io import write_atomically, write_json
 from scripts.registration import Quality
 
 __all__ = ["COLUMNS", "SectionReport", "Status", "write_report"]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.data import read_section, write_atomically, write_section
 from scripts.figures import save_picture
+from scripts.io import read_section, write_atomically, write_section
 from scripts.registration import Transformation, qc_panel, warp
 
 from .canvas import fill_uncovered

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.data import require_writable, write_atomically, write_json
+from scripts.io import require_writable, write_atomically, write_json
 from scripts.registration import Transformation
 
 from .report import SectionReport

@@ -10,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from scripts.data import find_sections, read_info, read_section, require_writable, split_suffix, write_section
+from scripts.io import find_sections, read_header, read_section, require_writable, split_suffix, write_section
 from scripts.registration import INTERPOLATIONS, Transformation, warp, warp_inverse
 
 from .names import owner, section_names
@@ -90,7 +90,7 @@ def _jobs(
         if belongs_to is None:
             raise FileNotFoundError(f"{image}: there is no transformation of its section in {transformations_dir}")
         section_size, aligned_size = Transformation.load_sizes(known[belongs_to])
-        info = read_info(image)
+        info = read_header(image)
         frame, expected = ("aligned stack", aligned_size) if direction == "inverse" else ("section", section_size)
         if (info.width, info.height) != expected:
             raise ValueError(

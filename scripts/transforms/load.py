@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import ImageMetaKey
 
-from scripts.data import LABEL_FORMATS, binarize_label, pixel_size_of, read_affine, read_section
+from scripts.io import LABEL_FORMATS, binarize_label, pixel_size_of, read_affine, read_section
 
 __all__ = ["BinarizeLabeld", "LoadSectiond"]
 
@@ -34,7 +34,7 @@ class LoadSectiond(MapTransform):
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: see `scripts.data.read_section`.
+        ValueError: see `scripts.io.read_section`.
     """
 
     def __init__(
@@ -76,12 +76,12 @@ class BinarizeLabeld(MapTransform):
 
     Args:
         keys: labels, tensors of any shape.
-        label_format_key: item that says what the labels hold, one of `scripts.data.LABEL_FORMATS`; a mask where it is
+        label_format_key: item that says what the labels hold, one of `scripts.io.LABEL_FORMATS`; a mask where it is
             missing.
         allow_missing_keys: whether a key may be missing.
 
     Raises:
-        ValueError: see `scripts.data.binarize_label`.
+        ValueError: see `scripts.io.binarize_label`.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform, SaveImaged
 from monai.utils import ImageMetaKey
 
-from scripts.data import read_info, result_path, write_section
+from scripts.io import read_header, result_path, write_section
 
 __all__ = ["SaveSectiond"]
 
@@ -73,7 +73,7 @@ class SaveSectiond(SaveImaged):
         path = result_path(image, self.output_dir, self.output_postfix, self.output_dtype.name)
         if path.exists() and not self.overwrite:
             return
-        pages = read_info(image).pages
+        pages = read_header(image).pages
         if pages > 1:
             stack = self._stacks.setdefault(image, {})
             stack[page] = pixels

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-
-from scripts.data import SectionInfo, read_info, read_section, split_suffix, write_atomically, write_section
+from scripts.io import Header, read_header, read_section, split_suffix, write_atomically, write_section
 
 DTYPES = {
     ".png": ("uint8", "uint16"),
@@ -32,14 +31,14 @@ def test_what_is_written_is_read(tmp_path: Path, section: np.ndarray, suffix: st
     pixels = read_section(path)
     assert pixels.dtype == dtype
     np.testing.assert_array_equal(pixels, section)
-    assert read_info(path) == SectionInfo(width=20, height=30, pages=1)
+    assert read_header(path) == Header(width=20, height=30, pages=1)
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".nii.gz", ".nrrd"])
 def test_pages_of_a_stack(tmp_path: Path, section: np.ndarray, suffix: str) -> None:
     path = tmp_path / f"stack{suffix}"
     write_section(path, np.stack([section, 2 * section, 3 * section], axis=-1))
-    assert read_info(path) == SectionInfo(width=20, height=30, pages=3)
+    assert read_header(path) == Header(width=20, height=30, pages=3)
     np.testing.assert_array_equal(read_section(path, 2), 3 * section)
     with pytest.raises(ValueError, match=r"stack.*stack of 3 sections"):
         read_section(path)
@@ -72,12 +71,12 @@ def append_pages(path: Path, pages: list[np.ndarray], **options: object) -> None
 def test_tiff_whose_pages_were_appended_one_by_one(tmp_path: Path, section: np.ndarray) -> None:
     append_pages(tmp_path / "a.tif", [section.T, 2 * section.T, 3 * section.T])
     tifffile.imwrite(tmp_path / "a.tif", 4 * section.T, append=True, photometric="minisblack", compression="zlib")
-    assert read_info(tmp_path / "a.tif").pages == 4
+    assert read_header(tmp_path / "a.tif").pages == 4
     for page in range(4):
         np.testing.assert_array_equal(read_section(tmp_path / "a.tif", page), (page + 1) * section)
     append_pages(tmp_path / "b.tif", [section.T, section.T[1:]])
     with pytest.raises(ValueError, match=r"b.tif: cannot be read: its 2 pages differ in size"):
-        read_info(tmp_path / "b.tif")
+        read_header(tmp_path / "b.tif")
 
 
 def test_tiff_whose_values_are_no_grey_levels(tmp_path: Path, section: np.ndarray) -> None:
@@ -136,7 +135,7 @@ def test_file_that_is_no_image(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"text{suffix}"
     path.write_text("not an image")
     with pytest.raises(ValueError, match=r"text.*cannot be read"):
-        read_info(path)
+        read_header(path)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

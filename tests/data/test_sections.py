@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from scripts.data import (
+from scripts.io import (
     check_sections,
     find_sections,
     hold_out,

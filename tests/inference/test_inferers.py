@@ -7,10 +7,10 @@ import pytest
 import torch
 from monai.data import MetaTensor, list_data_collate
 from monai.transforms import HistogramNormalize
+from scripts.io import load_sections, read_section
 from torch import nn
 
 from bundle.runs import ROOT, load_network
-from scripts.data import load_sections, read_section
 from scripts.inference import PixelSizeInferer, SectionInferer, SimpleInferer, SlidingWindowInferer
 from scripts.networks import FusionFCN
 

@@ -20,9 +20,9 @@ import torch
 from monai.bundle import ConfigParser
 from monailabel_server import AFFINE, NAME, Server
 from scipy import ndimage
+from scripts.io import next_section, read_section, write_json, write_section
 
 from bundle.runs import ROOT, load_network, run, score
-from scripts.data import next_section, read_section, write_json, write_section
 from scripts.inference import dropout_uncertainty
 from scripts.resampling import resample
 from scripts.weights import sha256_of

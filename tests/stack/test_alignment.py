@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation
+from scripts.io import read_header, read_section, write_section
 from stacks import COUNT, FOLDED, align, alignment, errors, loaded, registration, write_folder
 from textures import REFERENCE, SIZE, imaged, truth
 
-from scripts.data import read_info, read_section, write_section
 from scripts.registration import Transformation, warp_inverse
 from scripts.stack import StackAlignment
 from scripts.stack.store import RESULTS
@@ -99,7 +99,7 @@ def test_aligned_neighbours_are_more_alike(folder: Path, aligned: Path) -> None:
 
 
 def test_nothing_is_cut_off(aligned: Path) -> None:
-    sizes = read_info(aligned / "images" / "section_0.tif")
+    sizes = read_header(aligned / "images" / "section_0.tif")
     everywhere = np.full((sizes.width, sizes.height), 255, np.uint8)
     for index in range(COUNT):
         transformation = loaded(aligned, f"section_{index}")
