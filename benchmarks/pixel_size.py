@@ -20,8 +20,8 @@ from tqdm import tqdm
 
 from bundle.data.pixel_size import SectionScorer, spread
 from bundle.runs import commit, machine, sha256_of
-from scripts.data import load_sections, require_writable, write_atomically, write_json
 from scripts.inference import PixelSizeEstimate, PixelSizeEstimator, candidate_pixel_sizes
+from scripts.io import load_sections, require_writable, write_atomically, write_json
 from scripts.resampling import resample
 
 ENLARGED = (0.7, 1.0, 1.5)

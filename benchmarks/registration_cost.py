@@ -62,7 +62,7 @@ def registration_cost(width: int = 8624, height: int = 8416) -> None:
         width: of the sections in pixels.
         height: of the sections in pixels.
     """
-    from scripts.data import write_section
+    from scripts.io import write_section
 
     megapixels = width * height / 1e6
     with tempfile.TemporaryDirectory() as folder:

@@ -18,8 +18,8 @@ import torch
 from ignite.engine import Engine, Events
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from scripts.data import check_sections, load_sections, write_json
 from scripts.handlers import load_weights
+from scripts.io import check_sections, load_sections, write_json
 
 __all__ = [
     "ROOT",
@@ -112,7 +112,7 @@ def _score(*configs: str, part: str, **overrides: Any) -> list[ScoredSection]:
         *configs,
         run_id="evaluating",
         **{
-            "validate#sections": f"$scripts.data.load_sections(@datalist, '{part}')",
+            "validate#sections": f"$scripts.io.load_sections(@datalist, '{part}')",
             "validate#handlers": [load, bar],
             **overrides,
         },

@@ -15,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from scripts.data import (
+from scripts.figures import save_picture
+from scripts.grey_levels import tissue_mask
+from scripts.io import (
     binarize_label,
     find_sections,
-    read_info,
+    read_header,
     read_section,
     require_writable,
     split_suffix,
@@ -26,8 +28,6 @@ from scripts.data import (
     write_json,
     write_section,
 )
-from scripts.figures import save_picture
-from scripts.grey_levels import tissue_mask
 from scripts.registration import (
     INTERPOLATIONS,
     Neighbour,
@@ -346,7 +346,7 @@ class StackAlignment:
                     levels = aligned[valid]
                     aligned[~valid] = np.random.default_rng(0).choice(levels, np.count_nonzero(~valid))
                 write_section(files["images"], aligned, like=section["image"])
-                write_section(files["valid"], np.where(valid, np.uint8(255), np.uint8(0)))
+                write_section(files["valid"], np.where(valid, np.uint8(255), np.uint8(0)), result=True)
                 write_atomically(files["transformations"], lambda path, t=transformation: t.save(path, size))
                 picture = pair_picture(before, now, transformation, size)
                 save_picture(picture, files["pictures"])
@@ -446,7 +446,7 @@ def carry(
         path = known[owner]
         sizes = Transformation.load_sizes(path)
         expected = sizes[direction == "to_sections"]
-        info = read_info(section["image"])
+        info = read_header(section["image"])
         if (info.width, info.height) != expected:
             raise ValueError(
                 f"{section['image']}: has {info.width}x{info.height} pixels, but the "
@@ -510,7 +510,7 @@ def _read_settings(path: Path) -> dict[str, Any] | None:
 
 
 def _sizes(sections: Sequence[dict]) -> list[tuple[int, int]]:
-    infos = {image: read_info(image) for image in dict.fromkeys(section["image"] for section in sections)}
+    infos = {image: read_header(image) for image in dict.fromkeys(section["image"] for section in sections)}
     return [(infos[section["image"]].width, infos[section["image"]].height) for section in sections]
 
 
@@ -525,7 +525,7 @@ def _fold_masks(folder: str | Path | None, names: Sequence[str], sizes: Sequence
         raise ValueError(f"{masks[unknown[0]]}: is a fold mask of no section; sections are named {names[0]} and so on")
     for name, size in zip(names, sizes, strict=True):
         if name in masks:
-            info = read_info(masks[name])
+            info = read_header(masks[name])
             if (info.width, info.height) != size:
                 raise ValueError(
                     f"{masks[name]}: has {info.width}x{info.height} pixels, its section {size[0]}x{size[1]}"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from scripts.data import write_atomically
+from scripts.io import write_atomically
 
 __all__ = ["COLOURS", "hide_outside", "overlay", "save_picture"]
 

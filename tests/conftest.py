@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bundle.data.phantom import phantom
-from scripts.data import write_section
+from scripts.io import write_section
 
 ROOT = Path(__file__).parents[1]
 

@@ -16,8 +16,8 @@ import tifffile
 from scipy.ndimage import binary_dilation, gaussian_filter
 
 from scripts.alignment import StackAlignment, _eight_bit, carry
-from scripts.data import find_sections, read_info, read_section, write_section
 from scripts.data.phantom import Deformation
+from scripts.io import find_sections, read_header, read_section, write_section
 from scripts.registration import (
     FoldFinder,
     MovingLeastSquares,
@@ -242,7 +242,7 @@ def test_aligned_neighbours_are_more_alike(folder: Path, aligned: Path) -> None:
 
 
 def test_nothing_is_cut_off(aligned: Path) -> None:
-    sizes = read_info(aligned / "images" / "section_0.tif")
+    sizes = read_header(aligned / "images" / "section_0.tif")
     everywhere = np.full((sizes.width, sizes.height), 255, np.uint8)
     for index in range(COUNT):
         transformation = loaded(aligned, f"section_{index}")

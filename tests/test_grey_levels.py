@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import binary_erosion, gaussian_filter
 
-from scripts.data import read_section
 from scripts.data.phantom import PhantomTissue, acquire
 from scripts.grey_levels import equalize, fill_outside, stretch, tissue_mask
+from scripts.io import read_section
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 GREYS = {"black": 0, "white": 255, "grey": 128}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.data import LABEL_FORMATS, load_sections, read_info
+from scripts.io import LABEL_FORMATS, load_sections, read_header
 
 from .epfl import LICENCE as EPFL_LICENCE
 from .fetch import check_files, check_terms, write_list
@@ -97,8 +97,8 @@ def read_parts(datalist: Path) -> dict[str, list[dict]]:
         The items of "training", "validation" and "test"; none of a part that the list lacks.
 
     Raises:
-        FileNotFoundError: see `scripts.data.load_sections`.
-        ValueError: see `scripts.data.load_sections`.
+        FileNotFoundError: see `scripts.io.load_sections`.
+        ValueError: see `scripts.io.load_sections`.
     """
     parts = {"training": load_sections(datalist, "training")}
     content = json.loads(datalist.read_text())
@@ -156,7 +156,7 @@ def _check_public(path: Path, content: dict) -> None:
 def _region(item: dict) -> tuple[int, int, int, int]:
     if "region" in item:
         return tuple(item["region"])
-    info = read_info(item["image"])
+    info = read_header(item["image"])
     return 0, 0, info.width, info.height
 
 
@@ -187,7 +187,7 @@ def _refuse_tested(joined: dict[str, list[dict]]) -> None:
 def _entry(item: dict, output: Path, weight: float | None = None) -> dict:
     """Write an item for a list in another folder."""
     entry = {key: os.path.relpath(item[key], output.resolve()) for key in FILES if key in item}
-    entry |= {key: value for key, value in item.items() if key not in {*FILES, "weight"}}
+    entry |= {key: value for key, value in item.items() if key not in {*FILES, "weight", "pages"}}
     if entry["label_format"] == LABEL_FORMATS[0]:
         del entry["label_format"]
     return entry if weight is None else {**entry, "weight": weight}

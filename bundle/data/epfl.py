@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from scripts.data import LABEL_FORMATS, read_section
+from scripts.io import LABEL_FORMATS, read_section
 
 from .fetch import describe, require_folders, write_list
 

@@ -16,7 +16,7 @@ from urllib.request import urlopen
 
 from tqdm import tqdm
 
-from scripts.data import read_section, write_atomically
+from scripts.io import read_section, write_atomically
 
 __all__ = [
     "PublicSet",

@@ -19,8 +19,8 @@ from bundle.data.folders import (
     require_replaceable,
     save_picture,
 )
-from scripts.data import write_json
 from scripts.data.phantom import Deformation, PhantomTissue, acquire
+from scripts.io import write_json
 
 __all__ = ["phantom"]
 

@@ -12,9 +12,9 @@ import torch
 from tqdm import tqdm
 
 from bundle.runs import configs_of, prepare, refuse
-from scripts.data import find_sections
 from scripts.handlers import load_weights
 from scripts.inference import PixelSizeEstimate, PixelSizeEstimator, candidate_pixel_sizes
+from scripts.io import find_sections
 
 __all__ = ["SectionScorer", "curve", "pixel_size", "spread"]
 
@@ -56,7 +56,7 @@ class SectionScorer:
         """
         configs = configs_of(network, base="inference")
         refuse(settings, "sections", "pending", "pixel_size", "dataset_dir", "output_dir")
-        checks = ["$scripts.settings.check_settings(@bundle_root)", "$scripts.data.check_sections(@pending)"]
+        checks = ["$scripts.settings.check_settings(@bundle_root)", "$scripts.io.check_sections(@pending)"]
         workflow = prepare(
             *configs,
             run_id="run",

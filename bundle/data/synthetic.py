@@ -24,7 +24,7 @@ from bundle.data.folders import (
     require_replaceable,
     save_picture,
 )
-from scripts.data import write_json
+from scripts.io import write_json
 from scripts.synthetic import KINDS, synthetic_section
 
 __all__ = ["synthetic"]

@@ -33,18 +33,18 @@ from monailabel.tasks.train.bundle import BundleTrainTask
 
 from bundle.label.serve import APP, NO_LABELS
 from bundle.release.package import NAME
-from scripts.data import (
-    FORMATS,
+from scripts.inference import dropout_uncertainty
+from scripts.io import (
+    WRITTEN,
     binarize_label,
     hold_out,
     next_section,
     parse_pixel_size,
-    read_info,
+    read_header,
     read_section,
     split_suffix,
     write_json,
 )
-from scripts.inference import dropout_uncertainty
 from scripts.resampling import at_pixel_size
 from scripts.settings import compare_settings, first_cause, require_between
 
@@ -131,7 +131,7 @@ class SectionsApp(MyApp, MONAILabelApp):  # the server looks for a class with MO
 
 
 class MostInformative(Strategy):
-    """Propose a section that the network is unsure of, far from those with a label; see `scripts.data.next_section`."""
+    """Propose a section that the network is unsure of, far from those with a label; see `scripts.io.next_section`."""
 
     def __init__(self) -> None:
         super().__init__("A section that the network is unsure of, far from those with a label")
@@ -180,7 +180,7 @@ class SectionStore(LocalDatastore):
     def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
         """Keep a label, if it has the size of its section and the values of a mask, in place of an earlier one."""
         image = self.get_image_uri(image_id)
-        section = read_info(image)
+        section = read_header(image)
         if section.pages > 1:
             raise ValueError(f"{image}: is a stack of {section.pages} sections; a label needs a file of one section")
         mask = binarize_label(read_section(label_filename), f"the label of {image_id}")
@@ -191,13 +191,13 @@ class SectionStore(LocalDatastore):
             )
         label_id = super().save_label(image_id, label_filename, label_tag, label_info)
         folder = Path(self._datastore.label_path(label_tag))
-        for suffix in FORMATS:  # of another client, which would come back when this one is removed
+        for suffix in WRITTEN:  # of another client, which would come back when this one is removed
             if suffix != split_suffix(label_filename)[1]:
                 (folder / f"{label_id}{suffix}").unlink(missing_ok=True)
         return label_id
 
     def _list_files(self, path: str, patterns: Sequence[str]) -> dict[str, str]:
-        files = [f for f in os.listdir(path) if f.lower().endswith(FORMATS) and not f.startswith(".")]
+        files = [f for f in os.listdir(path) if f.lower().endswith(WRITTEN) and not f.startswith(".")]
         return {file: file for file in files}
 
     def _to_id(self, file: str) -> tuple[str, str]:

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from bundle.release.package import NAME
 from bundle.runs import ROOT, sha256_of
-from scripts.data import (
-    FORMATS,
+from scripts.io import (
+    WRITTEN,
     parse_pixel_size,
-    read_info,
+    read_header,
     require_writable,
     split_suffix,
     write_atomically,
@@ -229,9 +229,9 @@ def _link(link: Path, target: Path) -> None:
 def _check_sections(folder: Path) -> None:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of sections")
-    files = [f for f in sorted(folder.iterdir()) if f.name.lower().endswith(FORMATS) and not f.name.startswith(".")]
+    files = [f for f in sorted(folder.iterdir()) if f.name.lower().endswith(WRITTEN) and not f.name.startswith(".")]
     if not files:
-        raise FileNotFoundError(f"{folder}: holds no sections; supported formats are {', '.join(FORMATS)}")
+        raise FileNotFoundError(f"{folder}: holds no sections; supported formats are {', '.join(WRITTEN)}")
     stems: dict[str, Path] = {}
     for file in files:
         stem = split_suffix(file)[0]
@@ -239,7 +239,7 @@ def _check_sections(folder: Path) -> None:
             print(f"warning: {file}: has the name of {stems[stem].name}; only one of them is served", file=sys.stderr)
         stems[stem] = file
         try:
-            pages = read_info(file).pages
+            pages = read_header(file).pages
         except ValueError as error:
             print(f"warning: {error}", file=sys.stderr)
             continue
@@ -265,7 +265,7 @@ def _environment(app: Path) -> dict[str, str]:
     for name in ("NO_PROXY", "no_proxy"):
         own[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1,localhost"]))
     defaults = {
-        "MONAI_LABEL_DATASTORE_FILE_EXT": json.dumps([f"*{s}" for suffix in FORMATS for s in (suffix, suffix.upper())]),
+        "MONAI_LABEL_DATASTORE_FILE_EXT": json.dumps([f"*{s}" for suffix in WRITTEN for s in (suffix, suffix.upper())]),
         "MONAI_LABEL_SESSION_PATH": str(app / "sessions"),
         "MONAI_LABEL_TRACKING_ENABLED": "false",
         # proposals, scoring and training run side by side; threads that wait must not keep the others from working

@@ -9,7 +9,7 @@ from pathlib import Path
 import monai.bundle
 
 from bundle.runs import ROOT, sha256_of
-from scripts.data import write_atomically
+from scripts.io import write_atomically
 
 __all__ = ["LARGE", "NAME", "check_weights", "export", "large_files", "members", "package"]
 

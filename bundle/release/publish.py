@@ -12,7 +12,7 @@ import torch
 
 from bundle.runs import ROOT, configs_of, load_network, machine, sha256_of
 from bundle.studies.evaluate import evaluate_sets
-from scripts.data import write_atomically, write_json
+from scripts.io import write_atomically, write_json
 
 __all__ = ["TOLERANCE", "halve", "mean_logit", "publish"]
 

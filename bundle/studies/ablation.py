@@ -12,7 +12,7 @@ import numpy as np
 from bundle.runs import check_set, configs_of, refuse, run, score, sha256_of, train
 from bundle.studies.examples import draw_examples
 from bundle.studies.tune_crf import search
-from scripts.data import require_writable, write_atomically, write_json
+from scripts.io import require_writable, write_atomically, write_json
 
 __all__ = ["ablation", "markdown"]
 

@@ -19,7 +19,8 @@ from bundle.data.combine import merged
 from bundle.runs import ROOT, check_set, commit, load_network, machine, refuse, sha256_of
 from bundle.studies.evaluate import evaluate_sets
 from bundle.studies.finetune import check_steps, train_and_score
-from scripts.data import (
+from scripts.inference import dropout_uncertainty
+from scripts.io import (
     check_pixel_sizes,
     load_sections,
     next_section,
@@ -27,7 +28,6 @@ from scripts.data import (
     write_atomically,
     write_json,
 )
-from scripts.inference import dropout_uncertainty
 from scripts.resampling import at_pixel_size
 from scripts.transforms import CropRegiond
 

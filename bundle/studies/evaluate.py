@@ -9,7 +9,7 @@ from typing import Any
 
 from bundle.runs import check_set, configs_of, machine, refuse, run, sha256_of
 from bundle.studies.examples import draw_examples
-from scripts.data import require_writable, write_json
+from scripts.io import require_writable, write_json
 
 __all__ = ["evaluate", "evaluate_sets", "markdown"]
 

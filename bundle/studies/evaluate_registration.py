@@ -20,9 +20,9 @@ from tqdm import tqdm
 from bundle.data.phantom import PIXEL_SIZE, THICKNESS, phantom
 from bundle.runs import commit, machine, run
 from scripts.alignment import carry
-from scripts.data import binarize_label, find_sections, read_section, write_atomically, write_json, write_section
 from scripts.data.phantom import Deformation, PhantomTissue, acquire
 from scripts.figures import save_picture
+from scripts.io import binarize_label, find_sections, read_section, write_atomically, write_json, write_section
 from scripts.metrics import jaccard
 from scripts.registration import (
     FoldFinder,

@@ -16,7 +16,7 @@ from bundle.data.combine import merged
 from bundle.data.fetch import write_list
 from bundle.runs import check_set, machine, refuse, sha256_of, train
 from bundle.studies.evaluate import evaluate_sets
-from scripts.data import load_sections, require_writable, write_atomically, write_json
+from scripts.io import load_sections, require_writable, write_atomically, write_json
 
 __all__ = ["check_steps", "finetune", "markdown", "train_and_score"]
 

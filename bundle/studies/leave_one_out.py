@@ -15,7 +15,7 @@ from bundle.runs import check_set, configs_of, machine, refuse, run, score, sha2
 from bundle.studies.examples import draw_examples
 from bundle.studies.finetune import BATCH, EPOCHS, check_steps
 from bundle.studies.tune_crf import best_threshold, score_counts
-from scripts.data import require_writable, write_atomically, write_json
+from scripts.io import require_writable, write_atomically, write_json
 
 __all__ = ["leave_one_out", "markdown"]
 

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from scripts.data import write_atomically
+from scripts.io import write_atomically
 
 __all__ = ["plot_training"]
 

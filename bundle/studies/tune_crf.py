@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from bundle.runs import ROOT, ScoredSection, check_set, configs_of, refuse, score
 from scripts.crf import dense_crf
-from scripts.data import require_writable, write_atomically, write_json
+from scripts.io import require_writable, write_atomically, write_json
 
 __all__ = ["best_threshold", "score_counts", "search", "tune_crf", "write_values"]
 

@@ -16,7 +16,7 @@ from monai.engines import Evaluator
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from scripts.data import write_atomically, write_json
+from scripts.io import write_atomically, write_json
 from scripts.networks.pretrained import mismatch
 
 from .averaging import WeightAverage

@@ -12,8 +12,8 @@ import numpy as np
 from ignite.engine import Engine, Events
 from monai.utils import ImageMetaKey
 
-from scripts.data import split_suffix, write_atomically, write_json
 from scripts.figures import hide_outside, overlay, save_picture
+from scripts.io import split_suffix, write_atomically, write_json
 from scripts.metrics import jaccard
 
 __all__ = ["JaccardReport"]

@@ -12,8 +12,8 @@ from monai.data import MetaTensor
 from monai.transforms import HistogramNormalize, MapTransform
 from monai.utils import ImageMetaKey, convert_data_type, ensure_tuple
 
-from scripts.data import binarize_label, read_section
 from scripts.grey_levels import CLIP, METHODS, check_clip, equalize, fill_outside, stretch, tissue_mask
+from scripts.io import binarize_label, read_section
 
 __all__ = ["EqualizeSectiond"]
 

@@ -11,7 +11,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from monai.utils import ImageMetaKey
 
-from scripts.data import PICTURES, split_suffix
+from scripts.io import PICTURES, split_suffix
 
 __all__ = ["FileLayoutd"]
 

@@ -7,7 +7,7 @@ import pytest
 
 from bundle.runs import train
 from bundle.studies.active_learning import _read, active_learning, markdown
-from scripts.data import load_sections
+from scripts.io import load_sections
 
 
 @pytest.fixture(scope="module")

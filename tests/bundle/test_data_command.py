@@ -22,7 +22,7 @@ from bundle.data.fetch import PublicSet, fetch, pixel_digest
 from bundle.data.sbem import SBEM, sbem
 from bundle.data.small import SMALL, small
 from bundle.data.vnc import VNC, vnc
-from scripts.data import check_sections, load_sections, write_section
+from scripts.io import check_sections, load_sections, write_section
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 

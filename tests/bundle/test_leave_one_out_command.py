@@ -8,7 +8,7 @@ import pytest
 
 from bundle.data.phantom import phantom
 from bundle.studies.leave_one_out import leave_one_out, markdown
-from scripts.data import load_sections
+from scripts.io import load_sections
 
 
 @pytest.fixture(scope="module")

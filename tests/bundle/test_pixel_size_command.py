@@ -13,8 +13,8 @@ from bundle.__main__ import main
 from bundle.data import pixel_size as module
 from bundle.data.pixel_size import SectionScorer, pixel_size, spread
 from bundle.runs import ROOT
-from scripts.data import write_section
 from scripts.data.phantom import PhantomTissue, acquire
+from scripts.io import write_section
 from scripts.networks import FusionFCN
 
 

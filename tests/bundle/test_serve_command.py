@@ -14,7 +14,7 @@ import pytest
 from bundle.label.serve import _provide_weights, keep_pixel_size, prepare_app, serve
 from bundle.release.package import NAME
 from bundle.runs import ROOT, sha256_of
-from scripts.data import write_section
+from scripts.io import write_section
 
 
 @pytest.fixture

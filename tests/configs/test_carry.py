@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from monai.bundle import ConfigWorkflow
 
-from scripts.data import read_section, write_section
+from scripts.io import read_section, write_section
 from scripts.registration import Transformation
 from scripts.settings import first_cause
 

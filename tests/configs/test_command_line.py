@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from scripts.data import read_section
+from scripts.io import read_section
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,7 +12,7 @@ from monai.transforms import HistogramNormalize
 from PIL import Image
 
 from scripts.crf import dense_crf
-from scripts.data import load_sections, read_section
+from scripts.io import load_sections, read_section
 from scripts.settings import first_cause
 
 CRF = {

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from scripts.data import read_section, write_section
 from scripts.data.phantom import PhantomTissue, acquire
+from scripts.io import read_section, write_section
 from scripts.settings import first_cause
 
 ROOT = Path(__file__).parents[2]

@@ -12,8 +12,8 @@ import pytest
 from monai.bundle import ConfigWorkflow
 from scipy.ndimage import gaussian_filter
 
-from scripts.data import read_section, write_section
 from scripts.data.phantom import Deformation
+from scripts.io import read_section, write_section
 from scripts.registration import PairRegistration, Transformation
 from scripts.settings import first_cause
 

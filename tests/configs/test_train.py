@@ -9,8 +9,8 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from scripts.data import read_section, write_section
 from scripts.handlers import load_weights
+from scripts.io import read_section, write_section
 from scripts.networks import FusionFCN
 from scripts.settings import first_cause
 

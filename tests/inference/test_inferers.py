@@ -10,8 +10,8 @@ from monai.transforms import HistogramNormalize
 from torch import nn
 
 from bundle.runs import ROOT, load_network
-from scripts.data import load_sections, read_section
 from scripts.inference import PixelSizeInferer, SectionInferer, SimpleInferer, SlidingWindowInferer
+from scripts.io import load_sections, read_section
 from scripts.networks import FusionFCN
 
 

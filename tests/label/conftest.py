@@ -14,7 +14,7 @@ import torch
 from monailabel_server import AFFINE, Server
 
 from bundle.data.phantom import phantom
-from scripts.data import read_section, write_section
+from scripts.io import read_section, write_section
 
 
 @pytest.fixture(scope="session")

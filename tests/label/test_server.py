@@ -22,8 +22,8 @@ from monailabel_server import AFFINE, NAME, Server
 from scipy import ndimage
 
 from bundle.runs import ROOT, load_network, run, score, sha256_of
-from scripts.data import next_section, read_section, write_json, write_section
 from scripts.inference import dropout_uncertainty
+from scripts.io import next_section, read_section, write_json, write_section
 from scripts.resampling import resample
 
 

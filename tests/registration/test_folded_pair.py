@@ -7,7 +7,7 @@ import pytest
 from scipy.ndimage import label
 
 from bundle.runs import ROOT
-from scripts.data import read_section
+from scripts.io import read_section
 from scripts.registration import (
     FoldFinder,
     MovingLeastSquares,

@@ -8,7 +8,7 @@ import pytest
 import tifffile
 import torch
 
-from scripts.data import write_section
+from scripts.io import write_section
 from scripts.transforms import FileLayoutd, LoadSectiond
 
 

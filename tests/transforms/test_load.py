@@ -7,7 +7,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from scripts.data import write_section
+from scripts.io import write_section
 from scripts.transforms import BinarizeLabeld, LoadSectiond
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from monai.transforms import SaveImaged
 
-from scripts.data import read_section, write_section
+from scripts.io import read_section, write_section
 from scripts.transforms import LoadSectiond, SaveSectiond
 
 

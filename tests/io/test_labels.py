@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from scripts.data import binarize_label, read_section
+from scripts.io import binarize_label, read_section
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.data import (
+from scripts.io import (
     check_sections,
     find_sections,
     hold_out,
@@ -35,8 +35,8 @@ def test_items_get_absolute_paths(labelled: Path) -> None:
     item = {**ITEM, "region": [0, 5, 20, 30]}
     loaded = load_sections(write_list(labelled, item), "training")
     expected = {"image": str(labelled / "image.png"), "label": str(labelled / "label.png"), "region": [0, 5, 20, 30]}
-    expected |= {"page": 0, "label_format": "mask", "weight": 1.0}
-    assert loaded == [expected]
+    expected |= {"page": 0, "pages": 1, "label_format": "mask", "weight": 1.0}
+    assert [section.item() for section in loaded] == [expected]
     check_sections(loaded)
 
 
