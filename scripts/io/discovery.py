@@ -53,6 +53,8 @@ def find_sections(
             left_out.append(file)
             continue
         _check_channel(header, channel)
+        if header.only_channel not in (None, channel):
+            continue
         stated = sizes.get(file)
         size = header.pixel_size_nm if stated is None else tuple(stated)
         first = Section(header, 0, channel, size, stated is not None, valid=valid_mask(header))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import Any
 
 import numpy as np
@@ -31,11 +32,13 @@ class MicroscopeReader(Reader):
         suffix = split_suffix(path)[1]
         try:
             plugin = importlib.import_module(f"rsciio.{PLUGINS[suffix]}")
-        except ImportError:
+        except ImportError as error:
             raise ValueError(
-                f"{suffix} files are read by RosettaSciIO, which is not installed: pip install rosettasciio"
+                f"{suffix} files need {error.name}, which is not installed: pip install rosettasciio h5py"
             ) from None
-        signal = _picture(plugin.file_reader(path, lazy=True))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # it leaves files to Python
+            signal = _picture(plugin.file_reader(path, lazy=True))
         data = signal["data"]
         while data.ndim > 3 and data.shape[0] == 1:
             data = data[0]

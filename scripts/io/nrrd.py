@@ -18,6 +18,13 @@ __all__ = ["NRRDReader", "open_file", "write"]
 MARK = ("Software", "segmentation by the mitochondria bundle")
 """Key and value that say that a file is a result, and no section."""
 
+CODES = {
+    name: code
+    for kind, pair in (("char", "bB"), ("short", "hH"), ("int", "iI"), ("long", "lL"), ("long_long", "qQ"))
+    for name, code in zip((kind, f"unsigned_{kind}"), pair, strict=True)
+}
+"""Integers of C, as ITK and as NumPy name them."""
+
 
 class NRRDReader(Reader):
     """An NRRD volume, whose slowest axis is that of the sections; ITK reads it whole."""
@@ -46,7 +53,7 @@ class NRRDReader(Reader):
             int(shape[0]),
             int(shape[1]),
             int(np.prod(shape[2:], dtype=int)),
-            dtype=io.GetComponentTypeAsString(io.GetComponentType()),
+            dtype=_dtype(io),
             pixel_size_nm=size,
             doubt=doubt,
             # ITK's axes point to the left and posterior
@@ -93,6 +100,12 @@ def write(
         whole = False
     if not whole:
         raise OSError("what was written cannot be read again; the disk may be full")
+
+
+def _dtype(io: itk.ImageIOBase) -> str:
+    """The pixel type as NumPy names it, from ITK's ``unsigned_short``."""
+    kind = io.GetComponentTypeAsString(io.GetComponentType())
+    return np.dtype({"float": "f", "double": "d"}.get(kind) or CODES[kind]).name
 
 
 def _fields(path: str) -> dict[str, str]:

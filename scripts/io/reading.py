@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,8 @@ class _OpenFile:
         if self._reader is None or state != self._state:
             self.close()
             _, suffix = split_suffix(path)
+            if not os.path.getsize(path):
+                raise ValueError(f"{path}: cannot be read: is an empty file")
             try:
                 self._reader = format_module(suffix).open_file(str(path))
             except Exception as error:
@@ -50,6 +53,7 @@ class _OpenFile:
 
 
 _open = _OpenFile()
+atexit.register(_open.close)
 _headers: dict[tuple, Header] = {}
 _checked: dict[tuple, np.ndarray] = {}
 

@@ -25,6 +25,7 @@ class Header:
         pages: number of sections in the file, 1 for a single picture.
         dtype: pixel type in the file, as NumPy names it.
         channels: of each section; 1 for grey pixels and for colours, which have to be grey.
+        only_channel: the one of them that the file holds, where the others lie in other files.
         pixel_size_nm: nanometres (x, y), where the file states one that can be that of an electron microscope.
         doubt: what the file states as a pixel size and why that is not believed, as the end of a sentence.
         affine: 4 rows of 4 numbers, from voxel indices to the file's unit of length in right-anterior-superior axes, as
@@ -39,6 +40,7 @@ class Header:
     pages: int = 1
     dtype: str = "uint8"
     channels: int = 1
+    only_channel: int | None = None
     pixel_size_nm: tuple[float, float] | None = None
     doubt: str | None = None
     affine: Affine = IN_PIXELS

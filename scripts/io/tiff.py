@@ -62,7 +62,9 @@ class TIFFReader(Reader):
         if samples >= 0:
             pixels = np.moveaxis(pixels, samples, -1)
         if pixels.ndim != 2 + (samples >= 0):
-            raise ValueError(f"page {plane.page} has the axes {tags.axes}, expected those of a picture")
+            raise ValueError(
+                f"page {plane.page} has the axes {tags.axes}, expected those of a picture; save it page by page"
+            )
         if self._split_samples:
             pixels = pixels[..., channel or 0]
         return _resolved(tags, pixels)
@@ -77,7 +79,13 @@ class TIFFReader(Reader):
         first = tiff.pages[0] if len(tiff.pages) else None
         if first is None or 0 in (first.imagewidth, first.imagelength) or not first.dataoffsets:
             raise ValueError("is damaged: it has a header, but no picture")
+        if first.photometric not in (*GREY, *COLOUR):
+            kind = getattr(first.photometric, "name", first.photometric)
+            raise ValueError(f"its colours are of the kind {kind}; save it as grey levels")
         self._planes = _planes(tiff)
+        count, described = channels_of_pages(tiff)
+        if described:
+            self._planes = [plane._replace(channel=described[plane.page]) for plane in self._planes]
         colours = 3 if first.photometric in COLOUR else 1
         extra = tuple(int(kind) for kind in first.extrasamples)
         # a sample more than the colours is an opacity, unless a grey picture says that it is something else
@@ -88,18 +96,20 @@ class TIFFReader(Reader):
             if any(plane.channel for plane in self._planes):
                 raise ValueError("has channels as samples of a pixel and as pages; save its channels as files")
             self._planes = [plane._replace(channel=c) for plane in self._planes for c in range(channels)]
-        if len(self._planes) % channels:
-            raise ValueError(f"its {len(self._planes)} pages do not share its {channels} channels evenly")
-        pages = len(self._planes) // channels
+        pages = [sum(plane.channel == c for plane in self._planes) for c in range(channels)]
+        here = {plane.channel for plane in self._planes}
+        if len({pages[c] for c in here}) > 1 or len(here) not in (1, channels):
+            raise ValueError(f"its {len(self._planes)} pages do not share its channels evenly; save each as a file")
         size, doubt = pixel_size_of_tiff(tiff)
         software = first.tags.get("Software")
         return Header(
             path,
             int(first.imagewidth),
             int(first.imagelength),
-            pages,
+            max(pages),
             dtype=str(first.dtype),
-            channels=channels,
+            channels=max(channels, count),
+            only_channel=here.pop() if count > len(here) else None,
             pixel_size_nm=size,
             doubt=doubt,
             affine=place_of(first),
@@ -164,9 +174,6 @@ def _planes(tiff: tifffile.TiffFile) -> list[_Plane]:
                 f"its description tells of {len(planes)} pages, but it has {len(pages)}; save it as a plain stack"
             )
         planes = [_Plane(number, None, 0) for number in range(len(pages))]
-    described = channels_of_pages(tiff)
-    if described and len(described) == len(planes):
-        planes = [plane._replace(channel=described[plane.page]) for plane in planes]
     return planes
 
 

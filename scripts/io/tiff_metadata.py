@@ -120,27 +120,28 @@ def options_like(
     return options
 
 
-def channels_of_pages(tiff: tifffile.TiffFile) -> list[int]:
+def channels_of_pages(tiff: tifffile.TiffFile) -> tuple[int, list[int]]:
     """Read which channel each page of one file of an OME-TIFF in several files shows.
 
     Args:
         tiff: the open file.
 
     Returns:
-        Channels from 0 by the number of the page; empty where the file is none of several, or has one channel.
+        How many channels all the files have together, and the channels from 0 by the number of the page; 1 and none
+        where the file is none of several, or there is one channel.
 
     Raises:
         ValueError: there are several channels, and the description does not say which of them the pages are.
     """
     if not tiff.is_ome or tiff.series[0].kind == "ome":
-        return []
+        return 1, []
     try:
         pixels = _ome_pixels(tiff)
         count = int(pixels.get("SizeC", 1))
     except (ElementTree.ParseError, AttributeError, ValueError):
-        return []
+        return 1, []
     if count == 1:
-        return []
+        return 1, []
     own = ElementTree.fromstring(tiff.pages[0].description).get("UUID")
     channels: dict[int, int] = {}
     name = Path(tiff.filename).name
@@ -158,7 +159,7 @@ def channels_of_pages(tiff: tifffile.TiffFile) -> list[int]:
             f"it is one file of several with {count} channels, and does not say which its pages are; save each channel "
             "as a file"
         )
-    return [channels[number] for number in range(len(tiff.pages))]
+    return count, [channels[number] for number in range(len(tiff.pages))]
 
 
 def _resolution(page: tifffile.TiffPage) -> tuple[float, float] | None:

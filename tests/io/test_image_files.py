@@ -57,7 +57,10 @@ def test_axes_agree_with_other_libraries(tmp_path: Path, section: np.ndarray) ->
     np.testing.assert_array_equal(np.asarray(nib.load(tmp_path / "a.nii").dataobj), section)
 
 
-@pytest.mark.parametrize("options", [{"compression": "lzw"}, {"imagej": True, "metadata": {"axes": "ZYX"}}, {"bigtiff": True}, {"tile": (16, 16)}])
+@pytest.mark.parametrize(
+    "options",
+    [{"compression": "lzw"}, {"imagej": True, "metadata": {"axes": "ZYX"}}, {"bigtiff": True}, {"tile": (16, 16)}],
+)
 def test_tiff_of_other_programs(tmp_path: Path, section: np.ndarray, options: dict) -> None:
     stack = np.stack([section.T, 2 * section.T])
     tifffile.imwrite(tmp_path / "stack.tif", stack, photometric="minisblack", **options)
