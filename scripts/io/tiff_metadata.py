@@ -74,14 +74,19 @@ def form_of(tiff: tifffile.TiffFile, size: tuple[float, float] | None) -> dict[s
         See `options_like`.
     """
     form: dict[str, Any] = {}
-    if _resolution(tiff.pages[0]) is not None:
+    if size is not None and (tiff.is_fei or tiff.is_sem or tiff.is_sis):
+        # these tags are not written; the resolution says the same
+        form["resolution"], form["resolutionunit"] = tuple(1e7 / length for length in size), 3
+    elif _resolution(tiff.pages[0]) is not None:
         tags = tiff.pages[0].tags
         form["resolution"] = tuple(tags[name].value for name in ("XResolution", "YResolution"))
         form["resolutionunit"] = _resolution_unit(tiff.pages[0])
-    elif size is not None:
-        form["resolution"], form["resolutionunit"] = tuple(1e7 / length for length in size), 3
     if tiff.is_imagej:
-        kept = {"unit": _imagej_unit(tiff), "spacing": (tiff.imagej_metadata or {}).get("spacing")}
+        described = tiff.imagej_metadata or {}
+        unit = described.get("unit")
+        # as ImageJ itself writes it, which knows no characters beyond ASCII
+        unit = None if unit is None else str(unit).replace("\u00b5", "\\u00B5").encode("ascii", "replace").decode()
+        kept = {"unit": unit, "spacing": described.get("spacing")}
         form["imagej"] = {key: value for key, value in kept.items() if value is not None}
     if tiff.is_ome:
         with contextlib.suppress(ElementTree.ParseError):
@@ -176,9 +181,10 @@ def _resolution(page: tifffile.TiffPage) -> tuple[float, float] | None:
 def _resolution_unit(page: tifffile.TiffPage) -> int:
     tag = page.tags.get("ResolutionUnit")
     try:
-        return 2 if tag is None else int(tag.value)  # the default of the standard
+        unit = 2 if tag is None else int(tag.value)  # inches are the default of the standard
     except (TypeError, ValueError):
         return 1
+    return unit if unit in UNITS else 1
 
 
 def _imagej_unit(tiff: tifffile.TiffFile) -> str | None:
