@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .files import reason
 from .formats import Reader, split_suffix
 from .pixel_size import NANOMETRES, believed
 from .section import Header
@@ -30,24 +31,18 @@ class MicroscopeReader(Reader):
 
     def __init__(self, path: str) -> None:
         suffix = split_suffix(path)[1]
-        try:
-            plugin = importlib.import_module(f"rsciio.{PLUGINS[suffix]}")
-        except ImportError as error:
-            raise ValueError(
-                f"{suffix} files need {error.name}, which is not installed: pip install rosettasciio h5py"
-            ) from None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)  # it leaves files to Python
-            signal = _picture(plugin.file_reader(path, lazy=True))
-        data = signal["data"]
+        self._unsigned = PLUGINS[suffix] == "mrc" and _unsigned_bytes(path)
+        signal = _picture(_signals(path, suffix))
+        data, axes = _rows_and_columns_last(signal["data"], signal["axes"])
         while data.ndim > 3 and data.shape[0] == 1:
             data = data[0]
         if data.ndim not in (2, 3):
             raise ValueError(f"has {data.ndim} dimensions, sections need 2 and stacks 3")
         if data.dtype.names:
             raise ValueError("is a colour image; save it as grey levels")
-        self._data, self._unsigned = data, suffix in (".mrc", ".rec", ".st") and _unsigned_bytes(path, data.dtype)
-        size, doubt = _pixel_size(signal["axes"], suffix)
+        self._data = data
+        self._unsigned &= data.dtype == np.int8
+        size, doubt = _pixel_size(axes[-2:], suffix)
         height, width = data.shape[-2:]
         pages = data.shape[0] if data.ndim == 3 else 1
         dtype = "uint8" if self._unsigned else data.dtype.name
@@ -75,21 +70,51 @@ def _picture(signals: list[dict[str, Any]]) -> dict[str, Any]:
     return pictures[0]
 
 
+def _signals(path: str, suffix: str) -> list[dict[str, Any]]:
+    """All that a file holds."""
+    try:
+        plugin = importlib.import_module(f"rsciio.{PLUGINS[suffix]}")
+    except ImportError as error:
+        raise ValueError(
+            f"{suffix} files need {error.name}, which is not installed: pip install rosettasciio h5py"
+        ) from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # it leaves files to Python, here and after an error
+        try:
+            return plugin.file_reader(path, lazy=True)
+        except Exception as error:
+            problem = reason(error)
+    raise ValueError(problem)
+
+
+def _rows_and_columns_last(data: Any, axes: list[dict[str, Any]]) -> tuple[Any, list[dict[str, Any]]]:
+    """Bring the axes into the order (z, y, x) by their names: for EMD, RosettaSciIO has it the other way round."""
+    axes = sorted(axes, key=lambda axis: axis.get("index_in_array") or 0)
+    names = [str(axis.get("name")).lower() for axis in axes]
+    if names.count("x") == names.count("y") == 1 and len(axes) == data.ndim:
+        order = [i for i, name in enumerate(names) if name not in "xy"] + [names.index("y"), names.index("x")]
+        data, axes = data.transpose(order), [axes[i] for i in order]
+    return data, axes
+
+
 def _pixel_size(axes: list[dict[str, Any]], suffix: str) -> tuple[tuple[float, float] | None, str | None]:
-    """The scale of the last two axes, rows and columns."""
-    sides = {}
-    for axis in sorted(axes, key=lambda axis: axis.get("index_in_array") or 0)[-2:]:
-        unit = NANOMETRES.get(str(axis.get("units")).strip().lower())
-        if unit is None or not axis.get("scale"):
-            return None, None
-        sides[len(sides)] = float(axis["scale"]) * unit
-    return believed(sides[1], sides[0], f"{suffix[1:].upper()} scale") if len(sides) == 2 else (None, None)
+    """The scale of rows and columns."""
+    units = [NANOMETRES.get(str(axis.get("units")).strip().lower()) for axis in axes]
+    if len(axes) < 2 or None in units or not all(axis.get("scale") for axis in axes):
+        return None, None
+    rows, columns = (float(axis["scale"]) * unit for axis, unit in zip(axes, units, strict=True))
+    return believed(columns, rows, f"{suffix[1:].upper()} scale")
 
 
-def _unsigned_bytes(path: str, dtype: np.dtype) -> bool:
-    """Tell whether the bytes of an MRC file that are read as signed are those of an early IMOD."""
-    if dtype != np.int8:
-        return False
+def _unsigned_bytes(path: str) -> bool:
+    """Tell whether the bytes of an MRC file that are read as signed are those of an early IMOD.
+
+    Raises:
+        ValueError: the file is big-endian, which RosettaSciIO does not notice.
+    """
     with open(path, "rb") as file:
-        words = np.frombuffer(file.read(160), "<i4")
-    return len(words) == 40 and words[38] == IMOD and not words[39] & 1
+        head = file.read(216)
+    if head[208:211] == b"MAP" and head[212:214] == b"\x11\x11":
+        raise ValueError("is big-endian; save it as little-endian MRC, or as TIFF")
+    words = np.frombuffer(head[152:160], "<i4")
+    return len(words) == 2 and words[0] == IMOD and not words[1] & 1

@@ -31,7 +31,9 @@ def png(x: int, y: int, unit: int) -> Any:
     def write(path: Path) -> None:
         write_section(path, PIXELS.T)
         content, chunk = path.read_bytes(), b"pHYs" + struct.pack(">IIB", x, y, unit)
-        path.write_bytes(content[:33] + struct.pack(">I", 9) + chunk + struct.pack(">I", zlib.crc32(chunk)) + content[33:])
+        path.write_bytes(
+            content[:33] + struct.pack(">I", 9) + chunk + struct.pack(">I", zlib.crc32(chunk)) + content[33:]
+        )
 
     return write
 
