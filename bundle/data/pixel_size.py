@@ -118,7 +118,7 @@ def pixel_size(
     tried = candidate_pixel_sizes(smallest, largest, candidates)
     if type(count) is not int or count < 1:
         raise ValueError(f"count has to be a whole number from 1, got {count!r}")
-    found = find_sections(sections)
+    found = find_sections(sections, results=False)
     chosen = spread(found, count)
     scorer = SectionScorer.of(chosen, network, **settings)
     estimator = PixelSizeEstimator(scorer.score, scorer.pixel_size, tried, scorer.tile_size, tiles)

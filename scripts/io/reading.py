@@ -144,7 +144,7 @@ def _read(path: str | Path, page: int | None, channel: int | None) -> np.ndarray
         raise ValueError(f"{path}: its pixels are complex numbers; save their magnitude")
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         raise ValueError(f"{path}: {np.count_nonzero(~np.isfinite(pixels))} pixels are NaN or infinite")
-    return np.ascontiguousarray(pixels.T)
+    return np.array(pixels.T, order="C")  # a copy, of what may be the file itself, mapped
 
 
 def _as_grey(path: str | Path, pixels: np.ndarray, channel: int | None) -> np.ndarray:
