@@ -87,7 +87,9 @@ def test_each_page_is_inverted_by_its_own_tag(tmp_path: Path, kinds: tuple[str, 
 @pytest.mark.parametrize("shape", [(1, 40), (40, 1), (1, 1)])
 def test_pixels_are_a_copy_of_the_file(tmp_path: Path, shape: tuple[int, int]) -> None:
     stack = np.random.default_rng(0).integers(1, 255, (3, *shape), np.uint8)
-    write(tmp_path / "a.tif", stack)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
+        for page in stack:
+            tiff.write(page, photometric="minisblack", metadata=None)
     pixels = read_section(tmp_path / "a.tif", 1)
     pixels[:] = 0
     assert_planes(tmp_path / "a.tif", *stack)

@@ -32,7 +32,7 @@ class Server:
     """
 
     def __init__(self, python: str, studies: Path, *bundles: Path, pixel_size: float | None = None) -> None:
-        self.command = [python, "-m", "bundle", "label", str(studies), *map(str, bundles)]
+        self.command = [python, "-m", "bundle", "serve", str(studies), *map(str, bundles)]
         self.pixel_size = pixel_size
         self.studies = studies
         self.models = studies / "monailabel" / "model" / NAME / "models"
