@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ class _OpenFile:
     """The file that was read last, still open: pages of a stack follow one another."""
 
     def __init__(self) -> None:
+        self.lock = threading.RLock()  # for threads, such as those of MONAI's CacheDataset and of a server
         self._state: tuple | None = None
         self._reader: Reader | None = None
 
@@ -45,6 +47,10 @@ class _OpenFile:
             self._state = state
         return self._reader
 
+    def renew_lock(self) -> None:
+        """Forget who holds the lock, in a process that has but one thread of those that its parent had."""
+        self.lock = threading.RLock()
+
     def close(self) -> None:
         """Close it."""
         reader, self._reader, self._state = self._reader, None, None
@@ -54,6 +60,8 @@ class _OpenFile:
 
 _open = _OpenFile()
 atexit.register(_open.close)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_open.renew_lock)
 _headers: dict[tuple, Header] = {}
 _checked: dict[tuple, np.ndarray] = {}
 
@@ -74,7 +82,8 @@ def read_header(path: str | Path) -> Header:
     state = _state(path)
     header = _headers.get(state)
     if header is None:
-        header = _open.open(path).header
+        with _open.lock:
+            header = _open.open(path).header
         if len(_headers) >= MOST_HEADERS:
             _headers.clear()
         _headers[state] = header
@@ -109,7 +118,8 @@ def read_section(
     key = (*_state(path), page or 0, channel)
     pixels = _checked.pop(key, None)
     if pixels is None:
-        pixels = _read(path, page, channel)
+        with _open.lock:
+            pixels = _read(path, page, channel)
     if hand_on and (not _checked or sum(kept.nbytes for kept in _checked.values()) + pixels.nbytes <= HANDED_ON):
         _checked[key] = pixels
     return pixels

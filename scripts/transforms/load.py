@@ -68,10 +68,11 @@ class LoadSectiond(MapTransform):
         if d.get("pixel_size_nm") is None and not isinstance(data, Section):
             d["pixel_size_nm"] = self._pixel_size_in_file(d)
         size = pixel_size_of(d, self.pixel_size, self.default_pixel_size)
+        chosen = d.pop("channel", None)
         d.pop("pixel_size_nm", None)  # items that have it and items that do not would not fit into one batch
         first = next(self.key_iterator(d), None)
         for key in self.key_iterator(d):
-            channel = d.get("channel") if key == first else None
+            channel = chosen if key == first else None
             pixels = torch.from_numpy(_native(read_section(d[key], d.get(self.page_key), channel))[None])
             in_pixels = torch.eye(3, dtype=torch.float64)
             meta = {

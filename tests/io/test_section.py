@@ -103,6 +103,17 @@ def test_a_section_is_a_typed_value_and_an_item(tmp_path: Path, section: np.ndar
     np.testing.assert_array_equal(read_section(second), 2 * section)
 
 
+def test_files_are_read_by_many_threads(tmp_path: Path) -> None:
+    stack = np.random.default_rng(0).integers(0, 255, (40, 50, 8), np.uint8)
+    for number in range(3):
+        write_section(tmp_path / f"{number}.tif", stack + np.uint8(number))
+    sections = [section for section in find_sections(tmp_path) for _ in range(5)]
+    data = CacheDataset(sections, LoadSectiond("image"), progress=False, num_workers=4)
+    for section, item in zip(sections, data, strict=True):
+        number = np.uint8(int(Path(section.path).stem))
+        np.testing.assert_array_equal(item["image"][0], stack[..., section.page] + number)
+
+
 def test_a_section_and_a_plain_item_are_loaded_alike(tmp_path: Path, section: np.ndarray) -> None:
     write_section(tmp_path / "a.png", section)
     load = LoadSectiond("image")
