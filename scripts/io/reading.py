@@ -190,5 +190,5 @@ def _state(path: str | Path) -> tuple:
         raise FileNotFoundError(f"{path}: no such file") from None
     split_suffix(path)
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such file, but a folder")
+        raise FileNotFoundError(f"{path}: is no file")
     return os.path.abspath(path), state.st_ino, state.st_size, state.st_mtime_ns

@@ -207,6 +207,28 @@ def test_an_ome_set_of_a_channel_a_file(tmp_path: Path) -> None:
         assert_planes(tmp_path, *stack, channel=channel)
 
 
+def test_a_stack_behind_one_page(tmp_path: Path) -> None:
+    pages = [np.roll(PIXELS, i, axis=0) for i in range(6)]
+    stack = np.stack(pages)
+    write(tmp_path / "a.tif", stack, truncate=True)
+    assert_planes(tmp_path / "a.tif", *pages)
+    write(tmp_path / "b.tif", 255 - stack, truncate=True, photometric="miniswhite")
+    assert_planes(tmp_path / "b.tif", *pages)
+    write(tmp_path / "c.tif", stack.reshape(3, 2, *PIXELS.shape), truncate=True, metadata={"axes": "ZCYX"})
+    assert_planes(tmp_path / "c.tif", *pages[1::2], channel=1)
+
+
+def test_an_ome_file_described_elsewhere(tmp_path: Path) -> None:
+    description = (
+        '<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
+        '<BinaryOnly MetadataFile="a.companion.ome" UUID="urn:uuid:07504f95-83f4-4f2a-8f9b-5f9d2f9e2a11"/></OME>'
+    )
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif") as tiff:
+        for page in (PIXELS, OTHER):
+            tiff.write(page, photometric="minisblack", description=description, metadata=None)
+    assert_planes(tmp_path / "a.ome.tif", PIXELS, OTHER)
+
+
 def test_pages_that_a_description_forgets(tmp_path: Path) -> None:
     write(tmp_path / "a.tif", np.stack([PIXELS, OTHER]))
     tifffile.imwrite(tmp_path / "a.tif", PIXELS, append=True, photometric="minisblack", metadata=None)
