@@ -60,7 +60,12 @@ class SectionScorer:
         workflow = prepare(
             *configs,
             run_id="run",
-            **{"sections": list(sections), "pending": "@sections", "checks": checks, **settings},
+            **{
+                "sections": [dict(section) for section in sections],
+                "pending": "@sections",
+                "checks": checks,
+                **settings,
+            },
         )
         get = workflow.parser.get_parsed_content
         get("checks")
