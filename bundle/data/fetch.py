@@ -212,7 +212,7 @@ def require_same_list(datalist: Mapping[str, Any], output: Path) -> tuple[Path, 
         FileExistsError: `output` holds another list.
     """
     path = output / "datalist.json"
-    content = json.dumps(datalist, indent=2) + "\n"
+    content = json.dumps(datalist, indent=2, default=dict) + "\n"  # a section is a mapping
     if path.exists() and path.read_text() != content:
         raise FileExistsError(
             f"{path} is another list than the one to be written{_difference(path, datalist)} and stays as it is: move"

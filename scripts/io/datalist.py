@@ -33,8 +33,8 @@ __all__ = ["listed_images", "load_sections", "valid_mask"]
 PARTS = ("training", "validation", "test")
 """The usual parts of a list; others may have any name."""
 
-ITEM_KEYS = ("image", "label", "region", "page", "channel", "valid", "pixel_size_nm", "label_format", "weight")
-"""What an item of a list may hold."""
+ITEM_KEYS = ("image", "label", "region", "page", "pages", "channel", "valid", "pixel_size_nm", "label_format", "weight")
+"""What an item of a list may hold; `pages` is what the file says, and not read again."""
 
 
 def load_sections(datalist: str | Path, part: str) -> list[Section]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bundle.data.fetch import write_list as write_to_folder
 from scripts.io import (
     check_sections,
     find_sections,
@@ -38,6 +39,13 @@ def test_items_get_absolute_paths(labelled: Path) -> None:
     expected |= {"page": 0, "pages": 1, "label_format": "mask", "weight": 1.0}
     assert [section.item() for section in loaded] == [expected]
     check_sections(loaded)
+
+
+def test_sections_can_be_written_as_a_list(labelled: Path) -> None:
+    loaded = load_sections(write_list(labelled, {**ITEM, "region": [0, 5, 20, 30], "pixel_size_nm": 4}), "training")
+    again = write_to_folder({"training": loaded, "test": [{**loaded[0], "weight": 2}]}, labelled / "lists")
+    assert [dict(section) for section in load_sections(again, "training")] == [dict(loaded[0])]
+    assert dict(load_sections(again, "test")[0]) == {**loaded[0], "weight": 2.0}
 
 
 @pytest.mark.parametrize(
