@@ -20,6 +20,7 @@ from pathlib import Path
 import fire
 import numpy as np
 import torch
+
 from scripts.io import FORMATS, read_header, read_section
 
 TRAINING = {

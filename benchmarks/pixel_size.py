@@ -16,12 +16,12 @@ from typing import Any
 
 import fire
 import torch
-from scripts.io import load_sections, require_writable, write_atomically, write_json
 from tqdm import tqdm
 
 from bundle.data.pixel_size import SectionScorer, spread
 from bundle.runs import machine
 from scripts.inference import PixelSizeEstimate, PixelSizeEstimator, candidate_pixel_sizes
+from scripts.io import load_sections, require_writable, write_atomically, write_json
 from scripts.resampling import resample
 from scripts.weights import commit, sha256_of
 

@@ -41,8 +41,8 @@ def section_cost(sizes: tuple[int, ...] = (1024, 2048), width: float = 1.0, pixe
     """
     import numpy as np
     import torch
-    from scripts.io import write_section
 
+    from scripts.io import write_section
     from scripts.networks import FusionFCN
 
     print("| section | CRF | s | s/MP | s/100 µm² | peak GB |\n| --- | --- | --- | --- | --- | --- |")

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from monai.bundle import ConfigParser, ConfigWorkflow
-from scripts.io import check_sections, load_sections, write_json
 
 from scripts.handlers import load_weights
+from scripts.io import check_sections, load_sections, write_json
 from scripts.weights import commit, sha256_of
 
 __all__ = [

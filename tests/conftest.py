@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scripts.io import write_section
 
 from bundle.data.phantom import phantom
+from scripts.io import write_section
 
 ROOT = Path(__file__).parents[1]
 

@@ -9,9 +9,9 @@ from monai.transforms import HistogramNormalize
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import binary_erosion, gaussian_filter
-from scripts.io import read_section
 
 from scripts.grey_levels import equalize, fill_outside, stretch, tissue_mask
+from scripts.io import read_section
 from scripts.phantom import PhantomTissue, acquire
 
 DATA = Path(__file__).parents[2] / "shared" / "data"

@@ -187,7 +187,7 @@ def _refuse_tested(joined: dict[str, list[dict]]) -> None:
 def _entry(item: dict, output: Path, weight: float | None = None) -> dict:
     """Write an item for a list in another folder."""
     entry = {key: os.path.relpath(item[key], output.resolve()) for key in FILES if key in item}
-    entry |= {key: value for key, value in item.items() if key not in {*FILES, "weight"}}
+    entry |= {key: value for key, value in item.items() if key not in {*FILES, "weight", "pages"}}
     if entry["label_format"] == LABEL_FORMATS[0]:
         del entry["label_format"]
     return entry if weight is None else {**entry, "weight": weight}

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-from scripts.io import read_section, write_atomically
 from tqdm import tqdm
+
+from scripts.io import read_section, write_atomically
 
 __all__ = [
     "PublicSet",
@@ -211,7 +212,7 @@ def require_same_list(datalist: Mapping[str, Any], output: Path) -> tuple[Path, 
         FileExistsError: `output` holds another list.
     """
     path = output / "datalist.json"
-    content = json.dumps(datalist, indent=2) + "\n"
+    content = json.dumps(datalist, indent=2, default=dict) + "\n"  # a section is a mapping
     if path.exists() and path.read_text() != content:
         raise FileExistsError(
             f"{path} is another list than the one to be written{_difference(path, datalist)} and stays as it is: move"

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scripts.io import write_json
 from tqdm import tqdm
 
 from bundle.data.folders import (
@@ -20,6 +19,7 @@ from bundle.data.folders import (
     require_replaceable,
     save_picture,
 )
+from scripts.io import write_json
 from scripts.phantom import Deformation, PhantomTissue, acquire
 
 __all__ = ["phantom"]

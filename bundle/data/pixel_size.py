@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from scripts.io import find_sections
 from tqdm import tqdm
 
 from bundle.runs import configs_of, prepare, refuse
 from scripts.handlers import load_weights
 from scripts.inference import PixelSizeEstimate, PixelSizeEstimator, candidate_pixel_sizes
+from scripts.io import find_sections
 
 __all__ = ["SectionScorer", "curve", "pixel_size", "spread"]
 
@@ -60,7 +60,12 @@ class SectionScorer:
         workflow = prepare(
             *configs,
             run_id="run",
-            **{"sections": list(sections), "pending": "@sections", "checks": checks, **settings},
+            **{
+                "sections": [dict(section) for section in sections],
+                "pending": "@sections",
+                "checks": checks,
+                **settings,
+            },
         )
         get = workflow.parser.get_parsed_content
         get("checks")
@@ -118,7 +123,7 @@ def pixel_size(
     tried = candidate_pixel_sizes(smallest, largest, candidates)
     if type(count) is not int or count < 1:
         raise ValueError(f"count has to be a whole number from 1, got {count!r}")
-    found = find_sections(sections)
+    found = find_sections(sections, results=False)
     chosen = spread(found, count)
     scorer = SectionScorer.of(chosen, network, **settings)
     estimator = PixelSizeEstimator(scorer.score, scorer.pixel_size, tried, scorer.tile_size, tiles)

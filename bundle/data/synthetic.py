@@ -13,7 +13,6 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scripts.io import write_json
 from tqdm import tqdm
 
 from bundle.data.folders import (
@@ -25,6 +24,7 @@ from bundle.data.folders import (
     require_replaceable,
     save_picture,
 )
+from scripts.io import write_json
 from scripts.synthetic import KINDS, synthetic_section
 
 __all__ = ["synthetic"]

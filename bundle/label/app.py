@@ -30,8 +30,13 @@ from monailabel.interfaces.tasks.train import TrainTask
 from monailabel.tasks.infer.bundle import BundleInferTask
 from monailabel.tasks.scoring.epistemic_v2 import EpistemicScoring
 from monailabel.tasks.train.bundle import BundleTrainTask
+
+from bundle.label.serve import APP, NO_LABELS
+from bundle.release.package import NAME
+from scripts.config import compare_settings, first_cause, require_between
+from scripts.inference import dropout_uncertainty
 from scripts.io import (
-    FORMATS,
+    WRITTEN,
     binarize_label,
     hold_out,
     next_section,
@@ -41,11 +46,6 @@ from scripts.io import (
     split_suffix,
     write_json,
 )
-
-from bundle.label.serve import APP, NO_LABELS
-from bundle.release.package import NAME
-from scripts.config import compare_settings, first_cause, require_between
-from scripts.inference import dropout_uncertainty
 from scripts.resampling import at_pixel_size
 
 __all__ = ["SectionsApp"]
@@ -191,13 +191,13 @@ class SectionStore(LocalDatastore):
             )
         label_id = super().save_label(image_id, label_filename, label_tag, label_info)
         folder = Path(self._datastore.label_path(label_tag))
-        for suffix in FORMATS:  # of another client, which would come back when this one is removed
+        for suffix in WRITTEN:  # of another client, which would come back when this one is removed
             if suffix != split_suffix(label_filename)[1]:
                 (folder / f"{label_id}{suffix}").unlink(missing_ok=True)
         return label_id
 
     def _list_files(self, path: str, patterns: Sequence[str]) -> dict[str, str]:
-        files = [f for f in os.listdir(path) if f.lower().endswith(FORMATS) and not f.startswith(".")]
+        files = [f for f in os.listdir(path) if f.lower().endswith(WRITTEN) and not f.startswith(".")]
         return {file: file for file in files}
 
     def _to_id(self, file: str) -> tuple[str, str]:

@@ -13,17 +13,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from bundle.release.package import NAME
+from bundle.runs import ROOT
 from scripts.io import (
-    FORMATS,
+    WRITTEN,
     parse_pixel_size,
     read_header,
     require_writable,
     split_suffix,
     write_json,
 )
-
-from bundle.release.package import NAME
-from bundle.runs import ROOT
 from scripts.weights import copy_weights, record_path, sha256_of
 
 __all__ = ["keep_pixel_size", "prepare_app", "serve"]
@@ -230,9 +229,9 @@ def _link(link: Path, target: Path) -> None:
 def _check_sections(folder: Path) -> None:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of sections")
-    files = [f for f in sorted(folder.iterdir()) if f.name.lower().endswith(FORMATS) and not f.name.startswith(".")]
+    files = [f for f in sorted(folder.iterdir()) if f.name.lower().endswith(WRITTEN) and not f.name.startswith(".")]
     if not files:
-        raise FileNotFoundError(f"{folder}: holds no sections; supported formats are {', '.join(FORMATS)}")
+        raise FileNotFoundError(f"{folder}: holds no sections; supported formats are {', '.join(WRITTEN)}")
     stems: dict[str, Path] = {}
     for file in files:
         stem = split_suffix(file)[0]
@@ -266,7 +265,7 @@ def _environment(app: Path) -> dict[str, str]:
     for name in ("NO_PROXY", "no_proxy"):
         own[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1,localhost"]))
     defaults = {
-        "MONAI_LABEL_DATASTORE_FILE_EXT": json.dumps([f"*{s}" for suffix in FORMATS for s in (suffix, suffix.upper())]),
+        "MONAI_LABEL_DATASTORE_FILE_EXT": json.dumps([f"*{s}" for suffix in WRITTEN for s in (suffix, suffix.upper())]),
         "MONAI_LABEL_SESSION_PATH": str(app / "sessions"),
         "MONAI_LABEL_TRACKING_ENABLED": "false",
         # proposals, scoring and training run side by side; threads that wait must not keep the others from working

@@ -7,9 +7,9 @@ import zipfile
 from pathlib import Path
 
 import monai.bundle
-from scripts.io import write_atomically
 
 from bundle.runs import ROOT
+from scripts.io import write_atomically
 from scripts.weights import read_record, record_path, sha256_of
 
 __all__ = ["LARGE", "NAME", "check_weights", "export", "large_files", "members", "package"]

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from scripts.io import write_json
 
 from bundle.runs import ROOT, load_network, machine
 from bundle.studies.evaluate import evaluate_sets
+from scripts.io import write_json
 from scripts.weights import copy_weights, default_settings, record_path, save_weights, settings_of, training_data
 
 __all__ = ["TOLERANCE", "halve", "mean_logit", "publish"]

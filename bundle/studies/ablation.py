@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scripts.io import require_writable, write_atomically, write_json
 
 from bundle.runs import check_set, configs_of, refuse, run, score, settings_for, train
 from bundle.studies.examples import draw_examples
 from bundle.studies.tune_crf import search
+from scripts.io import require_writable, write_atomically, write_json
 from scripts.weights import settings_of, sha256_of
 
 __all__ = ["ablation", "markdown"]

@@ -13,6 +13,13 @@ import numpy as np
 import torch
 from monai.bundle import ConfigParser
 from monai.transforms import Compose
+from tqdm import tqdm
+
+from bundle.data.combine import merged
+from bundle.runs import ROOT, check_set, load_network, machine, refuse, settings_for
+from bundle.studies.evaluate import evaluate_sets
+from bundle.studies.finetune import check_steps, train_and_score
+from scripts.inference import dropout_uncertainty
 from scripts.io import (
     check_pixel_sizes,
     load_sections,
@@ -21,13 +28,6 @@ from scripts.io import (
     write_atomically,
     write_json,
 )
-from tqdm import tqdm
-
-from bundle.data.combine import merged
-from bundle.runs import ROOT, check_set, load_network, machine, refuse, settings_for
-from bundle.studies.evaluate import evaluate_sets
-from bundle.studies.finetune import check_steps, train_and_score
-from scripts.inference import dropout_uncertainty
 from scripts.resampling import at_pixel_size
 from scripts.transforms import CropRegiond
 from scripts.weights import commit, sha256_of

@@ -7,10 +7,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from scripts.io import require_writable, write_json
-
 from bundle.runs import check_set, configs_of, machine, refuse, run
 from bundle.studies.examples import draw_examples
+from scripts.io import require_writable, write_json
 from scripts.weights import sha256_of
 
 __all__ = ["evaluate", "evaluate_sets", "markdown"]

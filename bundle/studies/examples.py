@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from monai.transforms import Compose
 from PIL import Image
-from scripts.io import load_sections
 
 from scripts.figures import hide_outside, overlay, save_picture
+from scripts.io import load_sections
 from scripts.transforms import BinarizeLabeld, CropRegiond, EqualizeSectiond, LoadSectiond
 
 __all__ = ["draw_examples"]

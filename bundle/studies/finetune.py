@@ -11,12 +11,12 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from scripts.io import load_sections, require_writable, write_atomically, write_json
 
 from bundle.data.combine import merged
 from bundle.data.fetch import write_list
 from bundle.runs import check_set, machine, refuse, settings_for, train
 from bundle.studies.evaluate import evaluate_sets
+from scripts.io import load_sections, require_writable, write_atomically, write_json
 from scripts.weights import sha256_of
 
 __all__ = ["check_steps", "finetune", "markdown", "train_and_score"]

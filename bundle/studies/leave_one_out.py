@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scripts.io import require_writable, write_atomically, write_json
 
 from bundle.data.combine import combine, read_parts
 from bundle.data.fetch import write_list
 from bundle.runs import check_set, configs_of, machine, refuse, run, settings_for, train
 from bundle.studies.examples import draw_examples
 from bundle.studies.finetune import BATCH, EPOCHS, check_steps
+from scripts.io import require_writable, write_atomically, write_json
 from scripts.weights import sha256_of
 
 __all__ = ["leave_one_out", "markdown"]

@@ -10,8 +10,9 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from scripts.io import write_atomically
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from scripts.io import write_atomically
 
 __all__ = ["plot_training"]
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scripts.io import require_writable, write_json
 from tqdm import tqdm
 
 from bundle.runs import ScoredSection, check_set, configs_of, refuse, score
 from scripts.crf import dense_crf
+from scripts.io import require_writable, write_json
 from scripts.weights import read_record, record_path, settings_of, sha256_of
 
 __all__ = ["best_threshold", "score_counts", "search", "tune_crf"]

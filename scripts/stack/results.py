@@ -78,7 +78,7 @@ class ResultWriter:
         now = _views(pixels, aligned)
         fill_uncovered(aligned, valid, self.fill)
         write_section(results["images"], aligned, like=self.files[index])
-        write_section(results["valid"], np.where(valid, np.uint8(255), np.uint8(0)))
+        write_section(results["valid"], np.where(valid, np.uint8(255), np.uint8(0)), result=True)
         write_atomically(results["transformations"], lambda path: transformation.save(path, self.size))
         save_picture(qc_panel(self._before, now, transformation, self.size), results["qc"])
         self._before = now

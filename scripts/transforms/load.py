@@ -12,7 +12,15 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import ImageMetaKey
 
-from scripts.io import LABEL_FORMATS, binarize_label, pixel_size_of, read_affine, read_section
+from scripts.io import (
+    LABEL_FORMATS,
+    Section,
+    binarize_label,
+    keep_sockets_short,
+    pixel_size_of,
+    read_header,
+    read_section,
+)
 
 __all__ = ["BinarizeLabeld", "LoadSectiond"]
 
@@ -21,14 +29,17 @@ class LoadSectiond(MapTransform):
     """Load sections of any supported format, grey and with the channel first.
 
     It takes the place of ``LoadImaged`` and ``EnsureChannelFirstd``, because no single reader of MONAI takes one page
-    of a stack, notices a truncated NIfTI file, and turns away colours and NaN. The meta data are those that MONAI's
-    own transforms and writers use, and ``pixel_size``, float64 (x, y) in nanometres, where one is known or assumed.
+    of a stack, notices a truncated NIfTI file, and turns away colours and NaN. An item is a `scripts.io.Section`, or
+    any with a path under its keys; ``channel`` chooses one of several in the file of the first key. The meta data are
+    those that MONAI's own transforms and writers use, and ``pixel_size``, float64 (x, y) in nanometres, where one is
+    known or assumed.
 
     Args:
         keys: items that hold a path; each becomes a tensor (1, width, height) in the grey levels and the pixel type of
             the file, so that large offsets survive and integers stay small.
         page_key: item that holds the number of the section in its stack, if there is one.
-        pixel_size: nanometres of a pixel, one number or [x, y]; None is what the item says under ``pixel_size_nm``.
+        pixel_size: nanometres of a pixel, one number or [x, y]; None is what the item says under ``pixel_size_nm``, or
+            else the file of the first key.
         default_pixel_size: what is assumed where neither says it.
         allow_missing_keys: whether a key may be missing.
 
@@ -49,26 +60,37 @@ class LoadSectiond(MapTransform):
         self.page_key = page_key
         self.pixel_size = pixel_size
         self.default_pixel_size = default_pixel_size
+        keep_sockets_short()  # before processes start that load by it
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Load the items of one section."""
         d = dict(data)
+        if d.get("pixel_size_nm") is None and not isinstance(data, Section):
+            d["pixel_size_nm"] = self._pixel_size_in_file(d)
         size = pixel_size_of(d, self.pixel_size, self.default_pixel_size)
+        chosen = d.pop("channel", None)
         d.pop("pixel_size_nm", None)  # items that have it and items that do not would not fit into one batch
+        first = next(self.key_iterator(d), None)
         for key in self.key_iterator(d):
-            pixels = torch.from_numpy(_native(read_section(d[key], d.get(self.page_key)))[None])
+            channel = chosen if key == first else None
+            pixels = torch.from_numpy(_native(read_section(d[key], d.get(self.page_key), channel))[None])
             in_pixels = torch.eye(3, dtype=torch.float64)
             meta = {
                 ImageMetaKey.FILENAME_OR_OBJ: str(d[key]),
                 ImageMetaKey.SPATIAL_SHAPE: np.asarray(pixels.shape[1:]),
                 "original_channel_dim": float("nan"),
-                "original_affine": torch.from_numpy(read_affine(d[key])),
+                "original_affine": torch.tensor(read_header(d[key]).affine, dtype=torch.float64),
                 "page": d.get(self.page_key) or 0,
             }
             if size is not None:
                 meta["pixel_size"] = np.array(size)
             d[key] = MetaTensor(pixels, affine=in_pixels, meta=meta)
         return d
+
+    def _pixel_size_in_file(self, data: Mapping[Hashable, Any]) -> tuple[float, float] | None:
+        """What the file of the first key says, for items that were not made by `scripts.io`."""
+        first = next(self.key_iterator(data), None)
+        return None if first is None else read_header(data[first]).pixel_size_nm
 
 
 class BinarizeLabeld(MapTransform):

@@ -11,7 +11,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform, SaveImaged
 from monai.utils import ImageMetaKey
 
-from scripts.io import read_header, result_path, write_section
+from scripts.io import PageStore, read_header, result_path, write_section
 
 __all__ = ["SaveSectiond"]
 
@@ -19,8 +19,9 @@ __all__ = ["SaveSectiond"]
 class SaveSectiond(SaveImaged):
     """Write a result in the format, size and orientation of its section, complete or not at all.
 
-    The sections of a stack are gathered in memory, and written as one stack when the last of them has come. Being a
-    ``SaveImaged``, it is left out by servers that write results themselves.
+    The sections of a stack are kept as files until the last of them has come, and are written as one stack then, so
+    that a run that was interrupted goes on from there. Being a ``SaveImaged``, it is left out by servers that write
+    results themselves.
 
     Args:
         keys: results (1, width, height).
@@ -55,7 +56,7 @@ class SaveSectiond(SaveImaged):
         self.scale = scale
         self.overwrite = overwrite
         self.image_key = image_key
-        self._stacks: dict[str, dict[int, np.ndarray]] = {}
+        self._begun: set[str] = set()
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write the results of one section."""
@@ -73,12 +74,15 @@ class SaveSectiond(SaveImaged):
         path = result_path(image, self.output_dir, self.output_postfix, self.output_dtype.name)
         if path.exists() and not self.overwrite:
             return
-        pages = read_header(image).pages
-        if pages > 1:
-            stack = self._stacks.setdefault(image, {})
-            stack[page] = pixels
-            if len(stack) < pages:
-                return
-            pixels = np.stack([stack[i] for i in range(pages)], axis=-1)
-            del self._stacks[image]
-        write_section(path, pixels, like=image)
+        header = read_header(image)
+        if header.pages == 1:
+            write_section(path, pixels, like=header, result=True)
+            return
+        store = PageStore(path)
+        if self.overwrite and image not in self._begun:
+            store.clear()  # of an earlier run
+        self._begun.add(image)
+        store.add(page, pixels)
+        if len(store.pages()) == header.pages:
+            store.join(header)
+            self._begun.discard(image)

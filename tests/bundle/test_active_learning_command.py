@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from scripts.io import load_sections
 
 from bundle.runs import train
 from bundle.studies.active_learning import _read, active_learning, markdown
+from scripts.io import load_sections
 
 
 @pytest.fixture(scope="module")

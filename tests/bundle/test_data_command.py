@@ -14,7 +14,6 @@ from threading import Thread
 import numpy as np
 import pytest
 from monai.data import load_decathlon_datalist
-from scripts.io import check_sections, load_sections, write_section
 
 from bundle.__main__ import main
 from bundle.data.combine import combine
@@ -23,6 +22,7 @@ from bundle.data.fetch import PublicSet, fetch, pixel_digest
 from bundle.data.sbem import SBEM, sbem
 from bundle.data.small import SMALL, small
 from bundle.data.vnc import VNC, vnc
+from scripts.io import check_sections, load_sections, write_section
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 

@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from scripts.io import load_sections
 
 from bundle.data.phantom import phantom
 from bundle.studies.leave_one_out import leave_one_out, markdown
+from scripts.io import load_sections
 
 
 @pytest.fixture(scope="module")

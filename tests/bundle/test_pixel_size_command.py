@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scripts.io import write_section
 
 from benchmarks.pixel_size import benchmark, markdown
 from bundle.__main__ import main
 from bundle.data import pixel_size as module
 from bundle.data.pixel_size import SectionScorer, pixel_size, spread
 from bundle.runs import ROOT
+from scripts.io import write_section
 from scripts.networks import FusionFCN
 from scripts.phantom import PhantomTissue, acquire
 

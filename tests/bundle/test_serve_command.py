@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scripts.io import write_section
 
 from bundle.label.serve import _provide_weights, keep_pixel_size, prepare_app, serve
 from bundle.release.package import NAME
 from bundle.runs import ROOT
+from scripts.io import write_section
 from scripts.weights import sha256_of
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 from fire.parser import DefaultParseValue
-from scripts.io import read_section
 
 from bundle.__main__ import quoted
 from scripts.config.running import as_typed
+from scripts.io import read_section
 from scripts.networks import FusionFCN
 from scripts.weights import save_weights
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from monai.transforms import HistogramNormalize
 from PIL import Image
-from scripts.io import load_sections, read_section
 
 from scripts.config import first_cause
 from scripts.crf import dense_crf
+from scripts.io import load_sections, read_section
 
 ROOT = Path(__file__).parents[2]
 CRF = {

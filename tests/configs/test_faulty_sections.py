@@ -12,9 +12,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from scripts.io import read_section, write_section
 
 from scripts.config import first_cause
+from scripts.io import read_section, write_section
 from scripts.phantom import PhantomTissue, acquire
 
 ROOT = Path(__file__).parents[2]

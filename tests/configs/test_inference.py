@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from monai.transforms import HistogramNormalize
 from PIL import Image
-from scripts.io import find_sections, read_header, read_section, write_section
 
 from scripts.config import first_cause
+from scripts.io import find_sections, read_header, read_section, split_suffix, write_section
 
 
 @pytest.fixture
@@ -55,13 +57,56 @@ def test_every_format_gives_the_same_mask(
     assert 0 <= probability.min() < probability.max() <= 1
 
 
+def test_files_of_other_programs_give_the_same_mask(
+    infer: Callable, dark_pixels: dict, tiny_phantom: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pixels = np.ascontiguousarray(read_section(sorted((tiny_phantom / "images").iterdir())[0])[:, :80].T)
+    folder = tmp_path / "in"
+    write_section(folder / "plain.png", pixels.T)
+    grey = np.repeat((np.arange(256, dtype=np.uint16) * 257)[None], 3, axis=0)
+    tifffile.imwrite(folder / "inverted.tif", 255 - pixels, photometric="miniswhite")
+    tifffile.imwrite(folder / "table.tif", pixels, photometric="palette", colormap=grey)
+    tifffile.imwrite(folder / "signed.tif", pixels.astype(np.int32) * 1000 - 70_000, tile=(32, 32), compression="zstd")
+    two = {"photometric": "minisblack", "metadata": {"axes": "CYX"}}
+    tifffile.imwrite(folder / "channels.ome.tif", np.stack([pixels, 255 - pixels]), **two)
+    (folder / "raw").write_bytes(pixels.tobytes())
+    fields = "NRRD0004\ntype: uint8\ndimension: 2\nsizes: 96 80\nencoding: raw\ndata file: raw\n"
+    (folder / "detached.nhdr").write_text(fields)
+    header = bytearray(1024)
+    struct.pack_into("<4i", header, 0, 96, 80, 1, 6)
+    struct.pack_into("<3i3f3f3i", header, 28, 96, 80, 1, 4800, 4000, 500, 90, 90, 90, 1, 2, 3)
+    header[208:216] = b"MAP \x44\x44\0\0"
+    (folder / "camera.mrc").write_bytes(bytes(header) + (pixels.astype("<u2") * 257).tobytes())
+    write_section(folder / "constant.png", np.full((96, 80), 9, np.uint8))
+    output = infer(folder, pixel_size=5.0, channel=0, **dark_pixels)
+    results = ("inverted.tif", "table.tif", "signed.tif", "channels.ome.tif", "detached.nrrd", "camera.tif")
+    expected = read_section(output / "plain_mitochondria.png")
+    assert set(np.unique(expected)) == {0, 255}
+    for name in results:
+        stem, suffix = split_suffix(name)
+        np.testing.assert_array_equal(read_section(output / f"{stem}_mitochondria{suffix}"), expected)
+    assert len(os.listdir(output)) == 7
+    assert "constant.png: is a constant image" in caplog.text
+
+
+def test_channels_have_to_be_chosen(infer: Callable, dark_pixels: dict, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    two = np.random.default_rng(0).integers(0, 255, (2, 64, 64), np.uint8)
+    options = {"photometric": "minisblack", "metadata": {"axes": "CYX"}}
+    tifffile.imwrite(tmp_path / "in" / "a.ome.tif", two, **options)
+    with pytest.raises(RuntimeError) as error:
+        infer(tmp_path / "in", **dark_pixels)
+    assert isinstance(first_cause(error.value), ValueError)
+    assert "a.ome.tif: has 2 channels" in str(first_cause(error.value))
+
+
 def test_stack_and_single_sections_agree(infer: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
     sections = [read_section(path) for path in sorted((tiny_phantom / "images").iterdir())[:2]]
     write_section(tmp_path / "in" / "stack.tif", np.stack(sections, axis=-1))
     for number, pixels in enumerate(sections):
         write_section(tmp_path / "in" / f"single{number}.png", pixels)
     output = infer(tmp_path / "in", use_crf=False)
-    assert read_header(output / "stack_mitochondria.tif") == read_header(tmp_path / "in" / "stack.tif")
+    assert read_header(output / "stack_mitochondria.tif").size == read_header(tmp_path / "in" / "stack.tif").size
     for number in range(2):
         single = read_section(output / f"single{number}_mitochondria.png")
         np.testing.assert_array_equal(read_section(output / "stack_mitochondria.tif", number), single)

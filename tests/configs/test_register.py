@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from monai.bundle import ConfigWorkflow
-from scripts.io import read_section, write_section
 from textures import imaged, truth
 
 from scripts.config import first_cause
+from scripts.io import read_section, write_section
 from scripts.phantom import PhantomTissue, acquire
 from scripts.registration import PairRegistration, Transformation
 

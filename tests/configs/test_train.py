@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scripts.io import read_section, write_section
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from scripts.config import first_cause
 from scripts.handlers import load_weights
+from scripts.io import read_section, write_section
 from scripts.networks import FusionFCN
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from monai.bundle import ConfigWorkflow
-from scripts.io import read_section, write_section
 
 from scripts.config import first_cause
+from scripts.io import read_section, write_section
 from scripts.registration import Transformation
 
 ROOT = Path(__file__).parents[2]

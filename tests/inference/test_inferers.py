@@ -7,11 +7,11 @@ import pytest
 import torch
 from monai.data import MetaTensor, list_data_collate
 from monai.transforms import HistogramNormalize
-from scripts.io import load_sections, read_section
 from torch import nn
 
 from bundle.runs import ROOT, load_network
 from scripts.inference import PixelSizeInferer, SectionInferer, SimpleInferer, SlidingWindowInferer
+from scripts.io import load_sections, read_section
 from scripts.networks import FusionFCN
 
 

@@ -12,9 +12,9 @@ import nibabel as nib
 import pytest
 import torch
 from monailabel_server import AFFINE, Server
-from scripts.io import read_section, write_section
 
 from bundle.data.phantom import phantom
+from scripts.io import read_section, write_section
 
 
 @pytest.fixture(scope="session")

@@ -20,10 +20,10 @@ import torch
 from monai.bundle import ConfigParser
 from monailabel_server import AFFINE, NAME, Server
 from scipy import ndimage
-from scripts.io import next_section, read_section, write_json, write_section
 
 from bundle.runs import ROOT, load_network, run, score
 from scripts.inference import dropout_uncertainty
+from scripts.io import next_section, read_section, write_json, write_section
 from scripts.resampling import resample
 from scripts.weights import sha256_of
 

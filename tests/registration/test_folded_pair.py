@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.ndimage import label
-from scripts.io import read_section
 
 from bundle.runs import ROOT
+from scripts.io import read_section
 from scripts.registration import (
     FoldDetector,
     MovingLeastSquares,

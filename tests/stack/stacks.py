@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import numpy as np
-from scripts.io import find_sections, write_section
 
+from scripts.io import find_sections, write_section
 from scripts.registration import FoldDetector, MovingLeastSquares, PairRegistration, SIFTFeatures, Transformation
 from scripts.stack import StackAlignment
 from scripts.stack.store import RESULTS

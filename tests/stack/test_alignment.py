@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation
-from scripts.io import read_header, read_section, write_section
 from stacks import COUNT, FOLDED, align, alignment, errors, loaded, registration, write_folder
 from textures import REFERENCE, SIZE, imaged, truth
 
+from scripts.io import read_header, read_section, write_section
 from scripts.registration import Transformation, warp_inverse
 from scripts.stack import StackAlignment
 from scripts.stack.store import RESULTS

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
-from scripts.io import read_section, write_section
 from stacks import align, errors, loaded, write_folder
 from textures import REFERENCE, SIZE, imaged, truth
 
+from scripts.io import read_section, write_section
 from scripts.registration import Transformation
 from scripts.stack.store import RESULTS
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation
-from scripts.io import write_section
 from stacks import FOLDED, align, alignment, errors, loaded, write_folder
 from textures import REFERENCE, SIZE, imaged, truth
+
+from scripts.io import write_section
 
 
 def test_fold_masks_are_used(tmp_path: Path) -> None:

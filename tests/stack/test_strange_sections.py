@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
-from scripts.io import read_section
 from stacks import align, errors, write_folder
 from textures import REFERENCE, SIZE, grey, imaged, texture, truth
+
+from scripts.io import read_section
 
 NOISE: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     "camera": lambda rng: rng.normal(200, 2, SIZE),

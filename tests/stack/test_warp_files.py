@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation
-from scripts.io import read_section, write_section
 from stacks import FOLDED, loaded, write_folder
 from textures import REFERENCE, SIZE, imaged
 
+from scripts.io import read_section, write_section
 from scripts.registration import Transformation
 from scripts.stack import warp_files
 

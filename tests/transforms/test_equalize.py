@@ -8,9 +8,9 @@ import torch
 from monai.data import DataLoader, Dataset, MetaTensor
 from monai.transforms import Compose, HistogramNormalize
 from numpy.typing import NDArray
-from scripts.io import find_sections, load_sections, read_section, write_section
 
 from scripts.grey_levels import equalize, stretch
+from scripts.io import find_sections, load_sections, read_section, write_section
 from scripts.phantom import PhantomTissue, acquire
 from scripts.transforms import BinarizeLabeld, CropRegiond, EqualizeSectiond, LoadSectiond
 

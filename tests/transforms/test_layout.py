@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from scripts.io import write_section
 
+from scripts.io import write_section
 from scripts.transforms import FileLayoutd, LoadSectiond
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
-from scripts.io import write_section
 
+from scripts.io import write_section
 from scripts.transforms import BinarizeLabeld, LoadSectiond
 
 

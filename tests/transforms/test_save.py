@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 from monai.transforms import SaveImaged
-from scripts.io import read_section, write_section
 
+from scripts.io import read_section, write_section
 from scripts.transforms import LoadSectiond, SaveSectiond
 
 

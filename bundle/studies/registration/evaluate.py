@@ -7,9 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from scripts.io import write_atomically, write_json
-
 from bundle.runs import machine
+from scripts.io import write_atomically, write_json
 from scripts.weights import commit
 
 from .folded_pair import folded_pair_figures

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, label
-from scripts.io import read_section
 from skimage.transform import resize_local_mean
 
 from scripts.figures import save_picture
+from scripts.io import read_section
 from scripts.registration import Neighbour, Transformation, background_mask, match_patches, warp
 
 from .measures import affine_models, configured_registration, mask_jaccard, median

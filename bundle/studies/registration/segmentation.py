@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scripts.io import binarize_label, find_sections, read_section
 
 from bundle.data.phantom import phantom
 from bundle.runs import run
+from scripts.io import binarize_label, find_sections, read_section
 from scripts.registration import Transformation
 from scripts.stack import warp_files
 

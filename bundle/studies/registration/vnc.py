@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scripts.io import find_sections, read_section, write_section
 
 from bundle.runs import run
+from scripts.io import find_sections, read_section, write_section
 from scripts.phantom import Deformation
 from scripts.registration import Transformation, background_mask, match_patches
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from bundle.data.fetch import write_list as write_to_folder
 from scripts.io import (
     check_sections,
     find_sections,
@@ -34,9 +36,16 @@ def test_items_get_absolute_paths(labelled: Path) -> None:
     item = {**ITEM, "region": [0, 5, 20, 30]}
     loaded = load_sections(write_list(labelled, item), "training")
     expected = {"image": str(labelled / "image.png"), "label": str(labelled / "label.png"), "region": [0, 5, 20, 30]}
-    expected |= {"page": 0, "label_format": "mask", "weight": 1.0}
-    assert loaded == [expected]
+    expected |= {"page": 0, "pages": 1, "label_format": "mask", "weight": 1.0}
+    assert [section.item() for section in loaded] == [expected]
     check_sections(loaded)
+
+
+def test_sections_can_be_written_as_a_list(labelled: Path) -> None:
+    loaded = load_sections(write_list(labelled, {**ITEM, "region": [0, 5, 20, 30], "pixel_size_nm": 4}), "training")
+    again = write_to_folder({"training": loaded, "test": [{**loaded[0], "weight": 2}]}, labelled / "lists")
+    assert [dict(section) for section in load_sections(again, "training")] == [dict(loaded[0])]
+    assert dict(load_sections(again, "test")[0]) == {**loaded[0], "weight": 2.0}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-from scripts.io import Header, read_header, read_section, split_suffix, write_atomically, write_section
+
+from scripts.io import read_header, read_section, split_suffix, write_atomically, write_section
 
 DTYPES = {
     ".png": ("uint8", "uint16"),
@@ -31,14 +32,14 @@ def test_what_is_written_is_read(tmp_path: Path, section: np.ndarray, suffix: st
     pixels = read_section(path)
     assert pixels.dtype == dtype
     np.testing.assert_array_equal(pixels, section)
-    assert read_header(path) == Header(width=20, height=30, pages=1)
+    assert read_header(path).size == (20, 30, 1)
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".nii.gz", ".nrrd"])
 def test_pages_of_a_stack(tmp_path: Path, section: np.ndarray, suffix: str) -> None:
     path = tmp_path / f"stack{suffix}"
     write_section(path, np.stack([section, 2 * section, 3 * section], axis=-1))
-    assert read_header(path) == Header(width=20, height=30, pages=3)
+    assert read_header(path).size == (20, 30, 3)
     np.testing.assert_array_equal(read_section(path, 2), 3 * section)
     with pytest.raises(ValueError, match=r"stack.*stack of 3 sections"):
         read_section(path)
@@ -56,7 +57,10 @@ def test_axes_agree_with_other_libraries(tmp_path: Path, section: np.ndarray) ->
     np.testing.assert_array_equal(np.asarray(nib.load(tmp_path / "a.nii").dataobj), section)
 
 
-@pytest.mark.parametrize("options", [{"compression": "lzw"}, {"imagej": True}, {"bigtiff": True}, {"tile": (16, 16)}])
+@pytest.mark.parametrize(
+    "options",
+    [{"compression": "lzw"}, {"imagej": True, "metadata": {"axes": "ZYX"}}, {"bigtiff": True}, {"tile": (16, 16)}],
+)
 def test_tiff_of_other_programs(tmp_path: Path, section: np.ndarray, options: dict) -> None:
     stack = np.stack([section.T, 2 * section.T])
     tifffile.imwrite(tmp_path / "stack.tif", stack, photometric="minisblack", **options)
@@ -80,16 +84,17 @@ def test_tiff_whose_pages_were_appended_one_by_one(tmp_path: Path, section: np.n
 
 
 def test_tiff_whose_values_are_no_grey_levels(tmp_path: Path, section: np.ndarray) -> None:
-    tifffile.imwrite(tmp_path / "inverted.tif", section.T, photometric="miniswhite")
+    tifffile.imwrite(tmp_path / "inverted.tif", section.T.astype("float32"), photometric="miniswhite")
     with pytest.raises(ValueError, match=r"inverted.tif: .*grey levels are inverted"):
         read_section(tmp_path / "inverted.tif")
     table = np.repeat(np.arange(256, dtype="uint16")[None, ::-1] * 257, 3, axis=0)
+    table[1, 7] = 0
     tifffile.imwrite(tmp_path / "table.tif", section.T, photometric="palette", colormap=table)
     with pytest.raises(ValueError, match=r"table.tif: .*indices of a colour table"):
         read_section(tmp_path / "table.tif")
     channels = np.zeros((2, 3, 30, 20), "uint8")
     tifffile.imwrite(tmp_path / "a.ome.tif", channels, metadata={"axes": "CZYX"}, photometric="minisblack")
-    with pytest.raises(ValueError, match=r"a.ome.tif: .*it has 2 channels"):
+    with pytest.raises(ValueError, match=r"a.ome.tif: has 2 channels.*--channel"):
         read_section(tmp_path / "a.ome.tif", 0)
 
 
@@ -150,8 +155,8 @@ def test_values_that_are_no_grey_levels(tmp_path: Path, section: np.ndarray, val
 def test_missing_and_unknown_files(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none.png: no such file"):
         read_section(tmp_path / "none.png")
-    with pytest.raises(ValueError, match=r"a.dm3: not a supported image format"):
-        split_suffix(tmp_path / "a.dm3")
+    with pytest.raises(ValueError, match=r"a.czi: not a supported image format"):
+        split_suffix(tmp_path / "a.czi")
     assert split_suffix("x/y.z.NII.GZ") == ("y.z", ".nii.gz")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
+
 from scripts.io import binarize_label, read_section
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import pytest
+
 from scripts.io import check_pixel_sizes, find_sections, load_sections, parse_pixel_size, pixel_size_of
 
 ITEM = {"image": "image.png", "label": "label.png"}

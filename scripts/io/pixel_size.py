@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["check_pixel_sizes", "parse_pixel_size", "pixel_size_of"]
+if TYPE_CHECKING:
+    from .section import Section
+
+__all__ = ["NANOMETRES", "believed", "check_pixel_sizes", "parse_pixel_size", "pixel_size_of", "say_doubts"]
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +22,35 @@ MOST_ANISOTROPIC = 8.0
 
 TOLERANCE = 0.01
 """By which two statements of one pixel size may differ, as a share."""
+
+NANOMETRES = {
+    **dict.fromkeys(("pm", "picometer", "picometre"), 1e-3),
+    **dict.fromkeys(("\u00e5", "\u212b", "angstrom", "\u00e5ngstr\u00f6m", "ang"), 0.1),
+    **dict.fromkeys(("nm", "nanometer", "nanometers", "nanometre", "nanometres"), 1.0),
+    **dict.fromkeys(("\u00b5m", "\u03bcm", "um", "micron", "microns", "micrometer", "micrometers", "micrometre"), 1e3),
+    **dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre"), 1e6),
+    **dict.fromkeys(("cm", "centimeter", "centimeters", "centimetre"), 1e7),
+    **dict.fromkeys(("inch", "inches", "in"), 2.54e7),
+    **dict.fromkeys(("m", "meter", "meters", "metre"), 1e9),
+}
+"""How many are in a unit, by the names that files use for it, in lower case."""
+
+
+def believed(x: float, y: float, origin: str) -> tuple[tuple[float, float] | None, str | None]:
+    """Judge the pixel size that a file states: the resolution of a print or of a screen is none.
+
+    Args:
+        x: nanometres along x.
+        y: nanometres along y.
+        origin: where the file states it, such as a tag.
+
+    Returns:
+        Nanometres (x, y), or None, and then what is doubted.
+    """
+    try:
+        return tuple(parse_pixel_size([float(x), float(y)], origin)), None
+    except (ValueError, OverflowError) as error:
+        return None, str(error)
 
 
 def parse_pixel_size(value: Any, where: str) -> list[float]:
@@ -77,7 +109,8 @@ def check_pixel_sizes(sections: Sequence[Mapping[str, Any]], pixel_size: Any, de
 
     Args:
         sections: items of `load_sections` or `find_sections`.
-        pixel_size: what the user states for all of them, or None.
+        pixel_size: what the user states for all of them, or None. It comes before what files say of themselves, and
+            must agree with a list.
         default: what is assumed where none is known, in nanometres.
 
     Raises:
@@ -86,6 +119,7 @@ def check_pixel_sizes(sections: Sequence[Mapping[str, Any]], pixel_size: Any, de
     """
     stated = None if pixel_size is None else parse_pixel_size(pixel_size, "pixel_size")
     known: dict[str, list[float]] = {}
+    other = None
     for section in sections:
         own = section.get("pixel_size_nm")
         if own is None:
@@ -94,11 +128,15 @@ def check_pixel_sizes(sections: Sequence[Mapping[str, Any]], pixel_size: Any, de
         own = parse_pixel_size(own, image)
         if not _agree(known.setdefault(image, own), own):
             raise ValueError(f"{image}: its pixels are {_text(known[image])} in one place and {_text(own)} in another")
-        if stated is not None and not _agree(stated, own):
+        if stated is not None and not getattr(section, "pixel_size_stated", True):
+            other = other or (None if _agree(stated, own) else (image, own))
+        elif stated is not None and not _agree(stated, own):
             raise ValueError(
                 f"{image}: its list says that pixels are {_text(own)}, --pixel_size says {_text(stated)}; correct one, "
                 "or leave --pixel_size out"
             )
+    if other is not None:
+        logger.warning("%s: says that its pixels are %s; --pixel_size comes first", other[0], _text(other[1]))
     missing = [section for section in sections if section.get("pixel_size_nm") is None]
     if stated is None and missing:
         if len(missing) < len(sections):
@@ -111,6 +149,19 @@ def check_pixel_sizes(sections: Sequence[Mapping[str, Any]], pixel_size: Any, de
             "State it in nanometres by `--pixel_size`; `python -m bundle pixel_size` estimates it",
             default,
         )
+
+
+def say_doubts(sections: Sequence[Section]) -> None:
+    """Say once which pixel sizes in files are not believed.
+
+    Args:
+        sections: as they were listed.
+    """
+    doubted = {s.path: s.header.doubt for s in sections if s.header.doubt is not None and s.pixel_size_nm is None}
+    if doubted:
+        path, doubt = next(iter(doubted.items()))
+        others = f" (and {len(doubted) - 1} other files)" if len(doubted) > 1 else ""
+        logger.warning("%s%s: its pixel size is not believed: %s", path, others, doubt)
 
 
 def _agree(one: Sequence[float], other: Sequence[float]) -> bool:

@@ -1,0 +1,101 @@
+"""Checks of sections before hours are spent on them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, MutableSequence, Sequence
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from .labels import LABEL_FORMATS, binarize_label
+from .reading import read_section
+
+__all__ = ["check_sections", "read_label"]
+
+logger = logging.getLogger(__name__)
+
+
+def check_sections(
+    sections: Sequence[Mapping[str, Any]],
+    allow_constant: bool = False,
+    require_mitochondria: bool = False,
+    leave_out_constant: bool = False,
+) -> None:
+    """Read every pixel once, so that a damaged section stops a run before it starts.
+
+    Labels that are all background or all mitochondrion are warned of.
+
+    Args:
+        sections: of `load_sections` or `find_sections`, or items of a dataset.
+        allow_constant: whether an image may be constant.
+        require_mitochondria: whether some pixel has to be labelled as mitochondrion, as where weights are chosen by it.
+        leave_out_constant: whether to go on without constant images, as long as there are others: they are taken out of
+            `sections`, a list, and a warning names them. Pages of a stack stay, since its result needs all of them.
+
+    Raises:
+        ValueError: a file is damaged, an image is constant where it must not be, has colours, NaN or infinite pixels,
+            or a label or valid mask has other values than `binarize_label` knows; or no pixel is labelled where one has
+            to be.
+    """
+    labelled, constant = False, []
+    for section in tqdm(sections, desc="checking sections", unit="section", leave=False):
+        page = section.get("page")
+        image = _read_image(section, hand_on=True)
+        if not allow_constant and image.min() == image.max():
+            where = f"{section['image']}, page {page}" if page else section["image"]
+            reason = f"{where}: is a constant image, all its pixels are {image.flat[0]}"
+            if not leave_out_constant:
+                raise ValueError(f"{reason}; leave it out")
+            constant.append((section, reason))
+        if "valid" in section:
+            binarize_label(read_section(section["valid"], page, hand_on=True), section["valid"])
+        if "label" in section:
+            left, top, right, bottom = section.get("region", (None,) * 4)
+            label = read_label(section, page, hand_on=True)[left:right, top:bottom]
+            labelled |= bool(label.any())
+            if label.min() == label.max():
+                kind = "mitochondrion" if label.flat[0] else "background"
+                logger.warning("%s: all labelled pixels are %s", section["label"], kind)
+    if constant:
+        _leave_out(sections, constant)
+    if require_mitochondria and not labelled:
+        files = sorted({str(section.get("label")) for section in sections})
+        raise ValueError(
+            f"{files[0]}{' and others' if len(files) > 1 else ''}: no mitochondrion is labelled in the sections for "
+            "validation, so nothing could tell good weights from bad ones"
+        )
+
+
+def _read_image(section: Mapping[str, Any], hand_on: bool) -> np.ndarray:
+    return read_section(section["image"], section.get("page"), section.get("channel"), hand_on)
+
+
+def _leave_out(sections: MutableSequence, constant: list[tuple[Mapping[str, Any], str]]) -> None:
+    if len(constant) == len(sections):
+        raise ValueError(f"{constant[0][1]}; no section is left")
+    for section, reason in constant:
+        if section.get("pages", 1) > 1:
+            logger.warning("%s; nothing is found in it", reason)
+        else:
+            logger.warning("%s; it is left out, and has no result", reason)
+            sections[:] = [other for other in sections if other is not section]
+
+
+def read_label(section: Mapping[str, Any], page: int | None = None, hand_on: bool = False) -> np.ndarray:
+    """Read the label of a section.
+
+    Args:
+        section: with a `label`, and a `label_format` where it is no mask.
+        page: of its stack, from 0.
+        hand_on: see `scripts.io.read_section`.
+
+    Returns:
+        uint8 (width, height), 1 in mitochondria.
+
+    Raises:
+        ValueError: see `scripts.io.read_section` and `scripts.io.binarize_label`.
+    """
+    label = read_section(section["label"], page, hand_on=hand_on)
+    return binarize_label(label, section["label"], section.get("label_format", LABEL_FORMATS[0]))

@@ -1,0 +1,122 @@
+"""Finding of the sections to segment."""
+
+from __future__ import annotations
+
+import glob
+import logging
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from .datalist import listed_images, valid_mask
+from .formats import FORMATS
+from .pixel_size import say_doubts
+from .reading import read_header
+from .section import Header, Section
+
+__all__ = ["find_sections", "natural"]
+
+logger = logging.getLogger(__name__)
+
+
+def find_sections(
+    source: str | Path | Sequence[str | Path], channel: int | None = None, results: bool = True
+) -> list[Section]:
+    """List the sections to segment.
+
+    Args:
+        source: a folder (all files of a supported format in it), a glob pattern, one file, a list of sections (.json,
+            every image of all its parts, whole), or a sequence of files.
+        channel: which to read where files have several, from 0; None where each has one.
+        results: whether segmentations that this bundle wrote are listed too.
+
+    Returns:
+        The sections, in natural order of the files and then of their pages, with a pixel size where a list or the file
+        states one, and with `valid`, the path of a mask, where a registration left one (see `valid_mask`).
+
+    Raises:
+        FileNotFoundError: the folder or a file does not exist, or nothing matches.
+        ValueError: a file's header cannot be read or its format is not supported, it has several channels and none is
+            chosen, or has not the one that is, a list states two pixel sizes for one file, or a mask has another size
+            than its section.
+    """
+    listed = isinstance(source, str | Path) and str(source).lower().endswith(".json")
+    sizes = listed_images(Path(source)) if listed else {}
+    files = list(sizes) if listed else _image_files(source)
+    sections, left_out = [], []
+    for file in files:
+        path = os.path.abspath(file)
+        header = read_header(path)
+        if header.result and not results:
+            left_out.append(file)
+            continue
+        _check_channel(header, channel)
+        if header.only_channel not in (None, channel):
+            continue
+        stated = sizes.get(file)
+        size = header.pixel_size_nm if stated is None else tuple(stated)
+        first = Section(header, 0, channel, size, stated is not None, valid=valid_mask(header))
+        sections += [replace(first, page=page) for page in range(header.pages)]
+    if left_out:
+        logger.warning(
+            "%d files are segmentations that this bundle wrote, and are no sections: %s%s",
+            len(left_out),
+            left_out[0],
+            " and others" if len(left_out) > 1 else "",
+        )
+    if not sections:
+        also = f"; its {len(left_out)} files are segmentations, and not sections" if left_out else ""
+        raise FileNotFoundError(f"{source}: no sections found; supported formats are {', '.join(FORMATS)}{also}")
+    say_doubts(sections)
+    return sections
+
+
+def _check_channel(header: Header, channel: int | None) -> None:
+    if channel is None:
+        if header.channels > 1:
+            raise ValueError(
+                f"{header.path}: has {header.channels} channels, and which one shows the tissue is not known; choose "
+                "it by --channel, from 0, or save them as slices if they are sections"
+            )
+    elif isinstance(channel, bool) or not isinstance(channel, int) or channel < 0:
+        raise ValueError(f"channel must be a whole number from 0, but got {channel!r}")
+    elif header.channels > 1 and channel >= header.channels:
+        raise ValueError(f"{header.path}: channel must be from 0 to {header.channels - 1}, but got {channel}")
+
+
+def _image_files(source: str | Path | Sequence[str | Path]) -> list[str]:
+    if not isinstance(source, str | Path):
+        return [str(file) for file in source]
+    source = str(source)
+    if os.path.isdir(source):
+        # hidden files are what a file system or a viewer leaves behind; a link to nowhere is named when it is read
+        entries = [path for path in Path(source).iterdir() if not path.is_dir() and not path.name.startswith(".")]
+        return _in_order([str(path) for path in entries if path.name.lower().endswith(FORMATS)])
+    if not os.path.lexists(source) and glob.has_magic(source):
+        return _in_order([file for file in glob.glob(source, recursive=True) if not os.path.isdir(file)])
+    if not os.path.lexists(source):
+        raise FileNotFoundError(f"{source}: no such file or folder")
+    return [source]
+
+
+def _in_order(files: list[str]) -> list[str]:
+    """Sort files, and leave out those that another one describes: ``a_1.ser`` is read through ``a.emi``."""
+    described = {file[:-4].lower() for file in files if file.lower().endswith(".emi")}
+    kept = [file for file in files if re.sub(r"_\d+\.ser$", "", file.lower()) not in described]
+    return sorted(kept, key=natural)
+
+
+def natural(name: str) -> list[str | int]:
+    """Make a key that sorts section 9 before section 10.
+
+    Args:
+        name: of a section or a file.
+
+    Returns:
+        Text and numbers by turns, and the name itself, so that no two names are equal.
+    """
+    # every second part is a run of digits; superscripts and fractions are not, though str.isdigit says so of some
+    runs = re.split(r"(\d+)", name)
+    return [int(run) if i % 2 else run.lower() for i, run in enumerate(runs)] + ([0] if len(runs) % 2 else []) + [name]

@@ -1,0 +1,104 @@
+"""Writing of files of any kind: complete or not at all, and with a reason where it cannot be done."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing.util
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+__all__ = ["keep_sockets_short", "reason", "require_writable", "write_atomically", "write_json"]
+
+LONGEST_TEMPORARY = 60
+"""Bytes in the name of the folder for temporary files, beyond which a socket in it may have no name: Linux has 108."""
+
+
+def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
+    """Let a file appear under its name only when it is complete; a failure leaves what was there.
+
+    Args:
+        path: the final name; missing folders are made.
+        write: writes the file to the path that it is given, which has the same suffix.
+
+    Raises:
+        OSError: the file cannot be written, for instance because the disk is full, or nothing was written; the message
+            names it.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # a folder beside the file: the same disk, so that the renaming is atomic, and the name keeps its suffix
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
+            partial = Path(folder) / path.name
+            write(partial)
+            with open(partial, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+    except (OSError, RuntimeError) as error:
+        # ITK reports a full disk as a RuntimeError
+        raise OSError(f"{path}: cannot be written: {reason(error)}") from None
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write JSON as `write_atomically` writes.
+
+    Args:
+        path: the final name.
+        content: what JSON can hold.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    write_atomically(path, lambda partial: partial.write_text(json.dumps(content, indent=2) + "\n"))
+
+
+def require_writable(*folders: str | Path) -> None:
+    """Make folders, and refuse those that cannot be written, before hours are spent.
+
+    Args:
+        *folders: folders of results; missing ones are made.
+
+    Raises:
+        OSError: a folder cannot be made or written.
+    """
+    for folder in folders:
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            # permissions do not tell everything, such as read-only disks
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise OSError(f"{folder}: the output folder cannot be written: {error.strerror}") from None
+
+
+def keep_sockets_short() -> None:
+    """Let processes that load sections talk through sockets in ``/tmp`` where TMPDIR is too long for that.
+
+    The name of a socket has some 100 bytes, and that of the folder in which `multiprocessing` makes them begins with
+    TMPDIR: with a longer one, a loading process cannot hand on what it loaded, and the run waits for ever. To be called
+    before such processes start; all other temporary files stay where TMPDIR says.
+    """
+    if os.name != "posix" or len(os.fsencode(tempfile.gettempdir())) <= LONGEST_TEMPORARY:
+        return
+    chosen = tempfile.tempdir
+    try:
+        tempfile.tempdir = "/tmp"
+        multiprocessing.util.get_temp_dir()  # makes the folder once, and child processes know it from this one
+    finally:
+        tempfile.tempdir = chosen
+
+
+def reason(error: BaseException) -> str:
+    """Give the last line of an error's message that says something, or else its type.
+
+    Args:
+        error: any error, such as one of a library.
+
+    Returns:
+        One line.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

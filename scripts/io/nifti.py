@@ -1,0 +1,84 @@
+"""NIfTI files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from .formats import Reader
+from .pixel_size import NANOMETRES, believed
+from .section import Header
+
+__all__ = ["NiftiReader", "open_file", "write"]
+
+MARK = b"segmentation by the mitochondria bundle"
+"""Description that says that a file is a result, and no section."""
+
+
+class NiftiReader(Reader):
+    """A NIfTI volume, whose third axis is that of the sections."""
+
+    def __init__(self, path: str) -> None:
+        image = nib.load(path)
+        shape = image.shape
+        while len(shape) > 3 and shape[-1] == 1:
+            shape = shape[:-1]
+        if len(shape) not in (2, 3):
+            raise ValueError(f"has {len(shape)} dimensions, sections need 2 and stacks 3")
+        dtype = image.get_data_dtype()
+        if dtype.names:
+            raise ValueError("has colours in its voxels; save it as grey levels")
+        self._image, self._shape, self._volume = image, shape, None
+        self._compressed = path.lower().endswith(".gz")
+        unit = image.header.get_xyzt_units()[0]
+        size, doubt = None, None
+        if unit in NANOMETRES:
+            x, y = (float(length) * NANOMETRES[unit] for length in image.header.get_zooms()[:2])
+            size, doubt = believed(x, y, "pixdim")
+        self.header = Header(
+            path,
+            int(shape[0]),
+            int(shape[1]),
+            int(np.prod(shape[2:], dtype=int)),
+            dtype=dtype.name,
+            pixel_size_nm=size,
+            doubt=doubt,
+            affine=tuple(map(tuple, np.array(image.affine, dtype=np.float64).tolist())),
+            form={"dimensions": len(shape), "unit": unit},
+            result=image.header["descrip"].item().startswith(MARK),
+        )
+
+    def read(self, page: int, channel: int | None = None) -> np.ndarray:
+        """Read one section; see `Reader`."""
+        if self._compressed:
+            if self._volume is None:  # once for all its pages
+                self._volume = np.asarray(self._image.dataobj).reshape(self._shape)
+            volume = self._volume
+        else:
+            volume = self._image.dataobj  # the slicing reads no more of the file than the page
+        if len(self._shape) == 2:
+            return np.asarray(volume).reshape(self._shape).T
+        return np.asarray(volume[:, :, page]).reshape(self._shape[:2]).T
+
+
+def open_file(path: str) -> Reader:
+    """Open a NIfTI file."""
+    return NiftiReader(path)
+
+
+def write(
+    path: Path, pages: Sequence[np.ndarray], like: Header | None, pixel_size_nm: Sequence[float] | None, result: bool
+) -> None:
+    """Write a NIfTI file; see `scripts.io.writing`."""
+    volume = np.stack([page.T for page in pages], axis=-1)
+    if volume.shape[2] == 1 and (like is None or like.form["dimensions"] == 2):
+        volume = volume[..., 0]
+    image = nib.Nifti1Image(volume, None if like is None else np.array(like.affine))
+    if like is not None and like.form["unit"] in NANOMETRES:
+        image.header.set_xyzt_units(like.form["unit"])
+    if result:
+        image.header["descrip"] = MARK
+    nib.save(image, path)

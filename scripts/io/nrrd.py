@@ -1,0 +1,132 @@
+"""NRRD files, with their header attached or detached (.nhdr), by ITK."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import itk
+import numpy as np
+
+from .formats import Reader
+from .pixel_size import NANOMETRES, believed
+from .section import Header
+
+__all__ = ["NRRDReader", "open_file", "write"]
+
+MARK = ("Software", "segmentation by the mitochondria bundle")
+"""Key and value that say that a file is a result, and no section."""
+
+CODES = {
+    name: code
+    for kind, pair in (("char", "bB"), ("short", "hH"), ("int", "iI"), ("long", "lL"), ("long_long", "qQ"))
+    for name, code in zip((kind, f"unsigned_{kind}"), pair, strict=True)
+}
+"""Integers of C, as ITK and as NumPy name them."""
+
+
+class NRRDReader(Reader):
+    """An NRRD volume, whose slowest axis is that of the sections; ITK reads it whole."""
+
+    def __init__(self, path: str) -> None:
+        io = itk.ImageIOFactory.CreateImageIO(path, itk.CommonEnums.IOFileMode_ReadMode)
+        if io is None:
+            raise ValueError("no reader recognises its content")
+        io.SetFileName(path)
+        io.ReadImageInformation()
+        dimensions = io.GetNumberOfDimensions()
+        shape = [io.GetDimensions(axis) for axis in range(dimensions)]
+        if dimensions not in (2, 3):
+            raise ValueError(f"has {dimensions} dimensions, sections need 2 and stacks 3")
+        axes = range(dimensions)
+        direction = np.array([io.GetDirection(axis) for axis in axes]).T
+        spacing, origin = ([get(axis) for axis in axes] for get in (io.GetSpacing, io.GetOrigin))
+        affine = np.eye(4)
+        affine[:dimensions, :dimensions] = direction * spacing
+        affine[:dimensions, 3] = origin
+        fields = _fields(path)
+        size, doubt = _pixel_size(fields, spacing)
+        self._path, self._volume = path, None
+        self.header = Header(
+            path,
+            int(shape[0]),
+            int(shape[1]),
+            int(np.prod(shape[2:], dtype=int)),
+            dtype=_dtype(io),
+            pixel_size_nm=size,
+            doubt=doubt,
+            # ITK's axes point to the left and posterior
+            affine=tuple(map(tuple, (np.diag([-1, -1, 1, 1]) @ affine).tolist())),
+            form={"spacing": spacing, "origin": origin, "direction": direction.tolist(), "units": fields.get("units")},
+            result=fields.get(MARK[0].lower()) == MARK[1],
+        )
+
+    def read(self, page: int, channel: int | None = None) -> np.ndarray:
+        """Read one section; see `Reader`."""
+        if self._volume is None:
+            self._volume = itk.array_from_image(itk.imread(self._path))
+        header = self.header
+        return self._volume.reshape(header.pages, header.height, header.width, -1)[page]
+
+
+def open_file(path: str) -> Reader:
+    """Open an NRRD file."""
+    return NRRDReader(path)
+
+
+def write(
+    path: Path, pages: Sequence[np.ndarray], like: Header | None, pixel_size_nm: Sequence[float] | None, result: bool
+) -> None:
+    """Write an NRRD file; see `scripts.io.writing`.
+
+    Raises:
+        OSError: what was written is not what should have been: ITK says nothing of a full disk.
+    """
+    volume = np.stack(list(pages))
+    if len(volume) == 1 and (like is None or len(like.form["spacing"]) == 2):
+        volume = volume[0]
+    image = itk.image_from_array(np.ascontiguousarray(volume))
+    if like is not None:
+        image.SetSpacing(like.form["spacing"])
+        image.SetOrigin(like.form["origin"])
+        image.SetDirection(itk.matrix_from_array(np.array(like.form["direction"])))
+    if result:
+        image.GetMetaDataDictionary()[MARK[0]] = MARK[1]
+    itk.imwrite(image, str(path), compression=True)
+    try:
+        whole = np.array_equal(itk.array_from_image(itk.imread(str(path))), volume)
+    except RuntimeError:
+        whole = False
+    if not whole:
+        raise OSError("what was written cannot be read again; the disk may be full")
+
+
+def _dtype(io: itk.ImageIOBase) -> str:
+    """The pixel type as NumPy names it, from ITK's ``unsigned_short``."""
+    kind = io.GetComponentTypeAsString(io.GetComponentType())
+    return np.dtype({"float": "f", "double": "d"}.get(kind) or CODES[kind]).name
+
+
+def _fields(path: str) -> dict[str, str]:
+    """The text at the beginning of the file, by the names of its fields in lower case."""
+    with open(path, "rb") as file:
+        text = re.split(rb"\r?\n\r?\n", file.read(2**16))[0].decode("utf-8", "replace")
+    fields = {}
+    for line in text.splitlines()[1:]:
+        name, _, value = line.partition(":")
+        if value and not line.startswith("#"):
+            fields[name.strip().lower()] = value.lstrip("=").strip()
+    fields["units"] = fields.get("space units", fields.get("units"))
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _pixel_size(fields: dict[str, str], spacing: Sequence[float]) -> tuple[tuple[float, float] | None, str | None]:
+    """The spacing in the unit that the file names; where it has axes of a body, its unit is the millimetre."""
+    units = re.findall(r'"([^"]*)"', fields.get("units", ""))
+    if not units and re.search(r"left|right|[lr][ap]s", fields.get("space", ""), re.IGNORECASE):
+        units = ["mm", "mm"]
+    factors = [NANOMETRES.get(unit.strip().lower()) for unit in units[:2]]
+    if len(factors) < 2 or None in factors:
+        return None, None
+    return believed(spacing[0] * factors[0], spacing[1] * factors[1], "spacings")

@@ -1,0 +1,157 @@
+"""Names of results, and which of them are missing."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .formats import WRITTEN, split_suffix
+from .reading import read_header, read_section
+from .section import Header
+from .writing import write_section
+
+__all__ = ["PageStore", "pending_sections", "result_path"]
+
+logger = logging.getLogger(__name__)
+
+
+def result_path(image: str | Path, output_dir: str | Path, postfix: str, dtype: str = "uint8") -> Path:
+    """Name the result file of a section.
+
+    Args:
+        image: the section's own file.
+        output_dir: folder of the results.
+        postfix: what is appended to the name.
+        dtype: pixel type of the result.
+
+    Returns:
+        For instance ``output_dir/name_postfix.png``. The format is that of the section; results of formats that are not
+        written, and floating-point results of a PNG, become TIFF.
+
+    Raises:
+        ValueError: the section's format is not supported.
+    """
+    stem, suffix = split_suffix(image)
+    if suffix == ".nhdr":
+        suffix = ".nrrd"
+    if suffix not in WRITTEN or (suffix == ".png" and np.dtype(dtype).kind == "f"):
+        suffix = ".tif"
+    return Path(output_dir) / f"{stem}_{postfix}{suffix}"
+
+
+class PageStore:
+    """The finished pages of a result that is a stack, until the last of them has come.
+
+    They lie as files in a hidden folder beside the result, so that a run that was stopped goes on where it was, and no
+    stack has to be in memory.
+
+    Args:
+        result: file of the whole stack.
+    """
+
+    def __init__(self, result: Path) -> None:
+        self.result = result
+        self.folder = result.parent / f".{result.name}.pages"
+
+    def pages(self) -> set[int]:
+        """Tell which pages are finished.
+
+        Returns:
+            Their numbers, from 0.
+        """
+        return {int(file.stem) for file in self.folder.glob("*.tif")}
+
+    def add(self, page: int, pixels: np.ndarray) -> None:
+        """Keep a page.
+
+        Args:
+            page: its number, from 0.
+            pixels: (width, height).
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        write_section(self._file(page), pixels)
+
+    def join(self, like: Header) -> None:
+        """Write the stack, and remove the pages.
+
+        Args:
+            like: header of the file of its sections, whose pages are all finished.
+
+        Raises:
+            OSError: it cannot be written; the pages stay.
+        """
+        write_section(self.result, _Pages([self._file(page) for page in range(like.pages)]), like=like, result=True)
+        self.clear()
+
+    def clear(self) -> None:
+        """Remove the pages."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _file(self, page: int) -> Path:
+        return self.folder / f"{page:06d}.tif"
+
+
+class _Pages(Sequence):
+    def __init__(self, files: Sequence[Path]) -> None:
+        self.files = files
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        if index >= len(self.files):
+            raise IndexError(index)
+        return read_section(self.files[index])
+
+
+def pending_sections(
+    sections: Sequence[Mapping[str, Any]], output_dir: str | Path, results: Mapping[str, str], overwrite: bool
+) -> list[Mapping[str, Any]]:
+    """Leave out the sections whose results exist.
+
+    Args:
+        sections: of `find_sections`.
+        output_dir: folder of the results.
+        results: what is written for each section: pixel type by what is appended to the name, for instance
+            ``{"mitochondria": "uint8"}``.
+        overwrite: whether to do them again.
+
+    Returns:
+        The sections that remain to be done, perhaps none: of a stack that was interrupted, the pages that are missing.
+
+    Raises:
+        ValueError: two sections would be written to the same result, or the results among the sections, where the
+            next run would take them for sections.
+    """
+    sources: dict[Path, str] = {}
+    for image in dict.fromkeys(section["image"] for section in sections):
+        if Path(output_dir).resolve() == Path(image).resolve().parent:
+            raise ValueError(f"{output_dir}: the output folder holds the section {image}; choose another one")
+        for postfix, dtype in results.items():
+            result = result_path(image, output_dir, postfix, dtype)
+            if sources.setdefault(result, image) != image:
+                raise ValueError(f"{image} and {sources[result]} would both be written to {result}")
+    pending = {image for result, image in sources.items() if overwrite or not result.exists()}
+    done = len(set(sources.values())) - len(pending)
+    if done:
+        logger.info(
+            "%d of %d files have their results in %s and are left as they are", done, len(pending) + done, output_dir
+        )
+    finished = {} if overwrite else {image: _finished_pages(image, sources) for image in pending}
+    return [s for s in sections if s["image"] in pending and s.get("page", 0) not in finished.get(s["image"], ())]
+
+
+def _finished_pages(image: str, sources: Mapping[Path, str]) -> set[int]:
+    """Pages of a stack whose results are all there, but for one, with which the stack is put together."""
+    stores = [PageStore(result) for result, source in sources.items() if source == image and not result.exists()]
+    finished = set.intersection(*(store.pages() for store in stores))
+    if finished:
+        logger.info("%s: %d of its pages were segmented before and are left as they are", image, len(finished))
+    return finished - {read_header(image).pages - 1}

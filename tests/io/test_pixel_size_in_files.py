@@ -1,0 +1,242 @@
+"""The pixel size that files state: read where it is one, doubted where it is none, and kept in results."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import itk
+import nibabel as nib
+import numpy as np
+import pytest
+import tifffile
+
+from scripts.io import check_pixel_sizes, find_sections, read_header, result_path, write_section
+from scripts.transforms import LoadSectiond, SaveSectiond
+
+PIXELS = np.random.default_rng(0).integers(0, 200, (30, 20), np.uint8)
+
+
+def tiff(**options: Any) -> Any:
+    return lambda path: tifffile.imwrite(path, PIXELS, **{"photometric": "minisblack", "metadata": None, **options})
+
+
+def tiff_with_tag(code: int, kind: int, value: Any) -> Any:
+    return tiff(extratags=[(code, kind, len(value), value, True)])
+
+
+def png(x: int, y: int, unit: int) -> Any:
+    def write(path: Path) -> None:
+        write_section(path, PIXELS.T)
+        content, chunk = path.read_bytes(), b"pHYs" + struct.pack(">IIB", x, y, unit)
+        path.write_bytes(
+            content[:33] + struct.pack(">I", 9) + chunk + struct.pack(">I", zlib.crc32(chunk)) + content[33:]
+        )
+
+    return write
+
+
+def nifti(unit: str, x: float, y: float) -> Any:
+    def write(path: Path) -> None:
+        image = nib.Nifti1Image(PIXELS.T, np.diag([x, y, 1, 1]))
+        image.header.set_xyzt_units(unit)
+        nib.save(image, path)
+
+    return write
+
+
+def nrrd(*fields: str) -> Any:
+    def write(path: Path) -> None:
+        lines = ["NRRD0004", "type: uint8", "dimension: 2", "sizes: 20 30", "encoding: raw", *fields]
+        path.write_bytes("\n".join(lines).encode() + b"\n\n" + PIXELS.tobytes())
+
+    return write
+
+
+def mrc(mode: int, pixels: np.ndarray, cell: tuple[float, float]) -> Any:
+    def write(path: Path) -> None:
+        depth = pixels.shape[0] if pixels.ndim == 3 else 1
+        header = bytearray(1024)
+        struct.pack_into("<4i", header, 0, 20, 30, depth, mode)
+        struct.pack_into("<3i", header, 28, 20, 30, depth)
+        struct.pack_into("<6f", header, 40, *cell, 100, 90, 90, 90)
+        struct.pack_into("<3i", header, 64, 1, 2, 3)
+        header[208:216] = b"MAP \x44\x44\0\0"
+        path.write_bytes(bytes(header) + pixels.tobytes())
+
+    return write
+
+
+def ome(**sizes: Any) -> Any:
+    return tiff(ome=True, metadata={"axes": "YX", **sizes})
+
+
+FEI = "[User]\r\nUser=x\r\n[Scan]\r\nPixelWidth=4e-09\r\nPixelHeight=5e-09\r\n\0"
+ZEISS = "\r\n".join(["0"] * 70) + "\r\nAP_IMAGE_PIXEL_SIZE\r\nImage Pixel Size = 4.5 nm\r\n\0"
+
+STATED = {
+    "centimetre": (".tif", tiff(resolution=(2.5e6, 2e6), resolutionunit="CENTIMETER"), (4, 5)),
+    "inch": (".tif", tiff(resolution=(6.35e6, 5.08e6), resolutionunit="INCH"), (4, 5)),
+    "millimetre": (".tif", tiff(resolution=(250000, 200000), resolutionunit=4), (4, 5)),
+    "micrometre": (".tif", tiff(resolution=(250, 200), resolutionunit=5), (4, 5)),
+    "imagej nm": (".tif", tiff(imagej=True, resolution=(0.25, 0.2), metadata={"unit": "nm"}), (4, 5)),
+    "imagej micron": (".tif", tiff(imagej=True, resolution=(250, 200), metadata={"unit": "micron"}), (4, 5)),
+    "imagej µm": (".tif", tiff(imagej=True, resolution=(250, 200), metadata={"unit": "\\u00B5m"}), (4, 5)),
+    "ome nm": (
+        ".ome.tif",
+        ome(PhysicalSizeX=4.0, PhysicalSizeXUnit="nm", PhysicalSizeY=5.0, PhysicalSizeYUnit="nm"),
+        (4, 5),
+    ),
+    "ome without unit": (".ome.tif", ome(PhysicalSizeX=0.004, PhysicalSizeY=0.005), (4, 5)),
+    "fei": (".tif", tiff_with_tag(34682, 2, FEI), (4, 5)),
+    "fei sfeg": (".tif", tiff_with_tag(34680, 2, FEI.replace("[Scan]", "[EScan]")), (4, 5)),
+    "zeiss": (".tif", tiff_with_tag(34118, 2, ZEISS), (4.5, 4.5)),
+    "png": (".png", png(250_000_000, 200_000_000, 1), (4, 5)),
+    "nifti mm": (".nii", nifti("mm", 4e-6, 5e-6), (4, 5)),
+    "nifti micron": (".nii.gz", nifti("micron", 4e-3, 5e-3), (4, 5)),
+    "nrrd units": (".nrrd", nrrd("spacings: 4 5", 'units: "nm" "nm"'), (4, 5)),
+    "nrrd space units": (
+        ".nrrd",
+        nrrd("space dimension: 2", "space directions: (0.004,0) (0,0.005)", 'space units: "um" "um"'),
+        (4, 5),
+    ),
+    "mrc": (".mrc", mrc(6, PIXELS.astype("<u2"), (800, 1500)), (4, 5)),
+}
+
+NOT_BELIEVED = {
+    "72 dpi": (".tif", tiff(resolution=(72, 72), resolutionunit="INCH")),
+    "300 dpi": (".tif", tiff(resolution=(300, 300), resolutionunit="INCH")),
+    "1 inch": (".tif", tiff(resolution=(1, 1), resolutionunit="INCH")),
+    "1 per centimetre": (".tif", tiff(resolution=(1, 1), resolutionunit="CENTIMETER")),
+    "imagej inch": (".tif", tiff(imagej=True, resolution=(72, 72), metadata={"unit": "inch"})),
+    "imagej one micron": (".tif", tiff(imagej=True, resolution=(0.1, 0.1), metadata={"unit": "micron"})),
+    "ome one µm": (".ome.tif", ome(PhysicalSizeX=10.0, PhysicalSizeY=10.0)),
+    "png 72 dpi": (".png", png(2835, 2835, 1)),
+    "nifti one mm": (".nii", nifti("mm", 1, 1)),
+    "too oblong": (".tif", tiff(resolution=(2.5e6, 1e5), resolutionunit="CENTIMETER")),
+}
+
+NO_UNIT = {
+    "none": (".tif", tiff()),
+    "unit none": (".tif", tiff(resolution=(0.25, 0.2), resolutionunit="NONE")),
+    "imagej pixels": (".tif", tiff(imagej=True, resolution=(0.25, 0.25), metadata={"unit": "pixel"})),
+    "imagej nothing": (".tif", tiff(imagej=True, resolution=(0.25, 0.25), metadata={})),
+    "png aspect": (".png", png(5, 4, 0)),
+    "nifti unknown": (".nii", nifti("unknown", 4e-6, 5e-6)),
+    "nrrd": (".nrrd", nrrd("spacings: 4 5")),
+}
+
+
+@pytest.mark.parametrize("kind", STATED)
+def test_what_files_state(tmp_path: Path, kind: str) -> None:
+    suffix, write, expected = STATED[kind]
+    write(tmp_path / f"a{suffix}")
+    (section,) = find_sections(tmp_path)
+    np.testing.assert_allclose(section.pixel_size_nm, expected, rtol=1e-4)
+    load = LoadSectiond("image", default_pixel_size=10)
+    for item in (section, {"image": section.path}):
+        np.testing.assert_allclose(load(item)["image"].meta["pixel_size"], expected, rtol=1e-4)
+    stated = LoadSectiond("image", pixel_size=7)(section)["image"]
+    np.testing.assert_array_equal(stated.meta["pixel_size"], (7, 7))
+
+
+@pytest.mark.parametrize("kind", [*NOT_BELIEVED, *NO_UNIT])
+def test_what_is_no_pixel_size(tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    suffix, write = {**NOT_BELIEVED, **NO_UNIT}[kind]
+    for name in ("a", "b"):
+        write(tmp_path / f"{name}{suffix}")
+    assert all(section.pixel_size_nm is None for section in find_sections(tmp_path))
+    said = [record.message for record in caplog.records if "not believed" in record.message]
+    assert len(said) == (kind in NOT_BELIEVED)
+    assert all("a" + suffix in message for message in said)
+    assert LoadSectiond("image", default_pixel_size=10)(find_sections(tmp_path)[0])["image"].meta["pixel_size"][0] == 10
+
+
+@pytest.mark.parametrize("kind", [kind for kind in STATED if STATED[kind][0] != ".mrc"])
+def test_results_have_the_pixel_size_in_the_same_form(tmp_path: Path, kind: str) -> None:
+    suffix, write, expected = STATED[kind]
+    write(tmp_path / f"a{suffix}")
+    (section,) = find_sections(tmp_path)
+    SaveSectiond("image", tmp_path / "out", "mask")(LoadSectiond("image")(section))
+    result = result_path(section.path, tmp_path / "out", "mask")
+    if suffix != ".nrrd":
+        np.testing.assert_allclose(read_header(result).pixel_size_nm, expected, rtol=1e-4)
+    else:
+        np.testing.assert_allclose(read_header(result).form["spacing"], section.header.form["spacing"])
+    if suffix.endswith(".tif"):
+        with tifffile.TiffFile(tmp_path / f"a{suffix}") as before, tifffile.TiffFile(result) as after:
+            assert (before.is_imagej, before.is_ome) == (after.is_imagej, after.is_ome)
+            if before.is_imagej:
+                assert after.imagej_metadata["unit"] == before.imagej_metadata["unit"]
+
+
+@pytest.mark.parametrize(("suffix", "dtype"), [(".tif", "uint8"), (".tif", "float32")])
+def test_results_of_other_formats_have_it_too(tmp_path: Path, suffix: str, dtype: str) -> None:
+    STATED["png" if dtype == "float32" else "mrc"][1](tmp_path / ("a.png" if dtype == "float32" else "a.mrc"))
+    (section,) = find_sections(tmp_path)
+    SaveSectiond("image", tmp_path / "out", "mask", output_dtype=dtype)(LoadSectiond("image")(section))
+    np.testing.assert_allclose(read_header(tmp_path / "out" / f"a_mask{suffix}").pixel_size_nm, (4, 5), rtol=1e-4)
+
+
+BROKEN = {
+    "0/0": [(282, (0, 0)), (283, (0, 0))],
+    "x/0": [(282, (72, 0))],
+    "0/x": [(283, (0, 1))],
+    "unit 0": [(296, 0)],
+    "unit 77": [(296, 77)],
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_broken_tags_of_resolution(tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", PIXELS, resolution=(72, 72), resolutionunit="INCH", metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+        for code, value in BROKEN[kind]:
+            file.pages[0].tags[code].overwrite(value)
+    check_result_of(tmp_path)
+    assert ("not believed" in caplog.text) == ("/" in kind)
+
+
+@pytest.mark.parametrize("values", [(2, "72"), (3, 72), (12, 72.0), (11, float("nan")), (10, (-1, 4)), (7, b"\0\1\2")])
+def test_tags_of_resolution_of_another_type(tmp_path: Path, values: tuple) -> None:
+    kind, value = values
+    count = len(value) if isinstance(value, str | bytes) else 1
+    tags = [(code, kind, count, value, True) for code in (282, 283)]
+    tifffile.imwrite(tmp_path / "b.tif", PIXELS, metadata=None)
+    tifffile.imwrite(tmp_path / "a.tif", PIXELS, metadata=None, extratags=tags)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert int(file.pages[0].tags[282].dtype) in (kind, 5)
+    (tmp_path / "b.tif").unlink()
+    check_result_of(tmp_path)
+
+
+def check_result_of(folder: Path) -> None:
+    (section,) = find_sections(folder)
+    assert section.pixel_size_nm is None
+    SaveSectiond("image", folder / "out", "mask")(LoadSectiond("image")(section))
+    np.testing.assert_array_equal(tifffile.imread(folder / "out" / "a_mask.tif"), PIXELS)
+
+
+def test_what_the_user_states_comes_first(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    STATED["inch"][1](tmp_path / "a.tif")
+    check_pixel_sizes(find_sections(tmp_path), 7, 10)
+    assert "a.tif: says that its pixels are 4 x 5 nm; --pixel_size comes first" in caplog.text
+
+
+def test_some_files_know_it_and_others_do_not(tmp_path: Path) -> None:
+    STATED["inch"][1](tmp_path / "a.tif")
+    write_section(tmp_path / "b.tif", PIXELS.T)
+    with pytest.raises(ValueError, match=r"b\.tif: its pixel size is not known"):
+        check_pixel_sizes(find_sections(tmp_path), None, 10)
+    check_pixel_sizes(find_sections(tmp_path), 7, 10)
+
+
+@pytest.mark.parametrize("kind", ["none", "centimetre", "inch", "png", "unit none"])
+def test_pictures_lie_where_itk_places_them(tmp_path: Path, kind: str) -> None:
+    suffix, write = {**STATED, **NO_UNIT}[kind][:2]
+    write(tmp_path / f"a{suffix}")
+    image = itk.imread(str(tmp_path / f"a{suffix}"))
+    affine = np.diag([-image.GetSpacing()[0], -image.GetSpacing()[1], 1, 1])
+    np.testing.assert_allclose(read_header(tmp_path / f"a{suffix}").affine, affine, rtol=1e-6)
