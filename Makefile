@@ -20,7 +20,7 @@ train: $(VENV)/installed
 
 test: $(VENV)/installed
 	$(BIN)/pip install --quiet -r requirements-dev.txt
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 label: $(LABEL_VENV)/installed
 	@test -n "$(STUDIES)" || { echo "name the folder of your sections: make label STUDIES=folder"; exit 2; }

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+# before PyTorch and ITK are imported: workers of pytest-xdist share the cores
+for name in ("OMP_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
+    os.environ.setdefault(name, "1")
 
 import numpy as np
 import pytest

@@ -22,6 +22,7 @@ def settings_of(tiny: dict) -> dict:
     return {key: value for key, value in tiny.items() if key != "batch_size"}
 
 
+@pytest.mark.slow
 def test_both_strategies_choose_and_go_on(
     tiny_phantom: Path, weights: str, tmp_path: Path, tiny: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:

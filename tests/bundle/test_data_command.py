@@ -313,6 +313,7 @@ def test_small_sets_come_from_a_local_copy_only(
         small("yours", source=str(source.parent))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs the real data sets in ../shared/data")
 def test_real_sets(tmp_path: Path) -> None:
     """Every set at hand is the one that its command knows, and joins the others."""

@@ -24,6 +24,7 @@ def test_missing_data(tmp_path: Path) -> None:
         evaluate_registration(output=str(tmp_path), parts=("folded",), folded=str(tmp_path / "nowhere"))
 
 
+@pytest.mark.slow
 def test_known_deformations_are_recovered(tmp_path: Path) -> None:
     text = evaluate_registration(output=str(tmp_path), parts=("phantoms",), phantoms=1, size=448)
     assert (tmp_path / "registration.md").read_text() == text

@@ -28,6 +28,7 @@ def settings_of(tiny: dict) -> dict:
     return {key: value for key, value in tiny.items() if key != "batch_size"}
 
 
+@pytest.mark.slow
 def test_each_set_is_scored_by_a_training_without_it(sets: list, tmp_path: Path, tiny: dict) -> None:
     arguments = {
         "left_out": "two,small",

@@ -59,6 +59,7 @@ def blobs(path: Path, size: int, seed: int = 0) -> None:
     write_section(path, image.clip(0, 255).astype(np.uint8))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("known")
 def test_the_estimate_and_the_command_to_go_on_with(tmp_path: Path, untrained: dict) -> None:
     (tmp_path / "my stack").mkdir()
@@ -76,6 +77,7 @@ def test_the_estimate_and_the_command_to_go_on_with(tmp_path: Path, untrained: d
     assert "--equalize none" in command
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("known")
 def test_what_a_list_states_comes_first(tmp_path: Path, untrained: dict) -> None:
     blobs(tmp_path / "section.png", 600)
@@ -87,6 +89,7 @@ def test_what_a_list_states_comes_first(tmp_path: Path, untrained: dict) -> None
     assert "--pixel_size" not in text.splitlines()[-1]  # the inference would refuse it
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pixel_size_nm", [4.0, 7.0])
 def test_the_shipped_weights_on_phantom_tissue(tmp_path: Path, pixel_size_nm: float) -> None:
     size = round(2800 / pixel_size_nm)
@@ -101,6 +104,7 @@ def test_the_shipped_weights_on_phantom_tissue(tmp_path: Path, pixel_size_nm: fl
     assert estimator.estimate().sureness.argmax() == 2
 
 
+@pytest.mark.slow
 def test_an_untrained_network_knows_no_pixel_size(
     tiny_phantom: Path, untrained: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +149,7 @@ def test_sections_are_chosen_at_even_distances() -> None:
     assert spread(items, 20) == items
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("known")
 def test_the_benchmark_counts_what_is_right(tmp_path: Path, untrained: dict) -> None:
     folder = tmp_path / "blobs"

@@ -55,6 +55,7 @@ def test_all_sections_differ(made):
     assert len(set(pictures)) == len(pictures) == 6
 
 
+@pytest.mark.slow
 def test_same_arguments_same_files_whatever_the_workers(made, tmp_path):
     synthetic(str(tmp_path / "again"), seed=3, **TINY | {"workers": 2})
     assert contents(tmp_path / "again") == contents(made)

@@ -52,6 +52,7 @@ def test_of_equally_good_thresholds_the_middle_one_is_taken() -> None:
     assert best_threshold(module.score_counts(np.array([0.1, 0.9]), np.array([False, True])))["threshold"] == 0.5
 
 
+@pytest.mark.slow
 def test_search_finds_parameters_that_remove_noise() -> None:
     """Probabilities with salt-and-pepper errors over an image that shows the truth: a CRF can mend nearly all."""
     generator = np.random.default_rng(0)
@@ -116,6 +117,7 @@ def test_arguments_are_checked_first(arguments: dict) -> None:
         tune_crf("nowhere.pt", "nowhere", **arguments)
 
 
+@pytest.mark.slow
 def test_what_is_tuned_is_what_the_evaluation_reports(tiny_phantom: Path, tuned: dict, tmp_path: Path) -> None:
     """On the same sections, the figures of the search and those of the evaluation agree."""
     summary = tune_crf(**tuned, trials=2, output=str(tmp_path / "trials.json"))

@@ -89,6 +89,7 @@ def test_evaluate_scores_each_set(trained: Path, tiny_phantom: Path, tmp_path: P
         evaluate(str(tiny_phantom), str(tiny_phantom), checkpoint=str(trained / "model.pt"))
 
 
+@pytest.mark.slow
 def test_finetune_from_given_and_from_random_weights(
     trained: Path, tiny_phantom: Path, tmp_path: Path, tiny: dict
 ) -> None:

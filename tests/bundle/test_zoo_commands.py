@@ -23,6 +23,7 @@ SCHEMA = ROOT.parent / "shared" / "zoo" / "meta_schema_20240725.json"
 
 
 # those of the ONNX exporter
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 def test_the_bundle_is_what_the_zoo_asks_for(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -64,6 +65,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_zip_holds_what_belongs_into_a_bundle(packed: Path) -> None:
     version = json.loads((ROOT / "configs" / "metadata.json").read_text())["version"]
     with zipfile.ZipFile(packed / f"{NAME}_v{version}.zip") as archive:
@@ -108,6 +110,7 @@ with torch.no_grad():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", [False, True])
 def test_download_and_load_elsewhere_give_the_stored_result(packed: Path, tmp_path: Path, script: bool) -> None:
     """TorchScript is loaded without the sources of the bundle."""

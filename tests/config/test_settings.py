@@ -71,6 +71,7 @@ def test_requirement() -> None:
         require(False, "one or the other")
 
 
+@pytest.mark.slow
 def test_the_first_cause_stands_last() -> None:
     code = """
 from scripts.config import explain_errors

@@ -55,6 +55,7 @@ def faulty(image: NDArray[np.uint8]) -> dict[str, tuple[NDArray, NDArray[np.bool
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [phantom, vnc])
 def test_masks_agree_with_those_of_the_clean_section(run_config: Callable, tmp_path: Path, make: Callable) -> None:
     image = make()

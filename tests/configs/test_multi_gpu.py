@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +26,7 @@ def torchrun(*configs: str, **overrides: object) -> str:
     return run.stdout + run.stderr
 
 
+@pytest.mark.slow
 def test_two_processes(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
     small = {
         "dataset_dir": tiny_phantom,

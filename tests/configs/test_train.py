@@ -31,6 +31,7 @@ def test_training_leaves_weights_checkpoint_log_and_pictures(
     assert tags["images"] == {"section_0", "section_1"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_a_resumed_training_equals_an_uninterrupted_one(
     run_config: Callable, tiny_phantom: Path, tmp_path: Path, num_workers: int
@@ -64,6 +65,7 @@ def test_patches_are_drawn_in_proportion_to_weights(run_config: Callable, tiny_p
     assert list(sampler) == draws
 
 
+@pytest.mark.slow
 def test_more_epochs_than_planned_are_trained_at_the_rate_of_the_new_plan(
     run_config: Callable, tiny_phantom: Path, tmp_path: Path
 ) -> None:
@@ -91,6 +93,7 @@ def test_training_starts_from_given_weights(
     assert not torch.allclose(random, start)
 
 
+@pytest.mark.slow
 def test_resuming_goes_on_from_the_checkpoint_not_from_the_given_weights(
     run_config: Callable, tiny_phantom: Path, weights: Path, tmp_path: Path
 ) -> None:
@@ -104,6 +107,7 @@ def test_resuming_goes_on_from_the_checkpoint_not_from_the_given_weights(
     torch.testing.assert_close(after, before, rtol=0, atol=0)  # the new rate is used
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", ["learning_rate", "weight_decay"])
 def test_a_setting_of_the_optimizer_that_changes_is_used_from_there_on(
     run_config: Callable, tiny_phantom: Path, tmp_path: Path, setting: str, caplog: pytest.LogCaptureFixture
@@ -117,6 +121,7 @@ def test_a_setting_of_the_optimizer_that_changes_is_used_from_there_on(
     assert group["lr" if setting == "learning_rate" else setting] == 0.25 * (0.25 if setting == "learning_rate" else 1)
 
 
+@pytest.mark.slow
 def test_the_averaged_weights_are_validated_and_kept(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
     common = {"dataset_dir": str(tiny_phantom), "use_crf": False, "patches_per_section": 4}
     name = "encoder.conv1.weight"
@@ -161,6 +166,7 @@ def test_an_error_in_a_loading_process_tells_its_cause(
     assert str(cause) == "image.png: what went wrong"
 
 
+@pytest.mark.slow
 def test_compiled_network_leaves_the_same_keys(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
     # the keys are the matter here: the eager backend does without a compiler
     settings = {"compile": True, "train#trainer#compile_kwargs": {"backend": "eager"}, "use_crf": False}

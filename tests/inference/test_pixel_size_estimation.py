@@ -36,6 +36,7 @@ def estimator(score=finds_discs, **settings) -> PixelSizeEstimator:
     return PixelSizeEstimator(score, NETWORK_PIXEL_SIZE, **{"candidates": CANDIDATES, "tile_size": 128, **settings})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pixel_size", [3.3, 5.0, 7.7, 12.0])
 def test_the_size_at_which_the_network_knows_the_tissue_is_found(pixel_size: float) -> None:
     under_test = estimator()

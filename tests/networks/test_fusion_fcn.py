@@ -102,6 +102,7 @@ def test_folding_for_inference_changes_nothing_but_time(narrow: FusionFCN) -> No
     torch.testing.assert_close(folded(x), narrow(x), rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_compiles_as_one_graph(narrow: FusionFCN) -> None:
     # the eager backend checks the graph without a compiler
     compiled = torch.compile(narrow, backend="eager", fullgraph=True)
@@ -122,6 +123,7 @@ def test_scripts(narrow: FusionFCN) -> None:
         scripted(torch.rand(1, 1, 63, 64))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch|onnxscript|copyreg")
 @pytest.mark.filterwarnings("ignore::FutureWarning:torch|onnxscript|copyreg")
 @torch.no_grad()

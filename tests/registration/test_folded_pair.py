@@ -23,6 +23,7 @@ FOLDER = ROOT.parent / "shared" / "data" / "folded_section"
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="needs the real folded pair in ../shared")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [True, False])
 def test_both_sides_of_the_fold_agree_with_the_reference(given: bool) -> None:
     reference, damaged = (read_section(FOLDER / f"{name}.png") for name in ("reference", "damaged"))
