@@ -16,6 +16,8 @@ from .tiff_metadata import channels_of_pages, form_of, options_like, pixel_size_
 
 __all__ = ["TIFFReader", "open_file", "write"]
 
+IMAGEJ_CHANNELS = 7
+"""Most channels that ImageJ shows together."""
 MARK = "segmentation by the mitochondria bundle"
 """Software tag that says that a file is a result, and no section."""
 
@@ -181,6 +183,8 @@ def _planes_of(series: tifffile.TiffPageSeries) -> list[_Plane]:
     lead = [(axis, n) for axis, n in zip(series.axes, series.shape, strict=True) if axis not in "XYS"]
     shape = [n for _, n in lead]
     where = [i for i, (axis, _) in enumerate(lead) if axis == "C"]
+    if series.kind == "imagej" and len(lead) == 1 and shape[0] > IMAGEJ_CHANNELS:
+        where = []  # a stack that a library wrote without naming its axis
     numbers = [None if page is None else page.index for page in series.pages]
     planes = []
     for i, index in enumerate(np.ndindex(*shape)):

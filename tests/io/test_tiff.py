@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from scripts.io import find_sections, read_section
+from scripts.io import find_sections, read_header, read_section
 
 PIXELS = np.random.default_rng(0).integers(0, 200, (30, 20), np.uint8)
 OTHER = 255 - PIXELS
@@ -282,3 +282,14 @@ def test_what_is_refused(tmp_path: Path, kind: str) -> None:
     write(tmp_path / "a.tif", pixels, **options)
     with pytest.raises(ValueError, match=rf"a\.tif: .*{remedy}"):
         planes(tmp_path / "a.tif")
+
+
+def test_an_imagej_stack_without_a_named_axis(tmp_path: Path) -> None:
+    """Libraries write the third axis of an array as channels if nobody says what it is."""
+    pages = np.random.default_rng(0).integers(0, 255, (12, 20, 30), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "stack.tif", pages, imagej=True)
+    header = read_header(tmp_path / "stack.tif")
+    assert (header.pages, header.channels) == (12, 1)
+    np.testing.assert_array_equal(read_section(tmp_path / "stack.tif", 7), pages[7].T)
+    tifffile.imwrite(tmp_path / "channels.tif", pages[:3], imagej=True)
+    assert read_header(tmp_path / "channels.tif").channels == 3
