@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from bundle.runs import train
+from bundle.runs import ROOT, train
 from bundle.studies.active_learning import _read, active_learning, markdown
 from scripts.io import load_sections
+
+WEIGHTS = str(ROOT / "models" / "model.pt")
 
 
 @pytest.fixture(scope="module")
@@ -83,11 +85,11 @@ def test_bad_arguments(tiny_phantom: Path, weights: str, tmp_path: Path, argumen
 def test_sections_are_read_as_the_network_sees_them(tiny_phantom: Path) -> None:
     first, second = load_sections(tiny_phantom / "datalist.json", "training")  # 96x96 pixels of 5 nm
     pool = [{**first, "region": [0, 0, 96, 48]}, {**second, "pixel_size_nm": [10.0, 5.0]}]
-    sections = _read(pool)
+    sections = _read(pool, WEIGHTS)
     assert [tuple(section.shape) for section in sections] == [(1, 48, 24), (1, 96, 48)]
     assert sections[0].min() < 0.1 < 0.9 < sections[0].max()  # equalised
-    assert _read(pool[:1], network_pixel_size=2.5, equalize="none")[0].shape == (1, 192, 96)
+    assert _read(pool[:1], WEIGHTS, network_pixel_size=2.5, equalize="none")[0].shape == (1, 192, 96)
     with pytest.raises(ValueError, match=r"its list says that pixels are 5 nm, --pixel_size says 4 nm"):
-        _read(pool[:1], pixel_size=4)
+        _read(pool[:1], WEIGHTS, pixel_size=4)
     unknown = [{key: value for key, value in first.items() if key != "pixel_size_nm"}]
-    assert _read(unknown, pixel_size=[5, 10])[0].shape == (1, 48, 96)
+    assert _read(unknown, WEIGHTS, pixel_size=[5, 10])[0].shape == (1, 48, 96)

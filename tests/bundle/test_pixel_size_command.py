@@ -118,7 +118,7 @@ def test_an_untrained_network_knows_no_pixel_size(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"network": "resnet"}, "network has to be fusion_fcn or unet, got 'resnet'"),
+        ({"network": "resnet"}, "network must be fusion_fcn or unet, but got 'resnet'"),
         ({"count": 0}, "count has to be a whole number from 1, got 0"),
         ({"smallest": 30}, "smallest and largest"),
         ({"candidates": 3}, "count has to be a whole number from 5"),

@@ -45,7 +45,7 @@ def test_trained_weights_survive_a_start(app: Path) -> None:
     (models / ".writing-killed").mkdir()
     prepare_app(app.parent)
     assert (models / "model.pt").read_bytes() == b"trained"
-    assert sorted(path.name for path in models.iterdir()) == ["model.pt", "shipped.pt"]
+    assert sorted(path.name for path in models.iterdir()) == ["model.json", "model.pt", "shipped.json", "shipped.pt"]
 
 
 def test_new_shipped_weights_take_the_place_of_untrained_ones_only(tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def test_another_alignment_is_kept_or_replaced(register: Callable, stack: Path, 
     [
         ({"registration_sise": 100}, "unknown setting 'registration_sise' = 100; did you mean 'registration_size'?"),
         ({"width": 0.3}, "setting 'width' = 0.3 is not used by this workflow"),
-        ({"neighbours": "2"}, "setting 'neighbours' = '2' is of type str, expected int, such as 2"),
+        ({"neighbours": "2"}, "setting 'neighbours' must be of type int, such as 2, but got '2' of type str"),
         ({"canvas": "all"}, "canvas must be one of union, reference, but got 'all'"),
         ({"interpolation": "nearest"}, "interpolation must be one of cubic, lanczos, but got 'nearest'"),
         ({"transform_model": "linear"}, "transform_model must be one of affine, similarity, rigid, but got 'linear'"),
@@ -259,7 +259,6 @@ def test_masks_of_sections_of_32_bit_are_those_of_8_bit(
         aligned = register(tmp_path / kind, output_dir=str(tmp_path / f"{kind}_aligned"), **{"pair#patch_size": 80})
         run_config(
             "inference",
-            workflow_type="infer",
             dataset_dir=str(aligned / "images"),
             output_dir=str(tmp_path / f"{kind}_masks"),
             **SHIPPED,

@@ -55,7 +55,7 @@ def test_patches_are_drawn_in_proportion_to_weights(run_config: Callable, tiny_p
     items["training"][1]["weight"] = 3
     (tmp_path / "datalist.json").write_text(json.dumps(items))
     workflow = run_config("train", dataset_dir=str(tmp_path), ckpt_dir=str(tmp_path / "run"), use_crf=False)
-    sampler = workflow.parser.get_parsed_content("train#sampler")
+    sampler = workflow.parser.get_parsed_content("train_sampler")
     assert len(sampler) == 2 * 2  # patches of sections: the weights do not change the length of an epoch
     sampler.num_samples = 4000
     torch.manual_seed(1)
