@@ -113,9 +113,10 @@ def _equal(first: Path, second: Path) -> bool:
         states = [torch.load(path, map_location="cpu", weights_only=True) for path in (first, second)]
         same = [torch.equal(value, states[1][key]) for key, value in states[0].items() if key in states[1]]
         return states[0].keys() == states[1].keys() and all(same)
-    if read_header(first) != read_header(second):
+    headers = [read_header(path) for path in (first, second)]
+    if (headers[0].size, headers[0].dtype) != (headers[1].size, headers[1].dtype):
         return False
-    pages = range(read_header(first).pages)
+    pages = range(headers[0].pages)
     return all(np.array_equal(read_section(first, page), read_section(second, page)) for page in pages)
 
 
