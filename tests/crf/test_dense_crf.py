@@ -216,7 +216,7 @@ def test_refuses_iterations(value: object) -> None:
 @pytest.mark.parametrize("name", ["gaussian_sxy", "bilateral_sxy", "bilateral_srgb"])
 def test_refuses_width_that_overflows_the_lattice(name: str) -> None:
     with pytest.raises(ValueError, match=rf"{name} 0\.001.*too small for a section of this size"):
-        dense_crf(two_classes(np.full((40, 30), 0.5)), np.zeros((1, 40, 30)), **{name: 0.001})
+        dense_crf(two_classes(np.full((40, 30), 0.5)), np.zeros((1, 40, 30)), method="permutohedral", **{name: 0.001})
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_refuses_shape_of_image(shape: tuple[int, ...]) -> None:
 def test_refuses_more_pixels_than_the_library_can_index() -> None:
     probabilities = np.broadcast_to(np.float32(0.5), (2, 23200, 23200))
     with pytest.raises(ValueError, match=r"\(2, 23200, 23200\).*32-bit"):
-        dense_crf(probabilities, np.broadcast_to(np.float32(0.5), (1, 23200, 23200)))
+        dense_crf(probabilities, np.broadcast_to(np.float32(0.5), (1, 23200, 23200)), method="permutohedral")
 
 
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, complex])
