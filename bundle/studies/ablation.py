@@ -176,7 +176,7 @@ def _cell(network: str, folder: Path, trials: int, **settings: Any) -> dict[str,
     configs = configs_of(network, "evaluate")
     evaluation = {key: value for key, value in settings.items() if key not in ("pretrained", "initial_weights")}
     evaluation["checkpoint"] = str(folder / "model.pt")
-    tuned = search(score(*configs, part="validation", **evaluation), trials, seed=0)
+    tuned = search(score(*configs, part="validation", **evaluation), trials, 0, settings.get("crf_method"))
     run(
         *configs,
         run_id="evaluating",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from bundle.runs import ROOT, ScoredSection, check_set, configs_of, refuse, score
@@ -81,7 +82,7 @@ def tune_crf(
     if output is not None:
         require_writable(Path(output).parent)
     sections = score(*configs, part="validation", checkpoint=checkpoint, dataset_dir=str(folder), **settings)
-    found = search(sections, trials, seed)
+    found = search(sections, trials, seed, settings.get("crf_method"))
     summary = {key: found[key] for key in ("without_crf", "with_crf")}
     if output is not None:
         write_json(output, {"checkpoint": checkpoint, "data": data, "seed": seed, **found})
@@ -102,27 +103,32 @@ def tune_crf(
     return summary
 
 
-def search(sections: Sequence[ScoredSection], trials: int, seed: int) -> dict[str, Any]:
+def search(sections: Sequence[ScoredSection], trials: int, seed: int, method: str | None = None) -> dict[str, Any]:
     """Try sets of parameters; the first is that of `train.json`, whose number of iterations serves all.
 
     Args:
         sections: labelled sections with their probabilities.
         trials: number of sets, at least 1.
         seed: of the search.
+        method: of the CRF; that of `train.json` if None.
 
     Returns:
         "without_crf", "with_crf" (the best trial) and "trials", all trials in their order.
     """
-    first = json.loads((ROOT / "configs" / "train.json").read_text())["crf"]
+    config = json.loads((ROOT / "configs" / "train.json").read_text())
+    first = config["crf"]
     generator = np.random.default_rng(seed)
     candidates = [dict(first)]
     for _ in range(trials - 1):
         drawn = {n: float(f"{np.exp(generator.uniform(*np.log(edges))):.2g}") for n, edges in RANGES.items()}
         candidates.append({**first, **drawn})
-    # pydensecrf holds Python's lock, so that only processes run side by side; forked ones could deadlock in torch
+    # pydensecrf2 holds Python's lock, so that only processes run side by side; forked ones could deadlock in torch
     workers = min(len(candidates), WORKERS)
     with ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start, initargs=(list(sections),)
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start,
+        initargs=(list(sections), method or config["crf_method"]),
     ) as pool:
         counts = list(tqdm(pool.map(_counts_with_crf, candidates), total=len(candidates), desc="CRF", unit="trial"))
     without = best_threshold(sum(score_counts(s.probabilities[1] * s.tissue, s.label) for s in sections))
@@ -163,14 +169,20 @@ def score_counts(score: np.ndarray, label: np.ndarray) -> np.ndarray:
 
 
 _sections: list[ScoredSection] = []
+_method = ""
 
 
-def _start(sections: list[ScoredSection]) -> None:
+def _start(sections: list[ScoredSection], method: str) -> None:
+    global _method
     _sections[:] = sections
+    _method = method
+    torch.set_num_threads(1)  # there is a process for each core
 
 
 def _counts_with_crf(parameters: dict[str, Any]) -> np.ndarray:
-    refined = ((dense_crf(s.probabilities, s.image, **parameters)[1] * s.tissue, s.label) for s in _sections)
+    refined = (
+        (dense_crf(s.probabilities, s.image, **parameters, method=_method)[1] * s.tissue, s.label) for s in _sections
+    )
     return sum(score_counts(score, label) for score, label in refined)
 
 

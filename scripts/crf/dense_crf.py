@@ -9,13 +9,15 @@ import numpy as np
 import torch
 from monai.config import NdarrayOrTensor
 
+from . import grid_torch, permutohedral
+
 METHODS = ("grid", "permutohedral")
 """How the sums over all pixels are computed."""
 
 _RANGE_TOLERANCE = 1e-5  # what blending and interpolation in single precision add to 1
 _SUM_TOLERANCE = 1e-2  # bfloat16 rounds the probabilities of a pixel by 0.004 together
 _MAX_COMPAT = 1e6  # far above any unary (at most 11.5) and far below the overflow of single precision
-_MAX_INT32 = 2**31 - 1
+_MAX_ITERATIONS = 2**31 - 1
 _MIN_GRID_SRGB = 1.0  # 512 grid points along the grey levels
 
 
@@ -98,29 +100,30 @@ def dense_crf(
         P. Krähenbühl, V. Koltun: Efficient inference in fully connected CRFs with Gaussian edge potentials. NIPS 2011.
         J. Chen, S. Paris, F. Durand: Real-time edge-aware image processing with the bilateral grid. SIGGRAPH 2007.
     """
-    parameters = {
+    kernels = {
         "gaussian_sxy": gaussian_sxy,
         "gaussian_compat": gaussian_compat,
         "bilateral_sxy": bilateral_sxy,
         "bilateral_srgb": bilateral_srgb,
         "bilateral_compat": bilateral_compat,
-        "iterations": iterations,
     }
-    check_parameters(**parameters, method=method)
+    check_parameters(**kernels, iterations=iterations, method=method)
     probabilities, image = (a.detach() if isinstance(a, torch.Tensor) else a for a in (probabilities, image))
-    _check_arrays(probabilities, image)
-    tensor = isinstance(probabilities, torch.Tensor)
-    if tensor and probabilities.device.type != "cpu" and method == "grid":
-        from .grid_torch import mean_field
-
-        return mean_field(probabilities, torch.as_tensor(image, device=probabilities.device), **parameters)
-    # compilers and libraries are loaded when they are needed
+    _check_shapes(probabilities, image)
+    if method == "permutohedral":
+        permutohedral.check_size(probabilities.shape, **kernels)
+    _check_values(probabilities, image)
+    if isinstance(probabilities, torch.Tensor) and probabilities.device.type != "cpu" and method == "grid":
+        image = torch.as_tensor(image, device=probabilities.device)
+        return grid_torch.mean_field(probabilities, image, **kernels, iterations=iterations)
     if method == "grid":
-        from .grid_cpu import mean_field
+        from . import grid_cpu  # here, since Numba takes a moment to load, and longer where it has to compile
+
+        mean_field = grid_cpu.mean_field
     else:
-        from .permutohedral import mean_field
-    refined = mean_field(_to_numpy(probabilities), _to_numpy(image), **parameters)
-    return torch.from_numpy(refined).to(probabilities.device) if tensor else refined
+        mean_field = permutohedral.mean_field
+    refined = mean_field(_to_numpy(probabilities), _to_numpy(image), **kernels, iterations=iterations)
+    return torch.from_numpy(refined).to(probabilities.device) if isinstance(probabilities, torch.Tensor) else refined
 
 
 def check_parameters(
@@ -154,7 +157,7 @@ def check_parameters(
     for name, value in {"gaussian_compat": gaussian_compat, "bilateral_compat": bilateral_compat}.items():
         if not (_is_number(value) and 0 <= value <= _MAX_COMPAT):
             raise ValueError(f"{name} must be a number from 0 to {_MAX_COMPAT:g}, got {value!r}")
-    if not (_is_number(iterations) and isinstance(iterations, Integral) and 1 <= iterations <= _MAX_INT32):
+    if not (_is_number(iterations) and isinstance(iterations, Integral) and 1 <= iterations <= _MAX_ITERATIONS):
         raise ValueError(f"iterations must be an int of at least 1, got {iterations!r}")
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
@@ -175,7 +178,7 @@ def _to_numpy(array: NdarrayOrTensor) -> np.ndarray:
     return array
 
 
-def _check_arrays(probabilities: NdarrayOrTensor, image: NdarrayOrTensor) -> None:
+def _check_shapes(probabilities: NdarrayOrTensor, image: NdarrayOrTensor) -> None:
     shape = tuple(probabilities.shape)
     if len(shape) != 3 or shape[0] < 2 or 0 in shape:
         raise ValueError(f"probabilities must be (C, W, H) of at least 2 classes and 1 pixel, got shape {shape}")
@@ -183,6 +186,9 @@ def _check_arrays(probabilities: NdarrayOrTensor, image: NdarrayOrTensor) -> Non
         raise ValueError(
             f"image must be {(1, *shape[1:])} beside probabilities of shape {shape}, got {tuple(image.shape)}"
         )
+
+
+def _check_values(probabilities: NdarrayOrTensor, image: NdarrayOrTensor) -> None:
     for name, array in {"probabilities": probabilities, "image": image}.items():
         tensor = isinstance(array, torch.Tensor)
         if not (array.is_floating_point() if tensor else np.issubdtype(array.dtype, np.floating)):

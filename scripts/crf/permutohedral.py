@@ -25,7 +25,7 @@ def mean_field(
     """Infer the marginals of the CRF by pydensecrf2.
 
     Args:
-        probabilities: (C, W, H), floating point.
+        probabilities: (C, W, H), floating point, of a size that :func:`check_size` lets pass.
         image: (1, W, H), floating point.
         gaussian_sxy: width of the smoothness kernel, in pixels.
         gaussian_compat: its weight.
@@ -36,28 +36,11 @@ def mean_field(
 
     Returns:
         (C, W, H) float32, the marginals.
-
-    Raises:
-        ValueError: if the section is too large for the integers of the library, or widths are too small beside it. The
-            library itself does not check: it crashes the process or silently returns something else.
     """
     from pydensecrf.densecrf import DenseCRF
     from pydensecrf.utils import create_pairwise_bilateral, create_pairwise_gaussian, unary_from_softmax
 
     classes, width, height = probabilities.shape
-    # A pixel has up to four lattice vertices (and, with many classes, as many values) in one array.
-    if max(4, classes) * (width * height + 16) > _MAX_INT32:
-        raise ValueError(
-            f"probabilities of shape {probabilities.shape} have more values than the 32-bit indices of pydensecrf reach"
-        )
-    if bilateral_compat > 0:
-        _check_lattice(
-            [width / bilateral_sxy, height / bilateral_sxy, 255 / bilateral_srgb],
-            f"bilateral_sxy {bilateral_sxy} and bilateral_srgb {bilateral_srgb}",
-        )
-    if gaussian_compat > 0:
-        _check_lattice([width / gaussian_sxy, height / gaussian_sxy], f"gaussian_sxy {gaussian_sxy}")
-
     # Not DenseCRF2D: here position is a feature like any other, and no order of width and height can be mistaken.
     crf = DenseCRF(width * height, classes)
     # Temporaries are not named, so that they are gone before the inference, where memory peaks.
@@ -74,6 +57,43 @@ def mean_field(
             create_pairwise_gaussian(sdims=[gaussian_sxy] * 2, shape=(width, height)), compat=gaussian_compat
         )
     return np.array(crf.inference(iterations), order="C").reshape(probabilities.shape)
+
+
+def check_size(
+    shape: Sequence[int],
+    *,
+    gaussian_sxy: float,
+    gaussian_compat: float,
+    bilateral_sxy: float,
+    bilateral_srgb: float,
+    bilateral_compat: float,
+) -> None:
+    """Check what the library does not: it crashes the process or silently returns something else.
+
+    Args:
+        shape: of the probabilities, (C, W, H).
+        gaussian_sxy: this and the following as in :func:`mean_field`.
+        gaussian_compat: weight of the smoothness kernel.
+        bilateral_sxy: width of the appearance kernel in pixels.
+        bilateral_srgb: its width in grey levels of 255.
+        bilateral_compat: its weight.
+
+    Raises:
+        ValueError: if the section is too large for the integers of the library, or widths are too small beside it.
+    """
+    classes, width, height = shape
+    # A pixel has up to four lattice vertices (and, with many classes, as many values) in one array.
+    if max(4, classes) * (width * height + 16) > _MAX_INT32:
+        raise ValueError(
+            f"probabilities of shape {tuple(shape)} have more values than the 32-bit indices of pydensecrf reach"
+        )
+    if bilateral_compat > 0:
+        _check_lattice(
+            [width / bilateral_sxy, height / bilateral_sxy, 255 / bilateral_srgb],
+            f"bilateral_sxy {bilateral_sxy} and bilateral_srgb {bilateral_srgb}",
+        )
+    if gaussian_compat > 0:
+        _check_lattice([width / gaussian_sxy, height / gaussian_sxy], f"gaussian_sxy {gaussian_sxy}")
 
 
 def _check_lattice(extents: Sequence[float], widths: str) -> None:
