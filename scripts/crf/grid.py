@@ -55,6 +55,7 @@ class Grid:
         Returns:
             The grid.
         """
+        sxy = min(sxy, 1000 * max(shape))  # a kernel as wide is constant, and its square is no infinity
         cell = max(1, math.floor(min(sxy / 2 + 0.5, max(shape))))
         scale = 2 / srgb
         bins = math.floor(scale * 1.0001) + 2  # rounding leaves grey levels a little above 1
