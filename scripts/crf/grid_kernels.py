@@ -12,6 +12,7 @@ import numba
 import numpy as np
 
 _FASTMATH = {"contract", "reassoc", "nsz", "arcp"}  # NaN and infinity keep their meaning
+_ONE = np.uintp(1)  # an index without a sign cannot count from the end, which would have to be tested for
 
 
 def _compiled(signature: str) -> Callable[[Callable], Callable]:
@@ -59,18 +60,22 @@ def splat(image, field, norm, window, cell, scale, lower, upper, start, stop):
             for x in range(x0 + row * cell, min(x0 + (row + 1) * cell, x1)):
                 near[:] = 0
                 far[:] = 0
-                for y in range(begin, min(begin + cell, y1)):
-                    value = field[x, y] * norm[x, y]
-                    grey = image[x, y] * scale
-                    b = int(grey)
-                    bright = value * (grey - np.float32(b))
+                end = min(begin + cell, y1)
+                levels = image[x, begin:end]
+                values = field[x, begin:end]
+                norms = norm[x, begin:end]
+                for i in range(len(levels)):
+                    value = values[i] * norms[i]
+                    grey = levels[i] * scale
+                    b = np.uintp(np.int32(grey))
+                    bright = value * (grey - np.float32(np.int32(grey)))
                     dark = value - bright
-                    right = along[y - begin]
+                    right = along[i]
                     left = one - right
                     near[b] += left * dark
-                    near[b + 1] += left * bright
+                    near[b + _ONE] += left * bright
                     far[b] += right * dark
-                    far[b + 1] += right * bright
+                    far[b + _ONE] += right * bright
                 down = along[x - x0 - row * cell]
                 up = one - down
                 for b in range(bins):
@@ -183,14 +188,17 @@ def interpolate(image, grid, norm, weight, origin, window, cell, scale, out, sta
             far = dark[column + 1]
             begin = y0 + column * cell
             end = min(begin + cell, y1)
-            for y in range(begin, end):
-                grey = image[x, y] * scale
-                b = np.int32(grey)
-                share = grey - np.float32(b)
-                right = along[y - begin]
+            levels = image[x, begin:end]
+            norms = norm[x, begin:end]
+            target = out[x, begin:end]
+            for i in range(len(levels)):
+                grey = levels[i] * scale
+                b = np.uintp(np.int32(grey))
+                share = grey - np.float32(np.int32(grey))
+                right = along[i]
                 low = near[b] + right * (far[b] - near[b])
-                high = near[b + 1] + right * (far[b + 1] - near[b + 1])
-                out[x, y] += weight * norm[x, y] * (low + share * (high - low))
+                high = near[b + _ONE] + right * (far[b + _ONE] - near[b + _ONE])
+                target[i] += weight * norms[i] * (low + share * (high - low))
 
 
 @_compiled("void(f4[:,::1], f4[::1], f4[::1], f4[::1], f4, f4[:,::1], f4[:,::1], i8, i8)")
