@@ -73,7 +73,10 @@ def _commands(root: Path, work: Path, phantom: Path, folders: Sequence[str]) -> 
     """The name of each task, which is its folder of results, and its command."""
     for index, sections in enumerate([str(phantom / "images"), *folders]):
         task = f"inference_{index}"
-        yield task, _config("inference", "inference", dataset_dir=sections, output_dir=work / task, save_probability=True)
+        yield (
+            task,
+            _config("inference", "inference", dataset_dir=sections, output_dir=work / task, save_probability=True),
+        )
     stack = phantom / "images" / "training_*.png"
     yield "registration", _config("register", "registration", dataset_dir=stack, output_dir=work / "registration")
     settings = {**TRAINING, "dataset_dir": phantom, "ckpt_dir": work / "training"}
