@@ -16,6 +16,7 @@ import re
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -131,10 +132,7 @@ def cost(sizes: Sequence[int], repeats: int, largest: int) -> Iterator[str]:
     yield "| --- | --- | --- | --- | --- |"
     for size in tqdm(sizes):
         methods = METHODS if size <= largest else METHODS[:1]
-        probabilities, image = make_section(size)
-        run = lambda method: dense_crf(probabilities, image, **SETTINGS["crf"], method=method)  # noqa: E731, B023
-        run("grid")  # loads or compiles
-        seconds = seconds_of(run, methods, repeats)
+        seconds = seconds_of(_run_of(*make_section(size)), methods, repeats)
         for method in methods:
             with multiprocessing.get_context("spawn").Pool(1) as pool:
                 peak = pool.apply(memory, (size, method))
@@ -155,8 +153,8 @@ def agreement(sections: str, predictions: str, pixel_size: Any, repeats: int) ->
         repeats: number of runs of which the median time is taken.
 
     Yields:
-        Lines of a Markdown table: pixels with the same label by both methods, differences of their probabilities, pixels
-        whose label "permutohedral" changes, time of "grid" as a share of that of "permutohedral".
+        Lines of a Markdown table: pixels with the same label by both methods, differences of their probabilities,
+        pixels whose label "permutohedral" changes, time of "grid" as a share of that of "permutohedral".
     """
     columns = ("parameters", "section", "labels equal", "largest difference", "mean", "changed by the CRF", "time")
     yield f"| {' | '.join(columns)} |"
@@ -173,10 +171,13 @@ def agreement(sections: str, predictions: str, pixel_size: Any, repeats: int) ->
             foreground = read_section(file).astype(np.float32)
             probabilities = np.stack([1 - foreground, foreground])
             image = np.asarray(preprocessing(item)["image"])
-            refined = {m: dense_crf(probabilities, image, **parameters, method=m)[1] for m in METHODS}
-            run = lambda m: dense_crf(probabilities, image, **parameters, method=m)  # noqa: E731, B023
+            refined: dict[str, np.ndarray] = {}
+
+            def run(method: str) -> None:
+                refined[method] = dense_crf(probabilities, image, **parameters, method=method)[1]  # noqa: B023
+
             seconds = seconds_of(run, METHODS, repeats)
-            grid, lattice = refined.values()
+            grid, lattice = (refined[method] for method in METHODS)
             equal = ((grid >= threshold) == (lattice >= threshold)).mean()
             changed = ((lattice >= threshold) != (foreground >= threshold)).mean()
             difference = abs(grid - lattice)
@@ -184,6 +185,12 @@ def agreement(sections: str, predictions: str, pixel_size: Any, repeats: int) ->
                 f"| {name} | {Path(stem).name} | {equal:.3%} | {difference.max():.3f} | {difference.mean():.5f} "
                 f"| {changed:.2%} | {seconds['grid'] / seconds['permutohedral']:.3f} |"
             )
+
+
+def _run_of(probabilities: np.ndarray, image: np.ndarray) -> Callable[[str], np.ndarray]:
+    run = partial(dense_crf, probabilities, image, **SETTINGS["crf"])
+    run(method="grid")  # loads or compiles
+    return lambda method: run(method=method)
 
 
 def _status(name: str) -> int:
@@ -210,8 +217,9 @@ def main(
         pixel_size: of the real sections, as for inference.
     """
     lines = cost(sizes, repeats, largest) if sections is None else agreement(sections, predictions, pixel_size, repeats)
-    table = list(lines)
-    print("\n".join(table) + f"\n\n{machine()}")
+    for line in lines:
+        print(line, flush=True)
+    print(f"\n{machine()}")
 
 
 if __name__ == "__main__":

@@ -61,7 +61,8 @@ class Grid:
         bins = math.floor(scale * 1.0001) + 2  # rounding leaves grey levels a little above 1
         variance = (sxy / cell) ** 2 - (1 - 1 / cell**2) / 3
         grey_taps = gaussian_taps(math.sqrt(4 - 1 / 3), bins) if math.isfinite(srgb) else np.ones(1, np.float32)
-        return cls(cell, scale, bins, gaussian_taps(math.sqrt(variance), -(-max(shape) // cell) + 1), grey_taps)
+        taps = gaussian_taps(math.sqrt(variance), -(-max(shape) // cell) + 1)
+        return cls(cell, scale, bins, taps, grey_taps)
 
     def points(self, pixels: int) -> int:
         """Count the grid points along an axis of so many pixels."""
@@ -78,10 +79,11 @@ class Grid:
             Pixels of the tile, and the same with the pixels around it on which its grid depends.
         """
         halo = len(self.taps) * self.cell
-        side = max(1, math.isqrt(values // self.bins) - 2 * len(self.taps) - 1) * self.cell
-        # a section that is narrow leaves more to the other axis
-        down = max(1, values // self.bins // self.points(shape[1]) - 2 * len(self.taps) - 1) * self.cell
-        sides = (down, shape[1]) if down >= side else (side, side)
+        rim = 2 * len(self.taps) + 1
+        side = max(1, math.isqrt(values // self.bins) - rim) * self.cell
+        # tiles as wide as the section have no rim on two sides
+        strip = max(1, values // self.bins // self.points(shape[1]) - rim) * self.cell
+        sides = (strip, shape[1]) if strip >= side else (side, side)
         for x in range(0, shape[0], sides[0]):
             for y in range(0, shape[1], sides[1]):
                 inner = (x, min(x + sides[0], shape[0]), y, min(y + sides[1], shape[1]))
@@ -108,9 +110,37 @@ def gaussian_taps(sigma: float, count: int) -> np.ndarray:
     return np.exp(-(k**2) / (2 * sigma**2)).astype(np.float32)
 
 
-def is_smoothed_directly(sxy: float) -> bool:
-    """Say whether the smoothness kernel is convolved pixel by pixel, which is exact; else it has a grid too."""
-    return sxy <= _MAX_SMOOTH
+def plan_kernels(
+    shape: tuple[int, int],
+    *,
+    gaussian_sxy: float,
+    gaussian_compat: float,
+    bilateral_sxy: float,
+    bilateral_srgb: float,
+    bilateral_compat: float,
+) -> tuple[list[tuple[Grid, float]], np.ndarray, float]:
+    """Decide how each kernel of `dense_crf` is computed: on a grid, or, where it is narrow smoothness, pixel by pixel.
+
+    Args:
+        shape: of the section in pixels.
+        gaussian_sxy: width of the smoothness kernel, in pixels.
+        gaussian_compat: its weight.
+        bilateral_sxy: width of the appearance kernel in pixels.
+        bilateral_srgb: its width in grey levels of 255.
+        bilateral_compat: its weight.
+
+    Returns:
+        Grids with their weights; samples of the kernel that is convolved pixel by pixel, and its weight, 0 if there is
+        none.
+    """
+    grids = []
+    if bilateral_compat > 0:
+        grids.append((Grid.of_widths(bilateral_sxy, bilateral_srgb / 255, shape), bilateral_compat))
+    if gaussian_compat > 0 and gaussian_sxy > _MAX_SMOOTH:
+        grids.append((Grid.of_widths(gaussian_sxy, math.inf, shape), gaussian_compat))
+        gaussian_compat = 0.0
+    taps = gaussian_taps(min(gaussian_sxy, _MAX_SMOOTH), max(shape))
+    return grids, taps, gaussian_compat
 
 
 def smoothness_norm(taps: np.ndarray, pixels: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from . import grid_kernels as kernels
-from .grid import Grid, gaussian_taps, is_smoothed_directly, smoothness_norm
+from .grid import Grid, plan_kernels, smoothness_norm
 
 _MIN_PROBABILITY = 1e-5
 _PIECES = 2  # for each thread, since they do not run evenly
@@ -20,15 +20,7 @@ Rows = Callable[[Callable[..., None], int], None]
 
 
 def mean_field(
-    probabilities: np.ndarray,
-    image: np.ndarray,
-    *,
-    gaussian_sxy: float,
-    gaussian_compat: float,
-    bilateral_sxy: float,
-    bilateral_srgb: float,
-    bilateral_compat: float,
-    iterations: int,
+    probabilities: np.ndarray, image: np.ndarray, *, iterations: int, **kernel_parameters: float
 ) -> np.ndarray:
     """Infer the marginals of the CRF of `dense_crf`, whose arguments these are.
 
@@ -38,17 +30,14 @@ def mean_field(
     Args:
         probabilities: (C, W, H), floating point.
         image: (1, W, H), floating point.
-        gaussian_sxy: width of the smoothness kernel, in pixels.
-        gaussian_compat: its weight.
-        bilateral_sxy: width of the appearance kernel in pixels.
-        bilateral_srgb: its width in grey levels of 255.
-        bilateral_compat: its weight.
         iterations: number of iterations.
+        **kernel_parameters: widths and weights, as for `plan_kernels`.
 
     Returns:
         (C, W, H) float32, the marginals.
     """
     classes, *shape = probabilities.shape
+    grids, taps, weight = plan_kernels(tuple(shape), **kernel_parameters)
     grey = np.ascontiguousarray(image[0], dtype=np.float32)
     threads = max(1, torch.get_num_threads())
     with ThreadPoolExecutor(threads) as pool:
@@ -58,24 +47,15 @@ def mean_field(
         # with two classes, both together become the result
         before, after = state = np.empty((2, *unary.shape), np.float32)
         after[:] = 1
-        terms = []
-        if bilateral_compat > 0:
-            grid = Grid.of_widths(bilateral_sxy, bilateral_srgb / 255, tuple(shape))
-            terms.append(_GridTerm(grey, grid, bilateral_compat, after[0], rows))
-        smoothing = gaussian_compat > 0 and is_smoothed_directly(gaussian_sxy)
-        if gaussian_compat > 0 and not smoothing:
-            grid = Grid.of_widths(gaussian_sxy, np.inf, tuple(shape))
-            terms.append(_GridTerm(grey, grid, gaussian_compat, after[0], rows))
-        taps = gaussian_taps(gaussian_sxy, max(shape)) if smoothing else np.ones(1, np.float32)
+        terms = [_GridTerm(grey, grid, compat, after[0], rows) for grid, compat in grids]
         norms = [smoothness_norm(taps, pixels) for pixels in shape]
-        weight = np.float32(gaussian_compat if smoothing else 0)
 
         after[:] = unary
         rows(partial(_probabilities, after), shape[0])
         for _ in range(iterations):
             before, after = after, before
             for field, logit, out in zip(before, unary, after, strict=True):
-                rows(partial(kernels.smooth, field, taps, *norms, weight, logit, out), shape[0])
+                rows(partial(kernels.smooth, field, taps, *norms, np.float32(weight), logit, out), shape[0])
                 for term in terms:
                     term.add(field, out, rows)
             rows(partial(_probabilities, after), shape[0])

@@ -4,54 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch.nn import functional
 
-from .grid import Grid, gaussian_taps, is_smoothed_directly, smoothness_norm
+from .grid import Grid, plan_kernels, smoothness_norm
 
 _MIN_PROBABILITY = 1e-5
 
 
 def mean_field(
-    probabilities: torch.Tensor,
-    image: torch.Tensor,
-    *,
-    gaussian_sxy: float,
-    gaussian_compat: float,
-    bilateral_sxy: float,
-    bilateral_srgb: float,
-    bilateral_compat: float,
-    iterations: int,
+    probabilities: torch.Tensor, image: torch.Tensor, *, iterations: int, **kernel_parameters: float
 ) -> torch.Tensor:
     """Infer the marginals of the CRF as `grid_cpu.mean_field` does, where the tensors are.
 
     Args:
         probabilities: (C, W, H), floating point.
         image: (1, W, H), floating point, on the same device.
-        gaussian_sxy: width of the smoothness kernel, in pixels.
-        gaussian_compat: its weight.
-        bilateral_sxy: width of the appearance kernel in pixels.
-        bilateral_srgb: its width in grey levels of 255.
-        bilateral_compat: its weight.
         iterations: number of iterations.
+        **kernel_parameters: widths and weights, as for `plan_kernels`.
 
     Returns:
         (C, W, H) float32, the marginals, on the same device; on a GPU, sums come in any order, so that two runs may
         differ in the last digits.
     """
-    shape = tuple(probabilities.shape[1:])
+    grids, taps, weight = plan_kernels(tuple(probabilities.shape[1:]), **kernel_parameters)
     with torch.no_grad():
         logits = probabilities.float().clamp(_MIN_PROBABILITY, 1).log()
         unary = logits[1:] - logits[:1] if len(logits) == 2 else logits
         grey = image[0].float()
-        terms = []
-        if bilateral_compat > 0:
-            grid = Grid.of_widths(bilateral_sxy, bilateral_srgb / 255, shape)
-            terms.append(_GridTerm(grey, grid, bilateral_compat))
-        if gaussian_compat > 0 and is_smoothed_directly(gaussian_sxy):
-            terms.append(_SmoothTerm(grey, gaussian_sxy, gaussian_compat))
-        elif gaussian_compat > 0:
-            terms.append(_GridTerm(grey, Grid.of_widths(gaussian_sxy, float("inf"), shape), gaussian_compat))
+        terms = [_GridTerm(grey, grid, compat) for grid, compat in grids]
+        if weight > 0:
+            terms.append(_SmoothTerm(grey, taps, weight))
         logits = unary
         for _ in range(iterations):
             fields = _probabilities(logits)
@@ -69,8 +53,7 @@ def _probabilities(logits: torch.Tensor) -> torch.Tensor:
 class _SmoothTerm:
     """Message of a kernel over position that is convolved pixel by pixel."""
 
-    def __init__(self, image: torch.Tensor, sxy: float, weight: float) -> None:
-        taps = gaussian_taps(sxy, max(image.shape))
+    def __init__(self, image: torch.Tensor, taps: np.ndarray, weight: float) -> None:
         down, across = (torch.from_numpy(smoothness_norm(taps, pixels)).to(image) for pixels in image.shape)
         self.taps, self.weight = torch.from_numpy(taps).to(image), weight
         self.norm = down[:, None] * across
