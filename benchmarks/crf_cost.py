@@ -79,11 +79,11 @@ def make_section(size: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([1 - foreground, foreground]), image[np.newaxis]
 
 
-def seconds_of(function: Callable[[str], Any], methods: Sequence[str], repeats: int) -> dict[str, float]:
+def seconds_of(function: Callable[..., Any], methods: Sequence[str], repeats: int) -> dict[str, float]:
     """Time a function of the method, the methods in turn, so that what else the machine does meets all of them.
 
     Args:
-        function: takes the name of a method.
+        function: takes the name of a method as `method`.
         methods: their names.
         repeats: number of runs of each.
 
@@ -94,7 +94,7 @@ def seconds_of(function: Callable[[str], Any], methods: Sequence[str], repeats: 
     for _ in range(repeats):
         for method in methods:
             start = time.perf_counter()
-            function(method)
+            function(method=method)
             times[method].append(time.perf_counter() - start)
     return {method: statistics.median(seconds) for method, seconds in times.items()}
 
@@ -110,7 +110,7 @@ def memory(size: int, method: str) -> int:
         Peak of memory above inputs and result, in bytes.
     """
     probabilities, image = make_section(size)
-    dense_crf(probabilities[:, :64, :64], image[:, :64, :64], **SETTINGS["crf"], method=method)  # what it loads
+    _load()
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before = _status("VmRSS")
     result = dense_crf(probabilities, image, **SETTINGS["crf"], method=method)
@@ -130,9 +130,12 @@ def cost(sizes: Sequence[int], repeats: int, largest: int) -> Iterator[str]:
     """
     yield "| section | method | s per megapixel | of permutohedral | bytes per pixel beyond input and output |"
     yield "| --- | --- | --- | --- | --- |"
+    _load()
     for size in tqdm(sizes):
         methods = METHODS if size <= largest else METHODS[:1]
-        seconds = seconds_of(_run_of(*make_section(size)), methods, repeats)
+        probabilities, image = make_section(size)
+        seconds = seconds_of(partial(dense_crf, probabilities, image, **SETTINGS["crf"]), methods, repeats)
+        del probabilities, image
         for method in methods:
             with multiprocessing.get_context("spawn").Pool(1) as pool:
                 peak = pool.apply(memory, (size, method))
@@ -163,6 +166,7 @@ def agreement(sections: str, predictions: str, pixel_size: Any, repeats: int) ->
     parser.read_config(ROOT / "configs" / "inference.json")
     parser["displayable_configs#pixel_size"] = pixel_size
     preprocessing = parser.get_parsed_content("preprocessing")
+    _load()
     for name, parameters in PARAMETERS.items():
         threshold = SETTINGS["threshold"] if name == "as shipped" else 0.5
         for item in tqdm(find_sections(sections), desc=name):
@@ -187,10 +191,10 @@ def agreement(sections: str, predictions: str, pixel_size: Any, repeats: int) ->
             )
 
 
-def _run_of(probabilities: np.ndarray, image: np.ndarray) -> Callable[[str], np.ndarray]:
-    run = partial(dense_crf, probabilities, image, **SETTINGS["crf"])
-    run(method="grid")  # loads or compiles
-    return lambda method: run(method=method)
+def _load() -> None:
+    """Have both methods load or compile what they need, which is not to be measured."""
+    for method in METHODS:
+        dense_crf(*make_section(64), **SETTINGS["crf"], method=method)
 
 
 def _status(name: str) -> int:
