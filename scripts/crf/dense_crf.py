@@ -59,20 +59,22 @@ def dense_crf(
     graph in both.
 
     "grid" distributes the pixels over a regular grid of position and grey level, convolves it and interpolates. Its
-    points are at most half a kernel's width apart, so that narrow kernels cost no exactness but time: with the kernel
-    of `configs/inference.json`, 43 pixels and 51 grey levels wide, a tenth of the time of "permutohedral"; with 5
-    pixels and 20 grey levels two thirds; with fewer more. Widths below one grey level are refused. Memory is 16 bytes
-    a pixel with two classes, and 64 MiB for the grid, which is made in tiles where it would need more. It runs in
-    `torch.get_num_threads()` threads, whose number changes nothing in the result, and on a GPU for tensors on one.
+    points are about half a kernel's width apart, one pixel at least: narrow kernels cost time, not exactness. With the
+    kernel of `configs/inference.json`, 43 pixels and 51 grey levels wide, it takes a twelfth of the time of
+    "permutohedral" on one core; with 5 pixels and 20 grey levels a third; with 3 and 5 as much. Widths below one grey
+    level are refused. Memory is 12 bytes a pixel with two classes (with more, 8 for each and 4), and at most 64 MiB for
+    the grid, which is made in tiles where it would need more. It runs in `torch.get_num_threads()` threads, whose
+    number changes nothing in the result; for tensors on a GPU it runs there.
 
-    "permutohedral" is the lattice of the paper, by pydensecrf2: one thread, somewhat over a microsecond and 180 bytes a
-    pixel, for sections of up to 5e8 pixels and widths that are not too small beside it.
+    "permutohedral" is the lattice of the paper, by pydensecrf2: one thread, about a microsecond and 150 to 180 bytes a
+    pixel (up to twice as many if widths are of a few pixels and grey levels), for sections of up to 5e8 pixels and
+    widths that are not too small beside it.
 
     Against the exact sums on the small tissue-like images of `tests/crf/test_dense_crf.py`, at least 99 % of the labels
-    are equal and the probabilities differ by at most 0.005 on average and 0.15 at single pixels, by either method.
-    That is no bound: by "permutohedral", on other images single pixels differed by 0.31, and strong weights on pure
-    noise changed 6 % of the labels. On real sections the methods give the same label to at least 99.9 % of the pixels
-    (`docs/results/crf_cost.md`).
+    are equal and the probabilities differ by at most 0.005 on average and 0.15 at single pixels, by either method; by
+    "grid" a third to a tenth as much. That is no bound: by "permutohedral", on other images single pixels differed by
+    0.31, and strong weights on pure noise changed 6 % of the labels. On real sections both give the same label to at
+    least 99.9 % of the pixels (`docs/results/crf_cost.md`).
 
     The default parameters are modest, and to be chosen anew on validation data. The wide appearance kernels that are
     common for photographs (``bilateral_sxy`` 40 and more) cost sections of electron microscopy much of their accuracy.

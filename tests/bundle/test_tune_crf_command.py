@@ -70,6 +70,8 @@ def test_search_finds_parameters_that_remove_noise() -> None:
     assert found["trials"][0]["parameters"] == json.loads((ROOT / "configs" / "train.json").read_text())["crf"]
     assert found["with_crf"]["jaccard"] == max(trial["jaccard"] for trial in found["trials"]) > 0.97
     assert found["without_crf"]["jaccard"] == pytest.approx((label & ~wrong).sum() / (label | wrong).sum(), abs=1e-4)
+    with pytest.raises(ValueError, match="method must be one of grid, permutohedral, got 'lattice'"):
+        search([section], trials=1, seed=0, method="lattice")
 
 
 def test_values_are_written_into_configs_whose_layout_stays(tmp_path: Path) -> None:
