@@ -79,7 +79,9 @@ def make_section(size: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([1 - foreground, foreground]), image[np.newaxis]
 
 
-def seconds_of(function: Callable[..., Any], methods: Sequence[str], repeats: int) -> dict[str, float]:
+def seconds_of(
+    function: Callable[..., Any], methods: Sequence[str], repeats: int
+) -> tuple[dict[str, float], dict[str, float]]:
     """Time a function of the method, the methods in turn, so that what else the machine does meets all of them.
 
     Args:
@@ -88,15 +90,15 @@ def seconds_of(function: Callable[..., Any], methods: Sequence[str], repeats: in
         repeats: number of runs of each.
 
     Returns:
-        Median seconds by method.
+        By method, median seconds and median seconds of all cores together, which other work lengthens less.
     """
-    times: dict[str, list[float]] = {method: [] for method in methods}
+    times: dict[str, list[tuple[float, float]]] = {method: [] for method in methods}
     for _ in range(repeats):
         for method in methods:
-            start = time.perf_counter()
+            start, cores = time.perf_counter(), time.process_time()
             function(method=method)
-            times[method].append(time.perf_counter() - start)
-    return {method: statistics.median(seconds) for method, seconds in times.items()}
+            times[method].append((time.perf_counter() - start, time.process_time() - cores))
+    return tuple({m: statistics.median(t[i] for t in runs) for m, runs in times.items()} for i in (0, 1))
 
 
 def memory(size: int, method: str) -> int:
@@ -126,15 +128,15 @@ def cost(sizes: Sequence[int], repeats: int, largest: int) -> Iterator[str]:
         largest: width up to which "permutohedral" is run.
 
     Yields:
-        Lines of a Markdown table.
+        Lines of a Markdown table; the bytes are those beyond input and output.
     """
-    yield "| section | method | s per megapixel | of permutohedral | bytes per pixel beyond input and output |"
-    yield "| --- | --- | --- | --- | --- |"
+    yield "| section | method | s per megapixel | of permutohedral | CPU s per megapixel | bytes per pixel |"
+    yield "| --- | --- | --- | --- | --- | --- |"
     _load()
     for size in tqdm(sizes):
         methods = METHODS if size <= largest else METHODS[:1]
         probabilities, image = make_section(size)
-        seconds = seconds_of(partial(dense_crf, probabilities, image, **SETTINGS["crf"]), methods, repeats)
+        seconds, cores = seconds_of(partial(dense_crf, probabilities, image, **SETTINGS["crf"]), methods, repeats)
         del probabilities, image
         for method in methods:
             with multiprocessing.get_context("spawn").Pool(1) as pool:
@@ -142,7 +144,7 @@ def cost(sizes: Sequence[int], repeats: int, largest: int) -> Iterator[str]:
             share = f"{seconds[method] / seconds['permutohedral']:.3f}" if "permutohedral" in seconds else "-"
             yield (
                 f"| {size} × {size} | {method} | {seconds[method] / size**2 * 1e6:.3f} "  # noqa: RUF001
-                f"| {share} | {peak / size**2:.0f} |"
+                f"| {share} | {cores[method] / size**2 * 1e6:.3f} | {peak / size**2:.0f} |"
             )
 
 
@@ -180,7 +182,7 @@ def agreement(sections: str, predictions: str, pixel_size: Any, repeats: int) ->
             def run(method: str) -> None:
                 refined[method] = dense_crf(probabilities, image, **parameters, method=method)[1]  # noqa: B023
 
-            seconds = seconds_of(run, METHODS, repeats)
+            seconds, _ = seconds_of(run, METHODS, repeats)
             grid, lattice = (refined[method] for method in METHODS)
             equal = ((grid >= threshold) == (lattice >= threshold)).mean()
             changed = ((lattice >= threshold) != (foreground >= threshold)).mean()

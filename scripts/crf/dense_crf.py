@@ -60,11 +60,12 @@ def dense_crf(
 
     "grid" distributes the pixels over a regular grid of position and grey level, convolves it and interpolates. Its
     points are about half a kernel's width apart, one pixel at least: narrow kernels cost time, not exactness. With the
-    kernel of `configs/inference.json`, 43 pixels and 51 grey levels wide, it takes a twelfth of the time of
-    "permutohedral" on one core; with 5 pixels and 20 grey levels a third; with 3 and 5 as much. Widths below one grey
-    level are refused. Memory is 12 bytes a pixel with two classes (with more, 8 for each and 4), and at most 64 MiB for
-    the grid, which is made in tiles where it would need more. It runs in `torch.get_num_threads()` threads, whose
-    number changes nothing in the result; for tensors on a GPU it runs there.
+    kernel of `configs/inference.json`, 43 pixels and 51 grey levels wide, it takes less than a tenth of the time of
+    "permutohedral" on one core; with 5 pixels and 20 grey levels a third; with 3 and 5 as much; narrower ones can take
+    several times as long. Widths below one grey level are refused. Memory is 12 bytes a pixel with two classes (with
+    more, 8 for each and 4), and at most 64 MiB for the grid, which is made in tiles where it would need more. It runs
+    in `torch.get_num_threads()` threads, whose number changes nothing in the result; for tensors on a GPU it runs
+    there.
 
     "permutohedral" is the lattice of the paper, by pydensecrf2: one thread, about a microsecond and 150 to 180 bytes a
     pixel (up to twice as many if widths are of a few pixels and grey levels), for sections of up to 5e8 pixels and
