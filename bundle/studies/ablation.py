@@ -177,7 +177,9 @@ def _cell(network: str, folder: Path, trials: int, **settings: Any) -> dict[str,
     configs = configs_of(network, "evaluate", base="inference")
     evaluation = {**settings_for(*configs, **settings), "checkpoint": str(folder / "model.pt")}
     first = settings_of(folder / "model.pt")["crf"]
-    tuned = search(score(*configs, part="validation", **evaluation), trials, seed=0, first=first)
+    tuned = search(
+        score(*configs, part="validation", **evaluation), trials, seed=0, first=first, method=settings.get("crf_method")
+    )
     run(
         *configs,
         run_id="evaluating",

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
-from bundle.runs import ScoredSection, check_set, configs_of, refuse, score
+from bundle.runs import ROOT, ScoredSection, check_set, configs_of, refuse, score
 from scripts.crf import dense_crf
 from scripts.io import require_writable, write_json
 from scripts.weights import read_record, record_path, settings_of, sha256_of
@@ -83,7 +84,7 @@ def tune_crf(
     sections = score(*configs, part="validation", checkpoint=checkpoint, dataset_dir=str(folder), **settings)
     defaults = {"network_class": "scripts.networks.UNet", "width": 0.25} if network == "unet" else {}
     known = settings_of(checkpoint, defaults)
-    found = search(sections, trials, seed, known["crf"])
+    found = search(sections, trials, seed, known["crf"], settings.get("crf_method"))
     summary = {key: found[key] for key in ("without_crf", "with_crf")}
     if output is not None:
         write_json(output, {"checkpoint": checkpoint, "data": data, "seed": seed, **found})
@@ -101,7 +102,9 @@ def tune_crf(
     return summary
 
 
-def search(sections: Sequence[ScoredSection], trials: int, seed: int, first: Mapping[str, Any]) -> dict[str, Any]:
+def search(
+    sections: Sequence[ScoredSection], trials: int, seed: int, first: Mapping[str, Any], method: str | None = None
+) -> dict[str, Any]:
     """Try sets of parameters.
 
     Args:
@@ -109,19 +112,24 @@ def search(sections: Sequence[ScoredSection], trials: int, seed: int, first: Map
         trials: number of sets, at least 1.
         seed: of the search.
         first: the first set, whose number of iterations serves all.
+        method: of the CRF; that of `inference.json` if None.
 
     Returns:
         "without_crf", "with_crf" (the best trial) and "trials", all trials in their order.
     """
+    config = json.loads((ROOT / "configs" / "inference.json").read_text())
     generator = np.random.default_rng(seed)
     candidates = [dict(first)]
     for _ in range(trials - 1):
         drawn = {n: float(f"{np.exp(generator.uniform(*np.log(edges))):.2g}") for n, edges in RANGES.items()}
         candidates.append({**first, **drawn})
-    # pydensecrf holds Python's lock, so that only processes run side by side; forked ones could deadlock in torch
+    # pydensecrf2 holds Python's lock, so that only processes run side by side; forked ones could deadlock in torch
     workers = min(len(candidates), WORKERS)
     with ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start, initargs=(list(sections),)
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start,
+        initargs=(list(sections), method or config["crf_method"]),
     ) as pool:
         counts = list(tqdm(pool.map(_counts_with_crf, candidates), total=len(candidates), desc="CRF", unit="trial"))
     without = best_threshold(sum(score_counts(s.mitochondria, s.label) for s in sections))
@@ -162,12 +170,18 @@ def score_counts(score: np.ndarray, label: np.ndarray) -> np.ndarray:
 
 
 _sections: list[ScoredSection] = []
+_method = ""
 
 
-def _start(sections: list[ScoredSection]) -> None:
+def _start(sections: list[ScoredSection], method: str) -> None:
+    global _method
     _sections[:] = sections
+    _method = method
+    torch.set_num_threads(1)  # there is a process for each core
 
 
 def _counts_with_crf(parameters: dict[str, Any]) -> np.ndarray:
-    refined = ((s.in_tissue(dense_crf(s.probabilities, s.image, **parameters)), s.label) for s in _sections)
+    refined = (
+        (s.in_tissue(dense_crf(s.probabilities, s.image, **parameters, method=_method)), s.label) for s in _sections
+    )
     return sum(score_counts(score, label) for score, label in refined)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .dense_crf import check_parameters, dense_crf
+from .dense_crf import METHODS, check_parameters, dense_crf
 
-__all__ = ["check_parameters", "dense_crf"]
+__all__ = ["METHODS", "check_parameters", "dense_crf"]

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 
-import numpy as np
-import torch
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
-from monai.utils import ImageMetaKey, TransformBackends, convert_data_type, convert_to_dst_type, ensure_tuple
+from monai.utils import ImageMetaKey, TransformBackends, convert_to_dst_type, ensure_tuple
 
 from scripts.crf import check_parameters, dense_crf
 
@@ -17,8 +15,8 @@ from scripts.crf import check_parameters, dense_crf
 class DenseCRFd(MapTransform):
     """Refine probabilities by the section they belong to: :func:`scripts.crf.dense_crf` for dictionaries.
 
-    It runs on the CPU, on whole sections, after the softmax. Each result has the type, data type, device and metadata
-    of the probabilities that it comes from.
+    It runs on whole sections, after the softmax, by the method "grid" where the probabilities are, by "permutohedral"
+    on the CPU. Each result has the type, data type, device and metadata of the probabilities that it comes from.
 
     Args:
         keys: keys of the probabilities, each (C, W, H), as :func:`scripts.crf.dense_crf` takes them.
@@ -31,6 +29,7 @@ class DenseCRFd(MapTransform):
         bilateral_srgb: width of the appearance kernel in intensity, in 8-bit grey levels.
         bilateral_compat: weight of the appearance kernel.
         iterations: number of mean-field iterations.
+        method: "grid" or "permutohedral".
         allow_missing_keys: whether to pass over keys that the data lacks instead of raising.
 
     Raises:
@@ -38,7 +37,7 @@ class DenseCRFd(MapTransform):
             an item is not as above, with its key and, where it is known, its file.
     """
 
-    backend = [TransformBackends.NUMPY]  # noqa: RUF012 (as MONAI declares it)
+    backend = [TransformBackends.NUMPY, TransformBackends.TORCH]  # noqa: RUF012 (as MONAI declares it)
 
     def __init__(
         self,
@@ -51,6 +50,7 @@ class DenseCRFd(MapTransform):
         bilateral_srgb: float = 20.0,
         bilateral_compat: float = 1.0,
         iterations: int = 5,
+        method: str = "grid",
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
@@ -65,6 +65,7 @@ class DenseCRFd(MapTransform):
             "bilateral_srgb": bilateral_srgb,
             "bilateral_compat": bilateral_compat,
             "iterations": iterations,
+            "method": method,
         }
         check_parameters(**self.parameters)  # now, not after the first section has gone through the network
 
@@ -81,7 +82,7 @@ class DenseCRFd(MapTransform):
         for key, output_key in self.key_iterator(d, self.output_keys):
             image = d[self.image_key]
             try:
-                refined = dense_crf(_to_numpy(d[key]), _to_numpy(image), **self.parameters)
+                refined = dense_crf(_plain(d[key]), _plain(image), **self.parameters)
             except ValueError as error:
                 meta = image.meta if isinstance(image, MetaTensor) else {}
                 file = meta.get(ImageMetaKey.FILENAME_OR_OBJ, "an unknown file")
@@ -90,7 +91,5 @@ class DenseCRFd(MapTransform):
         return d
 
 
-def _to_numpy(array: NdarrayOrTensor) -> np.ndarray:
-    if isinstance(array, torch.Tensor) and array.is_floating_point():
-        array = array.float()  # NumPy has no bfloat16
-    return convert_data_type(array, np.ndarray)[0]
+def _plain(array: NdarrayOrTensor) -> NdarrayOrTensor:
+    return array.as_tensor() if isinstance(array, MetaTensor) else array

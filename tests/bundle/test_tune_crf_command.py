@@ -72,6 +72,8 @@ def test_search_finds_parameters_that_remove_noise() -> None:
     assert found["trials"][0]["parameters"] == first
     assert found["with_crf"]["jaccard"] == max(trial["jaccard"] for trial in found["trials"]) > 0.97
     assert found["without_crf"]["jaccard"] == pytest.approx((label & ~wrong).sum() / (label | wrong).sum(), abs=1e-4)
+    with pytest.raises(ValueError, match="method must be one of grid, permutohedral, got 'lattice'"):
+        search([section], trials=1, seed=0, method="lattice")
 
 
 @pytest.mark.parametrize("recorded", [True, False])

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter
 
-from scripts.crf import dense_crf
+from scripts.crf import METHODS, dense_crf
+from tests.crf.exact import agreement, disc, exact_mean_field, noise, stripes, two_classes
 
 DEFAULTS = {
     "gaussian_sxy": 3.0,
@@ -27,72 +28,9 @@ PHOTOGRAPHS = DEFAULTS | {
 }
 
 
-def exact_mean_field(
-    probabilities: np.ndarray,
-    image: np.ndarray,
-    gaussian_sxy: float,
-    gaussian_compat: float,
-    bilateral_sxy: float,
-    bilateral_srgb: float,
-    bilateral_compat: float,
-    iterations: int,
-) -> np.ndarray:
-    """Mean field over all pairs of pixels in double precision, as the docstring of dense_crf defines it."""
-    classes, width, height = probabilities.shape
-    x, y = np.divmod(np.arange(width * height), height)
-    distance = np.subtract.outer(x, x) ** 2.0 + np.subtract.outer(y, y) ** 2.0
-    grey = 255 * image.astype(float).ravel()
-    contrast = np.subtract.outer(grey, grey) ** 2
-    smoothness = np.exp(-distance / (2 * gaussian_sxy**2))
-    appearance = np.exp(-distance / (2 * bilateral_sxy**2) - contrast / (2 * bilateral_srgb**2))
-    pairwise = sum(
-        compat * kernel / np.sqrt(np.outer(kernel.sum(axis=0), kernel.sum(axis=0)))
-        for compat, kernel in [(gaussian_compat, smoothness), (bilateral_compat, appearance)]
-    )
-    unary = -np.log(np.clip(probabilities.astype(float), 1e-5, 1).reshape(classes, -1))
-    q = np.exp(-unary) / np.exp(-unary).sum(axis=0)
-    for _ in range(iterations):
-        # Potts: the energy of label l at pixel i is what the other labels of all pixels j cost
-        energy = unary + (1 - q) @ pairwise
-        q = np.exp(energy.min(axis=0) - energy)
-        q /= q.sum(axis=0)
-    return q.reshape(probabilities.shape)
-
-
-def two_classes(foreground: np.ndarray) -> np.ndarray:
-    return np.stack([1 - foreground, foreground])
-
-
-def sigmoid(logit: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-logit))
-
-
-def disc(rng: np.random.Generator, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-    """Dark disc in grainy tissue; its scores are blurred and noisy."""
-    x, y = np.meshgrid(np.arange(width), np.arange(height), indexing="ij")
-    inside = (x - 0.45 * width) ** 2 + (y - 0.55 * height) ** 2 < (0.3 * min(width, height)) ** 2
-    image = np.clip(0.7 - 0.4 * inside + rng.normal(0, 0.05, (width, height)), 0, 1)
-    score = gaussian_filter(4.0 * inside - 2.0, 2) + rng.normal(0, 1, (width, height))
-    return two_classes(sigmoid(score)), image[np.newaxis]
-
-
-def stripes(rng: np.random.Generator, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-    """Stripes along the width, three classes, weak scores."""
-    stripe = np.broadcast_to(np.arange(height) // 5 % 3, (width, height))
-    image = np.clip(0.2 + 0.3 * stripe + rng.normal(0, 0.03, (width, height)), 0, 1)
-    likelihood = np.exp(1.5 * np.eye(3)[stripe].transpose(2, 0, 1) + rng.normal(0, 1, (3, width, height)))
-    return likelihood / likelihood.sum(axis=0), image[np.newaxis]
-
-
-def noise(rng: np.random.Generator, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-    """Scores that know nothing of the image, a smooth random texture: many pixels stay undecided."""
-    texture = gaussian_filter(rng.normal(size=(width, height)), 2)
-    texture = (texture - texture.min()) / np.ptp(texture)
-    return two_classes(sigmoid(rng.normal(0, 2, (width, height)))), texture[np.newaxis]
-
-
-def agreement(first: np.ndarray, second: np.ndarray) -> float:
-    return float((first.argmax(axis=0) == second.argmax(axis=0)).mean())
+@pytest.fixture(params=METHODS)
+def method(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 @pytest.mark.parametrize("shape", [(24, 20), (17, 31)])
@@ -101,10 +39,13 @@ def agreement(first: np.ndarray, second: np.ndarray) -> float:
     "parameters", [DEFAULTS, GAUSSIAN_ONLY, BILATERAL_ONLY, PHOTOGRAPHS], ids=["default", "gauss", "bilateral", "photo"]
 )
 def test_equals_exact_mean_field(
-    parameters: dict[str, float], case: Callable[..., tuple[np.ndarray, np.ndarray]], shape: tuple[int, int]
+    parameters: dict[str, float],
+    case: Callable[..., tuple[np.ndarray, np.ndarray]],
+    shape: tuple[int, int],
+    method: str,
 ) -> None:
     probabilities, image = case(np.random.default_rng(0), *shape)
-    refined = dense_crf(probabilities, image, **parameters)
+    refined = dense_crf(probabilities, image, **parameters, method=method)
     exact = exact_mean_field(probabilities, image, **parameters)
     assert agreement(refined, exact) >= 0.99
     assert abs(refined - exact).mean() <= 0.005
@@ -113,10 +54,10 @@ def test_equals_exact_mean_field(
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_equals_exact_mean_field_on_noise(seed: int) -> None:
+def test_equals_exact_mean_field_on_noise(seed: int, method: str) -> None:
     probabilities, image = noise(np.random.default_rng(seed), 24, 20)
     parameters = DEFAULTS | {"gaussian_compat": 1.0, "bilateral_compat": 2.0}
-    refined = dense_crf(probabilities, image, **parameters)
+    refined = dense_crf(probabilities, image, **parameters, method=method)
     exact = exact_mean_field(probabilities, image, **parameters)
     assert abs(refined - exact).max() <= 0.1
     assert abs(refined - exact).mean() <= 0.01
@@ -125,72 +66,74 @@ def test_equals_exact_mean_field_on_noise(seed: int) -> None:
     assert agreement(probabilities, exact) <= 0.95
 
 
-def test_order_of_the_axes_matters() -> None:
+def test_order_of_the_axes_matters(method: str) -> None:
     probabilities, image = stripes(np.random.default_rng(0), 24, 20)
-    refined = dense_crf(probabilities, image, **GAUSSIAN_ONLY)
+    refined = dense_crf(probabilities, image, **GAUSSIAN_ONLY, method=method)
     swapped = exact_mean_field(probabilities.reshape(3, 20, 24), image.reshape(1, 20, 24), **GAUSSIAN_ONLY)
     assert agreement(refined, swapped.reshape(3, 24, 20)) < 0.95
-    turned = dense_crf(probabilities.transpose(0, 2, 1), image.transpose(0, 2, 1), **GAUSSIAN_ONLY)
+    turned = dense_crf(probabilities.transpose(0, 2, 1), image.transpose(0, 2, 1), **GAUSSIAN_ONLY, method=method)
     assert agreement(refined, turned.transpose(0, 2, 1)) >= 0.99
 
 
-def test_labels_follow_the_image() -> None:
+def test_labels_follow_the_image(method: str) -> None:
     foreground = np.full((30, 20), 0.5)
     foreground[:5], foreground[-5:] = 0.1, 0.9
     for edge in (10, 20):
         image = np.ones((1, 30, 20))
         image[:, edge:] = 0.2
-        refined = dense_crf(two_classes(foreground), image, bilateral_sxy=20.0, bilateral_compat=10.0)
+        refined = dense_crf(two_classes(foreground), image, bilateral_sxy=20.0, bilateral_compat=10.0, method=method)
         assert (refined.argmax(axis=0) == (np.arange(30) >= edge)[:, np.newaxis]).all()
 
 
-def test_compat_of_zero_switches_a_kernel_off() -> None:
+def test_compat_of_zero_switches_a_kernel_off(method: str) -> None:
     probabilities, image = disc(np.random.default_rng(0), 24, 20)
-    without_appearance = dense_crf(probabilities, image, bilateral_compat=0)
-    np.testing.assert_array_equal(without_appearance, dense_crf(probabilities, 1 - image / 2, bilateral_compat=0))
-    without_smoothness = dense_crf(probabilities, image, gaussian_compat=0)
+    without_appearance = dense_crf(probabilities, image, bilateral_compat=0, method=method)
     np.testing.assert_array_equal(
-        without_smoothness, dense_crf(probabilities, image, gaussian_compat=0, gaussian_sxy=9)
+        without_appearance, dense_crf(probabilities, 1 - image / 2, bilateral_compat=0, method=method)
     )
-    without_both = dense_crf(probabilities, image, gaussian_compat=0, bilateral_compat=0)
+    without_smoothness = dense_crf(probabilities, image, gaussian_compat=0, method=method)
+    np.testing.assert_array_equal(
+        without_smoothness, dense_crf(probabilities, image, gaussian_compat=0, gaussian_sxy=9, method=method)
+    )
+    without_both = dense_crf(probabilities, image, gaussian_compat=0, bilateral_compat=0, method=method)
     np.testing.assert_allclose(without_both, probabilities, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_result_is_float32_and_sums_to_one(dtype: type) -> None:
+def test_result_is_float32_and_sums_to_one(dtype: type, method: str) -> None:
     probabilities, image = disc(np.random.default_rng(0), 24, 20)
-    refined = dense_crf(probabilities.astype(dtype), image.astype(dtype))
+    refined = dense_crf(probabilities.astype(dtype), image.astype(dtype), method=method)
     assert refined.dtype == np.float32
     assert refined.shape == (2, 24, 20)
     np.testing.assert_allclose(refined.sum(axis=0), 1, atol=1e-6)
-    np.testing.assert_allclose(refined, dense_crf(probabilities, image), atol=0.02)
+    np.testing.assert_allclose(refined, dense_crf(probabilities, image, method=method), atol=0.02)
 
 
-def test_inputs_of_any_memory_order_stay_unchanged() -> None:
+def test_inputs_of_any_memory_order_stay_unchanged(method: str) -> None:
     probabilities, image = disc(np.random.default_rng(0), 24, 20)
     channel_last = np.ascontiguousarray(probabilities.transpose(1, 2, 0)).transpose(2, 0, 1)
     fortran = np.asfortranarray(image)
-    refined = dense_crf(channel_last, fortran)
-    np.testing.assert_array_equal(refined, dense_crf(probabilities, image))
+    refined = dense_crf(channel_last, fortran, method=method)
+    np.testing.assert_array_equal(refined, dense_crf(probabilities, image, method=method))
     np.testing.assert_array_equal(channel_last, probabilities)
     np.testing.assert_array_equal(fortran, image)
 
 
-def test_probability_of_zero_is_no_infinite_energy() -> None:
+def test_probability_of_zero_is_no_infinite_energy(method: str) -> None:
     foreground = np.zeros((20, 20))
     foreground[:, 10:] = 1
     foreground[5, 5] = 1
     image = np.zeros((1, 20, 20))
-    refined = dense_crf(two_classes(foreground), image, gaussian_compat=20.0)
+    refined = dense_crf(two_classes(foreground), image, gaussian_compat=20.0, method=method)
     assert np.isfinite(refined).all()
     assert refined[1, 5, 5] < 0.5  # not even a certain pixel stands alone against a strong neighbourhood
     assert refined[1, 5, 15] > 0.5
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (7, 1), (2, 3)])
-def test_smallest_sections(shape: tuple[int, int]) -> None:
+def test_smallest_sections(shape: tuple[int, int], method: str) -> None:
     probabilities = two_classes(np.full(shape, 0.9))
-    assert (dense_crf(probabilities, np.full((1, *shape), 0.5)).argmax(axis=0) == 1).all()
+    assert (dense_crf(probabilities, np.full((1, *shape), 0.5), method=method).argmax(axis=0) == 1).all()
 
 
 @pytest.mark.parametrize("value", [0, -1.0, float("nan"), float("inf"), "3", None, True, (3.0, 3.0)])
@@ -213,10 +156,16 @@ def test_refuses_iterations(value: object) -> None:
         dense_crf(two_classes(np.full((4, 5), 0.5)), np.zeros((1, 4, 5)), iterations=value)
 
 
+@pytest.mark.parametrize("value", ["Grid", "", None, 1, ["grid"]])
+def test_refuses_method(value: object) -> None:
+    with pytest.raises(ValueError, match=r"method must be one of grid, permutohedral, got .*" + re.escape(str(value))):
+        dense_crf(two_classes(np.full((4, 5), 0.5)), np.zeros((1, 4, 5)), method=value)
+
+
 @pytest.mark.parametrize("name", ["gaussian_sxy", "bilateral_sxy", "bilateral_srgb"])
 def test_refuses_width_that_overflows_the_lattice(name: str) -> None:
     with pytest.raises(ValueError, match=rf"{name} 0\.001.*too small for a section of this size"):
-        dense_crf(two_classes(np.full((40, 30), 0.5)), np.zeros((1, 40, 30)), **{name: 0.001})
+        dense_crf(two_classes(np.full((40, 30), 0.5)), np.zeros((1, 40, 30)), method="permutohedral", **{name: 0.001})
 
 
 @pytest.mark.parametrize(
@@ -236,7 +185,7 @@ def test_refuses_shape_of_image(shape: tuple[int, ...]) -> None:
 def test_refuses_more_pixels_than_the_library_can_index() -> None:
     probabilities = np.broadcast_to(np.float32(0.5), (2, 23200, 23200))
     with pytest.raises(ValueError, match=r"\(2, 23200, 23200\).*32-bit"):
-        dense_crf(probabilities, np.broadcast_to(np.float32(0.5), (1, 23200, 23200)))
+        dense_crf(probabilities, np.broadcast_to(np.float32(0.5), (1, 23200, 23200)), method="permutohedral")
 
 
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, complex])

@@ -3,17 +3,21 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from ignite.engine import Engine
+from monai.bundle import ConfigParser
 from monai.data import MetaTensor, decollate_batch
 from monai.engines.utils import IterationEvents
 from monai.handlers import PostProcessing
 
-from scripts.crf import dense_crf
+from scripts.crf import METHODS, dense_crf
 from scripts.transforms import DenseCRFd
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -89,7 +93,7 @@ def test_takes_arrays(item: dict[str, MetaTensor]) -> None:
 def test_keeps_device(item: dict[str, MetaTensor]) -> None:
     result = DenseCRFd("pred")({key: value.cuda() for key, value in item.items()})["pred"]
     assert result.device.type == "cuda"
-    np.testing.assert_array_equal(result.cpu(), expected(item))
+    np.testing.assert_allclose(result.cpu(), expected(item), atol=1e-4)
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda transform: pickle.loads(pickle.dumps(transform))])
@@ -131,8 +135,31 @@ def test_error_names_key_and_file(item: dict[str, MetaTensor]) -> None:
         DenseCRFd("pred")(item)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_method_is_that_of_dense_crf(item: dict[str, MetaTensor], method: str) -> None:
+    result = DenseCRFd("pred", method=method, bilateral_compat=4.0)(item)["pred"]
+    np.testing.assert_array_equal(result, expected(item, method=method, bilateral_compat=4.0))
+    other = next(name for name in METHODS if name != method)
+    assert not np.array_equal(result, expected(item, method=other, bilateral_compat=4.0))
+
+
+@pytest.mark.parametrize("name", ["inference", "train"])
+@pytest.mark.parametrize("method", METHODS)
+def test_configs_hand_the_method_on(name: str, method: str) -> None:
+    config = ConfigParser()
+    config.read_config(ROOT / "configs" / f"{name}.json")
+    config["crf_method"] = method
+    if name == "inference":
+        transforms = config.get_parsed_content("postprocessing").transforms
+    else:
+        transforms = [config.get_parsed_content("validate#crf")]
+    assert [t.parameters["method"] for t in transforms if isinstance(t, DenseCRFd)] == [method]
+
+
 def test_refuses_parameters_when_it_is_made() -> None:
     with pytest.raises(ValueError, match="bilateral_srgb must be a finite number above 0, got 0"):
         DenseCRFd("pred", bilateral_srgb=0)
+    with pytest.raises(ValueError, match="method must be one of grid, permutohedral, got 'lattice'"):
+        DenseCRFd("pred", method="lattice")
     with pytest.raises(ValueError, match=r"output_keys \('x',\) must be as many as keys \('a', 'b'\)"):
         DenseCRFd(["a", "b"], output_keys="x")

@@ -1,0 +1,214 @@
+"""What the method "grid" promises beyond what both methods do, which test_dense_crf.py tests."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from scripts.crf import dense_crf, grid_kernels, grid_torch
+from scripts.crf.grid import Grid
+from tests.crf.exact import disc, exact_mean_field, noise, stripes, two_classes
+
+# as in configs/inference.json
+SHIPPED = {
+    "gaussian_sxy": 1.9,
+    "gaussian_compat": 0.67,
+    "bilateral_sxy": 43.0,
+    "bilateral_srgb": 51.0,
+    "bilateral_compat": 0.41,
+    "iterations": 5,
+}
+STRONG = {
+    "gaussian_sxy": 3.0,
+    "gaussian_compat": 3.0,
+    "bilateral_sxy": 40.0,
+    "bilateral_srgb": 13.0,
+    "bilateral_compat": 5.0,
+    "iterations": 10,
+}
+
+
+def tissue(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """A section of smooth grain and dark bodies, equalised, and scores of the bodies with soft edges and errors."""
+    rng = np.random.default_rng(0)
+
+    def field(sigma: float) -> np.ndarray:
+        values = gaussian_filter(rng.normal(size=(width, height)), sigma, mode="wrap")
+        return values / values.std()
+
+    bodies = field(8)
+    image = 0.6 * field(2) + 0.3 * field(1) - 1.5 / (1 + np.exp(-8 * (bodies - 1)))
+    image = image.argsort(axis=None).argsort().reshape(image.shape) / image.size
+    scores = 12 * (bodies - 1) + 2 * field(3)
+    return two_classes(1 / (1 + np.exp(-scores))).astype(np.float32), image[np.newaxis].astype(np.float32)
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Sets the number of threads for one test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("case", [disc, stripes, noise])
+@pytest.mark.parametrize(
+    ("sxy", "srgb"), [(0.3, 20), (1.5, 20), (2.9, 4), (3, 20), (6, 1.5), (6, 1e300), (1e300, 20), (1e300, 1e300)]
+)
+def test_kernels_of_any_width_equal_exact_sums(case: Callable, sxy: float, srgb: float) -> None:
+    probabilities, image = case(np.random.default_rng(0), 24, 20)
+    parameters = {**SHIPPED, "bilateral_sxy": sxy, "bilateral_srgb": srgb, "bilateral_compat": 1.5}
+    refined = dense_crf(probabilities, image, **parameters)
+    # a width of 1e4 is infinite to the oracle, whose squares would overflow
+    exact = exact_mean_field(probabilities, image, **{k: min(v, 1e4) for k, v in parameters.items()})
+    assert abs(refined - exact).mean() <= 1.5e-3
+    assert abs(refined - exact).max() <= 0.01
+
+
+@pytest.mark.parametrize("sxy", [0.3, 8.0, 16.1, 40.0, 1e300])
+def test_smoothness_of_any_width_equals_exact_sums(sxy: float) -> None:
+    probabilities, image = disc(np.random.default_rng(0), 34, 28)
+    parameters = {**SHIPPED, "gaussian_sxy": sxy, "gaussian_compat": 2.0, "bilateral_compat": 0.0}
+    refined = dense_crf(probabilities, image, **parameters)
+    exact = exact_mean_field(probabilities, image, **{k: min(v, 1e4) for k, v in parameters.items()})
+    assert abs(refined - exact).max() <= 0.01
+
+
+@pytest.mark.parametrize("parameters", [SHIPPED, STRONG, {**STRONG, "bilateral_sxy": 5.0}], ids=["43", "40", "5"])
+def test_is_closer_to_exact_sums_than_the_lattice(parameters: dict[str, float]) -> None:
+    probabilities, image = (array[:, 40:88, 40:80] for array in tissue(96, 96))
+    exact = exact_mean_field(probabilities, image, **parameters)
+    grid, lattice = (
+        abs(dense_crf(probabilities, image, **parameters, method=method) - exact).mean()
+        for method in ("grid", "permutohedral")
+    )
+    assert grid <= lattice / 2
+    assert 0.1 < exact[1].mean() < 0.9
+
+
+@pytest.mark.parametrize(("parameters", "least"), [(SHIPPED, 0.9995), (STRONG, 0.999)], ids=["shipped", "strong"])
+def test_labels_are_those_of_the_lattice(parameters: dict[str, float], least: float) -> None:
+    probabilities, image = tissue(384, 256)
+    grid, lattice = (
+        dense_crf(probabilities, image, **parameters, method=method)[1] > 0.5 for method in ("grid", "permutohedral")
+    )
+    assert (grid == lattice).mean() >= least
+    assert (grid != (probabilities[1] > 0.5)).mean() > 3 * (1 - least)  # the CRF does more than the tolerance
+
+
+@pytest.mark.parametrize("case", [tissue, lambda *shape: stripes(np.random.default_rng(0), *shape)])
+@pytest.mark.parametrize("count", [2, 3, 8])
+def test_threads_change_nothing(count: int, case: Callable, threads: Callable[[int], None]) -> None:
+    probabilities, image = case(130, 90)
+    parameters = {**SHIPPED, "bilateral_sxy": 9.0}
+    threads(1)
+    alone = dense_crf(probabilities, image, **parameters)
+    threads(count)
+    np.testing.assert_array_equal(dense_crf(probabilities, image, **parameters), alone)
+
+
+@pytest.mark.parametrize("values", [1, 3000, 12000])
+def test_tiles_change_nothing(values: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    probabilities, image = tissue(110, 90)
+    parameters = {**STRONG, "gaussian_sxy": 17.0, "bilateral_sxy": 5.0}
+    whole = dense_crf(probabilities, image, **parameters)
+    monkeypatch.setattr(Grid, "tiles", functools.partialmethod(Grid.tiles, values=values))
+    assert len(list(Grid.of_widths(5.0, 13 / 255, (110, 90)).tiles((110, 90)))) > 1
+    np.testing.assert_allclose(dense_crf(probabilities, image, **parameters), whole, atol=1e-5)
+
+
+@pytest.mark.parametrize(("sxy", "srgb"), [(43.0, 51.0), (5.0, 20.0), (3.0, 5.0), (2.0, 1.0)])
+@pytest.mark.parametrize("shape", [(8624, 8416), (300, 20000), (20000, 300), (1, 1)])
+def test_grid_of_a_tile_is_bounded(shape: tuple[int, int], sxy: float, srgb: float) -> None:
+    grid = Grid.of_widths(sxy, srgb / 255, shape)
+    pixels = 0
+    for inner, outer in grid.tiles(shape):
+        pixels += (inner[1] - inner[0]) * (inner[3] - inner[2])
+        assert grid.points(outer[1] - outer[0]) * grid.points(outer[3] - outer[2]) * grid.bins <= 2**23
+        assert all(edge % grid.cell == 0 for edge in (outer[0], outer[2], inner[0], inner[2]))
+    assert pixels == shape[0] * shape[1]
+
+
+@pytest.mark.parametrize("parameters", [SHIPPED, {**STRONG, "bilateral_sxy": 20.0}], ids=["shipped", "strong"])
+def test_memory_is_bounded(parameters: dict[str, float]) -> None:
+    probabilities, image = tissue(1024, 768)
+    dense_crf(probabilities[:, :9, :9], image[:, :9, :9], **parameters)  # what is loaded stays, and is not counted
+    tracemalloc.start()
+    refined = dense_crf(probabilities, image, **parameters)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (peak - refined.nbytes) / image.size <= 20
+
+
+@pytest.mark.parametrize("case", [disc, stripes])
+@pytest.mark.parametrize(
+    "parameters",
+    [SHIPPED, STRONG, {**STRONG, "gaussian_sxy": 17.0, "bilateral_sxy": 2.0}, {**SHIPPED, "bilateral_compat": 0.0}],
+    ids=["shipped", "strong", "on grids", "smoothness"],
+)
+def test_operations_of_torch_equal_the_compiled_ones(case: Callable, parameters: dict[str, float]) -> None:
+    probabilities, image = case(np.random.default_rng(0), 60, 44)
+    tensors = (torch.from_numpy(array) for array in (probabilities, image))
+    refined = grid_torch.mean_field(*tensors, **parameters)
+    assert refined.dtype == torch.float32
+    np.testing.assert_allclose(refined, dense_crf(probabilities, image, **parameters), atol=1e-4)
+
+
+def test_tiles_change_nothing_in_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    probabilities, image = map(torch.from_numpy, tissue(60, 70))
+    parameters = {**STRONG, "bilateral_sxy": 5.0}
+    whole = grid_torch.mean_field(probabilities, image, **parameters)
+    monkeypatch.setattr(Grid, "tiles", functools.partialmethod(Grid.tiles, values=3000))
+    np.testing.assert_allclose(grid_torch.mean_field(probabilities, image, **parameters), whole, atol=1e-5)
+
+
+def test_tensors_become_tensors() -> None:
+    probabilities, image = tissue(40, 30)
+    refined = dense_crf(torch.from_numpy(probabilities), torch.from_numpy(image))
+    assert isinstance(refined, torch.Tensor)
+    np.testing.assert_array_equal(refined, dense_crf(probabilities, image))
+
+
+def test_refuses_grey_levels_too_narrow_for_a_grid() -> None:
+    probabilities, image = tissue(40, 30)
+    with pytest.raises(ValueError, match=r"bilateral_srgb must be at least 1 .*got 0\.9; 'permutohedral' has no such"):
+        dense_crf(probabilities, image, bilateral_srgb=0.9)
+    dense_crf(probabilities, image, bilateral_srgb=0.9, method="permutohedral")
+    dense_crf(probabilities, image, bilateral_srgb=0.9, bilateral_compat=0)
+
+
+@pytest.mark.parametrize("fault", ["no folder", "disk full"])
+def test_runs_where_compiled_code_cannot_be_kept(fault: str, tmp_path: Path) -> None:
+    """In a process of its own, with a copy whose folder takes no cache, or takes none when it comes to writing."""
+    shutil.copy(grid_kernels.__file__, tmp_path / "copied_kernels.py")
+    environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
+    lines = ["import numpy as np"]
+    if fault == "no folder":
+        (tmp_path / "__pycache__").write_text("a file where the folder should be")
+        environment |= {"HOME": os.devnull, "XDG_CACHE_HOME": os.devnull}
+    else:
+        lines += [
+            "from numba.core import caching",
+            "def full(*_): raise OSError(28, 'No space left on device')",
+            "caching.IndexDataCacheFile.save = full",
+        ]
+    lines += [
+        "from copied_kernels import tanh_half",
+        "field = np.linspace(-9, 9, 60, dtype=np.float32).reshape(6, 10)",
+        "expected = np.tanh(field / 2)",
+        "tanh_half(field, 0, 6)",
+        "assert abs(field - expected).max() < 1e-6",
+        "assert tanh_half.stats.cache_path is None",
+    ]
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=tmp_path, env=environment, check=True)
