@@ -3,6 +3,7 @@
 Sections are (height, width), stacks (section, height, width): the order of scikit-image and TIFF.
 """
 
+from .continuity import agreement, smooth_through, supported
 from .counting import Frame, count_objects, count_profiles
 from .linking import Linker, Overlaps, join, overlaps
 from .profiles import PROFILE_MEASURES, Profiles, measure_profiles, nearest_neighbours
@@ -19,6 +20,7 @@ __all__ = [
     "Overlaps",
     "Profiles",
     "Skeleton",
+    "agreement",
     "complexity_index",
     "count_objects",
     "count_profiles",
@@ -29,7 +31,9 @@ __all__ = [
     "overlaps",
     "separate",
     "skeletonize",
+    "smooth_through",
     "sphericity",
+    "supported",
     "surfaces",
     "volumes",
 ]

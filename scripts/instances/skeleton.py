@@ -13,6 +13,9 @@ from scipy.spatial import cKDTree
 
 __all__ = ["Skeleton", "skeletonize"]
 
+REACH = 1.5
+"""How far from a path, in distances to the surface, a voxel belongs to it."""
+
 PENALTY = 20.0
 """How much dearer a step along the surface is than one in the middle: paths keep to the middle."""
 
@@ -80,28 +83,24 @@ def _skeleton(
     before = dijkstra(middle, directed=False, indices=start, return_predecessors=True)[1]
     left = np.zeros(len(points), bool)
     left[nodes] = True
-    on_skeleton = np.zeros(len(points), bool)
     tree = cKDTree(points[nodes])
     length = total = 0.0
     branches = 0
     while left.any():
         candidates = np.flatnonzero(left)
-        node = candidates[distance[candidates].argmax()]
-        path = [int(node)]
-        while path[-1] != start and not on_skeleton[path[-1]]:
+        path = [int(candidates[distance[candidates].argmax()])]
+        # what runs within the reach of an earlier path is that path
+        while path[-1] != start and (total == 0 or left[path[-1]]):
             path.append(int(before[path[-1]]))
-        path_length = _arc_length(points[path])
-        first = total == 0
-        out = path_length - (0 if first else 1.5 * depth[path[-1]])
-        if first:
-            length = total = path_length + _half_step(points[path], step) + _half_step(points[path[::-1]], step)
-        elif out > max(step.max(), depth[path[-1]]):
-            total += path_length + _half_step(points[path], step)
+        path_length = _arc_length(points[path]) + _half_step(points[path], step)
+        if total == 0:
+            length = total = path_length + _half_step(points[path[::-1]], step)
+        elif path_length > max(step.max(), depth[path[-1]]):
+            total += path_length + REACH * depth[path[-1]]
             branches += 1
-        on_skeleton[path] = True
         left[path] = False
         for place in path:
-            left[nodes[tree.query_ball_point(points[place], 1.5 * depth[place] + step.max())]] = False
+            left[nodes[tree.query_ball_point(points[place], REACH * depth[place] + step.max())]] = False
     return length, total, branches
 
 

@@ -65,7 +65,7 @@ def test_y() -> None:
     assert abs(bias["volume"]) < 0.02
     assert -0.08 < bias["surface"] < 0
     assert -0.05 < bias["length"] < 0.05
-    assert -0.02 < bias["total_length"] < 0.08
+    assert -0.03 < bias["total_length"] < 0.05
     assert [result["branch_points"] for result in results] == [1] * len(ROTATIONS)
 
 
