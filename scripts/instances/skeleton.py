@@ -16,6 +16,9 @@ __all__ = ["Skeleton", "skeletonize"]
 REACH = 1.5
 """How far from a path, in distances to the surface, a voxel belongs to it."""
 
+BRANCH = 1.5
+"""How far beyond that reach a branch leads, in distances to the surface: three from the axis, one width of a tube."""
+
 PENALTY = 20.0
 """How much dearer a step along the surface is than one in the middle: paths keep to the middle."""
 
@@ -39,8 +42,8 @@ def skeletonize(voxels: NDArray[np.integer], spacing: tuple[float, float, float]
     """Find the paths through the middle of an object (TEASAR, Sato et al. 2000).
 
     The first path leads from one end of the object to the other; what lies around it is struck out, and the farthest
-    voxel that is left is the end of the next one, until nothing is left. A path that does not lead out of the
-    object by more than the object's own width where it leaves is a bump, no branch.
+    voxel that is left is the end of the next one, until nothing is left. A path that does not lead farther out than
+    the object is wide where it leaves is a bump, no branch.
 
     Args:
         voxels: int (n, 3), at least one; indices (section, row, column).
@@ -83,6 +86,7 @@ def _skeleton(
     before = dijkstra(middle, directed=False, indices=start, return_predecessors=True)[1]
     left = np.zeros(len(points), bool)
     left[nodes] = True
+    width = depth.copy()  # of the path that a voxel belongs to
     tree = cKDTree(points[nodes])
     length = total = 0.0
     branches = 0
@@ -95,13 +99,15 @@ def _skeleton(
         path_length = _arc_length(points[path]) + _half_step(points[path], step)
         if total == 0:
             length = total = path_length + _half_step(points[path[::-1]], step)
-        elif path_length > max(step.max(), depth[path[-1]]):
-            total += path_length + REACH * depth[path[-1]]
+        elif path_length > max(2 * step.max(), BRANCH * width[path[-1]]):
+            total += path_length + REACH * width[path[-1]]
             branches += 1
         left[path] = False
         for place in path:
-            left[nodes[tree.query_ball_point(points[place], REACH * depth[place] + step.max())]] = False
-    return length, total, branches
+            around = nodes[tree.query_ball_point(points[place], REACH * depth[place] + step.max())]
+            width[around[left[around]]] = depth[place]
+            left[around] = False
+    return float(length), float(total), branches
 
 
 def _arc_length(points: NDArray[np.float64]) -> float:

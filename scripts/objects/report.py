@@ -34,7 +34,7 @@ body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 960px; margin: 2em auto
 table {{ border-collapse: collapse }} td, th {{ border-bottom: 1px solid #ddd; padding: .2em .8em; text-align: left }}
 td:last-child {{ font-variant-numeric: tabular-nums }}
 figure {{ display: inline-block; margin: .5em }} figcaption {{ font-size: 13px }}
-#pages img {{ display: none; max-width: 100% }} #pages img.shown {{ display: block }}
+#pages img {{ display: none; width: 100% }} #pages img.shown {{ display: block }}
 input[type=range] {{ width: 100% }} svg rect {{ fill: #0072b2 }} svg text {{ font-size: 11px; fill: #444 }}
 </style></head><body>
 <h1>{title}</h1>
@@ -188,7 +188,7 @@ def _rows(value: Any, name: str = "") -> Iterator[str]:
     """Every number of the summary, a row for each."""
     if isinstance(value, dict):
         for key, entry in value.items():
-            if key != "warnings":
+            if key not in ("warnings", "masks", "positions"):  # said above, or long and no result
                 yield from _rows(entry, f"{name} {key}".strip())
         return
     if value is None:
