@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.cluster.hierarchy import DisjointSet
 from skimage.measure import label, regionprops
-from skimage.morphology import remove_small_holes
 from skimage.segmentation import watershed
 
 __all__ = ["separate"]
@@ -40,18 +39,27 @@ def separate(
     if not 0 <= neck <= 1:
         raise ValueError(f"neck must be within [0, 1], but got {neck!r}")
     mask = np.asarray(mask, bool)
-    if min_area > 1:
-        mask = remove_small_holes(mask, max_size=int(min_area) - 1)
     profiles = label(mask, connectivity=1).astype(np.int32)
-    if neck > 0:
-        highest = int(profiles.max())
-        for region in regionprops(profiles):
-            parts = _cut(region.image, neck, spacing)
-            if parts.max() > 1:
-                window = profiles[region.slice]
-                window[parts > 1] = highest + parts[parts > 1] - 1
-                highest += int(parts.max()) - 1
+    highest = int(profiles.max())
+    for region in regionprops(profiles):
+        window, body = profiles[region.slice], region.image
+        holes = _small_holes(body, min_area)
+        window[holes] = region.label
+        if neck > 0:
+            parts = _cut(body | holes, neck, spacing)
+            cut = parts > 1
+            window[cut] = highest + parts[cut] - 1
+            highest += max(0, int(parts.max()) - 1)
     return _without_small(profiles, min_area)
+
+
+def _small_holes(body: NDArray[np.bool_], min_area: float) -> NDArray[np.bool_]:
+    """What a body encloses in less than `min_area` pixels."""
+    holes = ndimage.binary_fill_holes(body) & ~body
+    if not holes.any():
+        return holes
+    numbers = ndimage.label(holes)[0]
+    return holes & (np.bincount(numbers.ravel()) < min_area)[numbers]
 
 
 def _cut(body: NDArray[np.bool_], neck: float, spacing: tuple[float, float]) -> NDArray[np.int32]:
@@ -91,6 +99,8 @@ def _necks(parts: NDArray[np.int32], distance: NDArray[np.float32]) -> list[tupl
 def _without_small(profiles: NDArray[np.int32], min_area: float) -> NDArray[np.int32]:
     areas = np.bincount(profiles.ravel())
     kept = areas >= max(1, min_area)
+    if kept[1:].all():
+        return profiles
     kept[0] = False
     numbers = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
     return numbers[profiles]

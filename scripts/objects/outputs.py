@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from skimage.measure import approximate_polygon
 
 from scripts.data import write_atomically
 
 __all__ = ["write_instances", "write_rois", "write_table"]
 
-TOLERANCE = 0.4
-"""Pixels by which an outline in a file may leave the measured one."""
+DENSE = 30
+"""Points from which on an outline is written with every third of them: they lie within a pixel of each other."""
 
 
 def write_instances(
@@ -104,7 +103,7 @@ def write_rois(path: Path, outlines: Iterable[tuple[int, int, NDArray[np.float32
                 name = f"{number:05d}-{page + 1:04d}"
                 names[name] = names.get(name, 0) + 1
                 name += f"-{names[name]}" if names[name] > 1 else ""
-                polygon = approximate_polygon(points, TOLERANCE)[:-1]
+                polygon = points[:-1:3] if len(points) > DENSE else points[:-1]
                 roi = ImagejRoi.frompoints(polygon, name=name)
                 roi.roitype, roi.position = ROI_TYPE.POLYGON, page + 1
                 archive.writestr(f"{name}.roi", roi.tobytes())
