@@ -48,11 +48,12 @@ def analyse(masks: str, output: str) -> None:
     analysis.check()
     analysis.run()
     seconds = time.monotonic() - begin
-    pixels = len(stack) * stack.shape[0] * stack.shape[1] / 1e6
+    height, width = stack.shape
+    megapixels = len(stack) * height * width / 1e6
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
-        f"{len(stack)} sections of {stack.shape[0]}x{stack.shape[1]}: {seconds:.0f} s, {pixels / seconds:.1f} megapixels a "
-        f"second ({pixels / time.process_time():.1f} a second of processor time), {memory:.2f} GB, {os.cpu_count()} cores"
+        f"{len(stack)} sections of {width}x{height}: {seconds:.0f} s, {megapixels / seconds:.1f} megapixels a second, "
+        f"{megapixels / time.process_time():.1f} a second of processor time, {memory:.2f} GB, {os.cpu_count()} cores"
     )
 
 

@@ -18,6 +18,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "compare": ("bundle.analysis.compare", "Compare groups of animals by the objects of their stacks."),
         "evaluate": ("bundle.studies.evaluate", "Score weights on the test parts of data sets."),
+        "evaluate_objects": ("bundle.analysis.evaluate_objects", "Score numbered mitochondria against true ones."),
         "evaluate_registration": ("bundle.studies.evaluate_registration", "Measure what the registration recovers."),
         "finetune": ("bundle.studies.finetune", "Score weights fine-tuned on a few sections."),
         "leave_one_out": ("bundle.studies.leave_one_out", "Train on all data sets but one, and score on that one."),
