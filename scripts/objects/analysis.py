@@ -6,7 +6,6 @@ import json
 import logging
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +108,8 @@ class ObjectAnalysis:
     def settings(self) -> dict[str, Any]:
         """Everything that the results depend on, as JSON holds it."""
         linker = {key: getattr(self.linker, key) for key in ("min_iou", "min_share", "branch_share", "max_gap")}
-        gathering = {key: value for key, value in asdict(self.gathering).items() if not key.startswith("_")}
+        names = ("neck", "min_area", "smoothing", "min_agreement", "require_support")
+        gathering = {key: getattr(self.gathering, key) for key in names}
         files = sorted({plane.mask for plane in self.stack.planes})
         return {
             "masks": {Path(file).name: [Path(file).stat().st_size, Path(file).stat().st_mtime_ns] for file in files},
@@ -128,10 +128,17 @@ class ObjectAnalysis:
         """Look at what an earlier run left, before anything is written.
 
         Raises:
+            ValueError: the folder holds the masks.
             FileExistsError: the folder holds an analysis with other settings or of other masks, and `overwrite` is
                 false.
             OSError: the folder cannot be written.
         """
+        for plane in self.stack.planes:
+            if self.output_dir.resolve() == Path(plane.mask).resolve().parent:
+                raise ValueError(
+                    f"{self.output_dir}: output_dir must be another folder than that of the masks, but got that of "
+                    f"{Path(plane.mask).name}: the next run would take the instances for a mask"
+                )
         require_writable(self.output_dir)
         if not self.pixel_size:
             logger.warning(

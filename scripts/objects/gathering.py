@@ -177,7 +177,7 @@ class Gathering:
 
     def _read(self, stack: MaskStack, index: int) -> tuple[NDArray, NDArray[np.float32] | None]:
         if index not in self._cache:
-            for old in [key for key in self._cache if key < index - 2]:
+            for old in [key for key in self._cache if key < index - 1]:
                 del self._cache[old]
             self._cache[index] = stack.mask(index)
         return self._cache[index]

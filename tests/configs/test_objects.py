@@ -245,6 +245,11 @@ def test_a_damaged_mask_leaves_no_summary(analysed: Callable, tmp_path: Path) ->
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_results_are_kept_apart_from_masks(analysed: Callable, tmp_path: Path) -> None:
+    write(tmp_path / "masks", tubes())
+    assert "output_dir must be another folder" in str(cause(analysed, output_dir=str(tmp_path / "masks")))
+
+
 def test_a_finished_analysis_is_left_and_another_is_refused(analysed: Callable, tmp_path: Path) -> None:
     write(tmp_path / "masks", tubes())
     out = analysed(**NM)
