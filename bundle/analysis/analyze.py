@@ -80,15 +80,8 @@ def analyze(
         )
         sections = str(folder / "aligned" / "images")
     print(f"{stages - 1}/{stages} segmenting: {masks}", flush=True)
-    run(
-        "inference",
-        run_id="inference",
-        **own["inference"],
-        dataset_dir=sections,
-        output_dir=masks,
-        pixel_size=pixel_size,
-        save_probability=True,
-    )
+    files = {"dataset_dir": sections, "output_dir": masks, "save_probability": True}
+    run("inference", run_id="inference", **own["inference"], **files, pixel_size=pixel_size)
     print(f"{stages}/{stages} numbering and measuring: {folder / 'objects'}", flush=True)
     run(
         "objects",
@@ -102,9 +95,14 @@ def analyze(
         section_thickness=section_thickness,
     )
     given = {"pixel_size": pixel_size, "section_thickness": section_thickness, "align": align, **settings}
-    text = README.format(aligned=ALIGNED if align else "", settings=f"Made of {stack} with {json.dumps(given)}.\n")
-    write_atomically(folder / "README.txt", lambda path: path.write_text(text, encoding="utf-8"))
+    _write_readme(folder, stack, given)
     return f"Report: {folder / 'objects' / 'report.html'}"
+
+
+def _write_readme(folder: Path, stack: str, given: dict[str, Any]) -> None:
+    made = f"Made of {stack} with {json.dumps(given)}.\n"
+    text = README.format(aligned=ALIGNED if given["align"] else "", settings=made)
+    write_atomically(folder / "README.txt", lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def _own_settings(settings: dict[str, Any], configs: list[str]) -> dict[str, dict[str, Any]]:

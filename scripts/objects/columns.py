@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["OBJECT_COLUMNS", "PROFILE_COLUMNS", "Column", "columns_markdown"]
+__all__ = ["OBJECT_COLUMNS", "PROFILE_COLUMNS", "Column", "columns_markdown", "headers"]
 
 
 @dataclass(frozen=True)
@@ -135,5 +135,13 @@ def columns_markdown(unit: str) -> str:
 
 
 def headers(columns: Sequence[Column], unit: str) -> list[str]:
-    """Name columns with their units."""
+    """Name columns with their units.
+
+    Args:
+        columns: of a table.
+        unit: of length, ``"um"`` or ``"px"``.
+
+    Returns:
+        The first line of the table.
+    """
     return [column.header(unit) for column in columns]

@@ -23,7 +23,7 @@ from scripts.instances import (
 
 from .stack import MaskStack
 
-__all__ = ["Gathered", "Gathering"]
+__all__ = ["Gathered", "Gathering", "labels_of", "outlines_of"]
 
 
 @dataclass
@@ -135,11 +135,7 @@ class Gathering:
             voxels.append(_coarse_voxels(labels, profiles.boxes, before, stack.planes[index].position, coarse))
             tissue = np.ones(labels.shape, bool) if valid is None else valid
             counts.append((pixels[1:].sum(), np.count_nonzero(tissue), np.count_nonzero(tissue[frame])))
-            tifffile.imwrite(work / f"{index}.tif", labels, compression="zlib", compressionargs={"level": 1})
-            lengths = np.array([len(outline) for outline in profiles.outlines], np.int64)
-            np.savez(
-                work / f"{index}.npz", lengths=lengths, points=np.concatenate([*profiles.outlines, np.zeros((0, 2))])
-            )
+            _keep(work, index, labels, profiles.outlines)
         offsets = np.cumsum([0, *(len(table) for table in rows["table"])])
         objects = join(linker.count, np.concatenate(links))
         names = ("first", "second", "pixels")
@@ -181,6 +177,12 @@ class Gathering:
                 del self._cache[old]
             self._cache[index] = stack.mask(index)
         return self._cache[index]
+
+
+def _keep(work: Path, index: int, labels: NDArray[np.int32], outlines: list[NDArray[np.float32]]) -> None:
+    tifffile.imwrite(work / f"{index}.tif", labels, compression="zlib", compressionargs={"level": 1})
+    lengths = np.array([len(outline) for outline in outlines], np.int64)
+    np.savez(work / f"{index}.npz", lengths=lengths, points=np.concatenate([*outlines, np.zeros((0, 2))]))
 
 
 def labels_of(work: Path, index: int) -> NDArray[np.int32]:
