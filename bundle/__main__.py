@@ -13,7 +13,13 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "": {
         "ablation": ("bundle.studies.ablation", "Compare networks, inputs and the CRF on a set: the paper's Table 1."),
         "active_learning": ("bundle.studies.active_learning", "Compare ways to choose the sections to label."),
+        "analyze": (
+            "bundle.analysis.analyze",
+            "Align, segment, number and measure a stack of sections, with a report.",
+        ),
+        "compare": ("bundle.analysis.compare", "Compare groups of animals by the objects of their stacks."),
         "evaluate": ("bundle.studies.evaluate", "Score weights on the test parts of data sets."),
+        "evaluate_objects": ("bundle.analysis.evaluate_objects", "Score numbered mitochondria against true ones."),
         "evaluate_registration": ("bundle.studies.registration", "Measure what the registration recovers."),
         "finetune": ("bundle.studies.finetune", "Score weights fine-tuned on a few sections."),
         "leave_one_out": ("bundle.studies.leave_one_out", "Train on all data sets but one, and score on that one."),

@@ -61,11 +61,11 @@ class PhantomTissue:
         low, high = np.full(3, -MARGIN), extent + MARGIN
         rng = np.random.default_rng(self.seed)
         self._cells = Cells(rng, low, high)
-        self._mitochondria, occupied = grow_mitochondria(rng, self._cells, low, high, fraction)
+        self.mitochondria, occupied = grow_mitochondria(rng, self._cells, low, high, fraction)
         # the block is moved so that its middle lies in a thick mitochondrion: the smallest block shows one
-        origins = np.array([body.axis[len(body.axis) // 2] for body in self._mitochondria]) - extent / 2
+        origins = np.array([body.axis[len(body.axis) // 2] for body in self.mitochondria]) - extent / 2
         distances = np.linalg.norm(origins, axis=1)
-        radii = np.array([body.radii.mean() for body in self._mitochondria])
+        radii = np.array([body.radii.mean() for body in self.mitochondria])
         origin = origins[np.where(distances < MARGIN / 2, radii, -distances).argmax()]
         self.x = origin[0] + np.arange(size[0]) * pixel_size
         self.y = origin[1] + np.arange(size[1]) * pixel_size
@@ -114,7 +114,7 @@ class PhantomTissue:
         drawing.vesicles(self._organelles.vesicles)
         drawing.bodies(self._organelles.bodies, rng)
         fields = field(self._shape_noise), field(self._lamella_noise)
-        truth = drawing.mitochondria(self._mitochondria, cells, *fields, grain)
+        truth = drawing.mitochondria(self.mitochondria, cells, *fields, grain)
 
         synapse = smooth_step(field(self._synapses) - 1.5, 0.5)
         density = synapse * np.exp(-np.maximum(border, 0) / 18)

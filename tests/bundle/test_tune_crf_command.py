@@ -73,7 +73,7 @@ def test_search_finds_parameters_that_remove_noise() -> None:
     assert found["with_crf"]["jaccard"] == max(trial["jaccard"] for trial in found["trials"]) > 0.97
     assert found["without_crf"]["jaccard"] == pytest.approx((label & ~wrong).sum() / (label | wrong).sum(), abs=1e-4)
     with pytest.raises(ValueError, match="method must be one of grid, permutohedral, got 'lattice'"):
-        search([section], trials=1, seed=0, method="lattice")
+        search([section], trials=1, seed=0, first=first, method="lattice")
 
 
 @pytest.mark.parametrize("recorded", [True, False])
@@ -94,7 +94,7 @@ def test_a_gain_is_written_into_the_record_of_the_weights(
     parser = ConfigParser()
     parser.read_config(str(ROOT / "configs" / "inference.json"))
     parser["checkpoint"] = str(checkpoint)
-    assert parser.get_parsed_content("refinement").parameters == PARAMETERS
+    assert parser.get_parsed_content("refinement").parameters == {**PARAMETERS, "method": "grid"}
     assert parser.get_parsed_content("thresholds") == {"with_crf": 0.45, "without_crf": 0.55}
 
 

@@ -60,7 +60,8 @@ def test_crf_and_thresholds() -> None:
     )
     panels = parsed("train").get_parsed_content("validate#crf")
     crf = [parser.get_parsed_content("refinement").parameters for parser in (inference, evaluation)]
-    assert crf[0] == crf[1] == panels.parameters == read_record(checkpoint)["settings"]["crf"]
+    recorded = {**read_record(checkpoint)["settings"]["crf"], "method": "grid"}
+    assert crf[0] == crf[1] == panels.parameters == recorded
     report = evaluation.get_parsed_content("handlers")[-1]
     assert report.thresholds == inference.get_parsed_content("thresholds")
 

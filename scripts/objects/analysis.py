@@ -1,0 +1,273 @@
+"""Analysis of the objects of a stack."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scripts.instances import (
+    Frame,
+    Linker,
+    complexity_index,
+    heights,
+    skeletonize,
+    sphericity,
+    surfaces,
+    volumes,
+)
+from scripts.io import parse_pixel_size, require_writable, write_atomically, write_json
+
+from .columns import OBJECT_COLUMNS, PROFILE_COLUMNS, columns_markdown, headers
+from .gathering import Gathered, Gathering, labels_of, outlines_of
+from .outputs import write_instances, write_rois, write_table
+from .report import write_report
+from .stack import MaskStack
+from .summary import summarize
+
+__all__ = ["ObjectAnalysis"]
+
+logger = logging.getLogger(__name__)
+
+
+class ObjectAnalysis:
+    """Number, measure and count the objects of a stack.
+
+    In the output folder appear ``<name>_instances.tif``, ``profiles.csv``, ``mitochondria.csv``, ``columns.md``,
+    ``rois.zip``, ``report.html`` and, last, ``summary.json``; each is complete or not there. A run whose settings
+    and files are those of a finished one does nothing.
+
+    Args:
+        stack: masks or probabilities, with or without sections.
+        output_dir: folder of the results.
+        gathering: how profiles are found.
+        linker: how they are linked through the stack, a new one.
+        name: how the instances are called; None takes the name of the folder of masks.
+        pixel_size: of the sections in nanometres, one number or [x, y]; None takes what the list of sections states,
+            and without it lengths are in pixels.
+        section_thickness: distance of two sections in nanometres; without it, or without a pixel size, there are no
+            volumes, surfaces, lengths and densities in space.
+        guard: pixels on all sides that the counting frame leaves free; see `scripts.instances.Frame`.
+        overwrite: whether to replace what another run left.
+
+    Raises:
+        ValueError: an argument is out of range, or the list states more than one pixel size.
+    """
+
+    def __init__(
+        self,
+        stack: MaskStack,
+        output_dir: str | Path,
+        gathering: Gathering | None = None,
+        linker: Linker | None = None,
+        name: str | None = None,
+        pixel_size: float | Sequence[float] | None = None,
+        section_thickness: float | None = None,
+        guard: int = 0,
+        overwrite: bool = False,
+    ) -> None:
+        self.stack = stack
+        self.output_dir = Path(output_dir)
+        self.gathering = gathering or Gathering()
+        self.linker = linker or Linker()
+        self.name = name or Path(stack.planes[0].mask).resolve().parent.name
+        known = stack.pixel_sizes if pixel_size is None else [parse_pixel_size(pixel_size, "pixel_size")]
+        if any(size != known[0] for size in known):
+            raise ValueError(
+                f"{stack.planes[0].mask}: sections must have one pixel size, but got {known[0]} and others"
+            )
+        self.pixel_size = known[0] if known else None
+        if section_thickness is not None and (
+            isinstance(section_thickness, bool)
+            or not isinstance(section_thickness, int | float)
+            or not 1 <= section_thickness <= 1000
+        ):
+            raise ValueError(f"section_thickness must be nanometres from 1 to 1000, but got {section_thickness!r}")
+        self.thickness = section_thickness
+        self.frame = Frame.of(*stack.shape, guard)
+        self.guard = guard
+        self.overwrite = overwrite
+        self.volumetric = self.pixel_size is not None and self.thickness is not None
+
+    @property
+    def unit(self) -> str:
+        """Unit of length in the tables: ``"um"``, or ``"px"`` where no pixel size is known."""
+        return "px" if self.pixel_size is None else "um"
+
+    @property
+    def spacing(self) -> tuple[float, float]:
+        """Height and width of a pixel, in the unit of length."""
+        return (1.0, 1.0) if self.pixel_size is None else (self.pixel_size[1] / 1000, self.pixel_size[0] / 1000)
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that the results depend on, as JSON holds it."""
+        linker = {key: getattr(self.linker, key) for key in ("min_iou", "min_share", "branch_share", "max_gap")}
+        names = ("neck", "min_area", "smoothing", "min_agreement", "require_support")
+        gathering = {key: getattr(self.gathering, key) for key in names}
+        files = sorted({plane.mask for plane in self.stack.planes})
+        return {
+            "masks": {Path(file).name: [Path(file).stat().st_size, Path(file).stat().st_mtime_ns] for file in files},
+            "positions": self.stack.positions.tolist(),
+            "sections": any(plane.section for plane in self.stack.planes),
+            "pixel_size_nm": self.pixel_size,
+            "section_thickness_nm": self.thickness,
+            "threshold": self.stack.threshold,
+            "label_format": self.stack.label_format,
+            "guard": self.guard,
+            **gathering,
+            **linker,
+        }
+
+    def check(self) -> None:
+        """Look at what an earlier run left, before anything is written.
+
+        Raises:
+            ValueError: the folder holds the masks.
+            FileExistsError: the folder holds an analysis with other settings or of other masks, and `overwrite` is
+                false.
+            OSError: the folder cannot be written.
+        """
+        for plane in self.stack.planes:
+            if self.output_dir.resolve() == Path(plane.mask).resolve().parent:
+                raise ValueError(
+                    f"{self.output_dir}: output_dir must be another folder than that of the masks, but got that of "
+                    f"{Path(plane.mask).name}: the next run would take the instances for a mask"
+                )
+        require_writable(self.output_dir)
+        if not self.pixel_size:
+            logger.warning(
+                "The pixel size is not known: lengths are in pixels. State it by --pixel_size, in nanometres"
+            )
+        elif self.thickness is None:
+            logger.warning("The section thickness is not known: no volumes. State it by --section_thickness, in nm")
+        path = self.output_dir / "summary.json"
+        if path.is_file() and not self.overwrite and not self.finished():
+            raise FileExistsError(
+                f"{path}: is of an analysis with other settings or of other masks; choose another --output_dir, or "
+                "replace it by --overwrite True"
+            )
+
+    def finished(self) -> bool:
+        """Tell whether the folder holds the results of this very analysis."""
+        path = self.output_dir / "summary.json"
+        try:
+            return json.loads(path.read_text())["settings"] == json.loads(json.dumps(self.settings()))
+        except (OSError, ValueError, KeyError):
+            return False
+
+    def run(self) -> None:
+        """Find, link, measure, count and write.
+
+        Raises:
+            ValueError: a file is damaged.
+            OSError: a result cannot be written.
+        """
+        if self.finished() and not self.overwrite:
+            logger.info("%s: holds these results already", self.output_dir)
+            return
+        (self.output_dir / "summary.json").unlink(missing_ok=True)
+        depth = None if not self.volumetric else self.thickness / 1000
+        coarse = 1 if depth is None else max(1, round(depth / 2 / max(self.spacing)))
+        inner = slice(self.frame.top + 1, self.frame.bottom + 1), slice(self.frame.left + 1, self.frame.right + 1)
+        with tempfile.TemporaryDirectory(prefix=".objects-", dir=self.output_dir) as folder:
+            work = Path(folder)
+            found = self.gathering.run(self.stack, self.linker, work, self.spacing, coarse, inner)
+            table = self._objects(found)
+            summary = summarize(self, found, table)
+            self._write_tables(found, table)
+            count = int(found.objects.max(initial=0))
+            write_instances(
+                self.output_dir / f"{self.name}_instances.tif",
+                self._instances(found, work),
+                (len(self.stack), *self.stack.shape),
+                count,
+                self.pixel_size,
+                self.thickness,
+            )
+            write_rois(self.output_dir / "rois.zip", self._outlines(found, work))
+            write_report(self.output_dir / "report.html", self.stack, found, table, summary, work, self.unit)
+        write_json(self.output_dir / "summary.json", summary)
+
+    def _objects(self, found: Gathered) -> NDArray[np.float64]:
+        """The rows of mitochondria.csv; NaN is empty."""
+        count = int(found.objects.max(initial=0))
+        owner, section = found.objects, found.section
+        values = {column.name: np.full(count, np.nan) for column in OBJECT_COLUMNS}
+        values["object"] = np.arange(1, count + 1)
+        pairs = np.unique(owner * (len(self.stack) + 1) + section)
+        values["sections"] = np.bincount(pairs // (len(self.stack) + 1), minlength=count + 1)[1:]
+        values["profiles"] = np.bincount(owner, minlength=count + 1)[1:]
+        first, last = np.full(count + 1, len(self.stack)), np.full(count + 1, -1)
+        np.minimum.at(first, owner, section)
+        np.maximum.at(last, owner, section)
+        values["first_section"], values["last_section"] = (self.stack.positions[v[1:]] for v in (first, last))
+        summed = np.bincount(np.searchsorted(pairs, owner * (len(self.stack) + 1) + section), found.table[:, 0])
+        values["largest_area"] = np.zeros(count + 1)
+        np.maximum.at(values["largest_area"], pairs // (len(self.stack) + 1), summed[: len(pairs)])
+        values["largest_area"] = values["largest_area"][1:]
+        values["cut_by_border"] = np.bincount(owner, found.table[:, 12], count + 1)[1:] > 0
+        values["cut_by_ends"] = (first[1:] == 0) | (last[1:] == len(self.stack) - 1)
+        weights = np.bincount(owner, found.pixels, count + 1)[1:]
+        values["score"] = np.bincount(owner, found.score * found.pixels, count + 1)[1:] / weights
+        if self.volumetric:
+            values |= self._volumetric(found, count)
+        return np.column_stack([values[column.name] for column in OBJECT_COLUMNS]).astype(np.float64)
+
+    def _volumetric(self, found: Gathered, count: int) -> dict[str, NDArray[np.float64]]:
+        thickness, positions = self.thickness / 1000, self.stack.positions
+        area, perimeter = found.table[:, 0], found.table[:, 1]
+        volume = volumes(found.objects, area, heights(positions, thickness)[found.section])
+        surface = surfaces(
+            found.objects,
+            found.section,
+            positions,
+            area,
+            perimeter,
+            found.shared,
+            self.spacing[0] * self.spacing[1],
+            thickness,
+        )
+        size = (thickness, *(side * found.coarse for side in self.spacing))
+        owner = found.objects[found.voxels[:, 0] - 1]
+        order = np.argsort(owner, kind="stable")
+        parts = np.split(found.voxels[order, 1:], np.cumsum(np.bincount(owner, minlength=count + 1))[:-1])[1:]
+        skeletons = [skeletonize(part, size) for part in parts]
+        lines = {
+            name: np.array([getattr(skeleton, name) for skeleton in skeletons], np.float64)
+            for name in ("length", "total_length", "branch_points")
+        }
+        return {
+            "volume": volume,
+            "surface": surface,
+            "sphericity": sphericity(volume, surface),
+            "complexity_index": complexity_index(volume, surface),
+            **lines,
+        }
+
+    def _write_tables(self, found: Gathered, table: NDArray[np.float64]) -> None:
+        def rows() -> Iterator[list]:
+            for row, index in enumerate(found.section.tolist()):
+                plane = self.stack.planes[index]
+                place = [int(found.objects[row]), plane.position, Path(plane.mask).name, plane.page]
+                yield [*place, *found.table[row], found.neighbour[row]]
+
+        write_table(self.output_dir / "profiles.csv", headers(PROFILE_COLUMNS, self.unit), rows())
+        write_table(self.output_dir / "mitochondria.csv", headers(OBJECT_COLUMNS, self.unit), table)
+        text = columns_markdown(self.unit)
+        write_atomically(self.output_dir / "columns.md", lambda path: path.write_text(text, encoding="utf-8"))
+
+    def _instances(self, found: Gathered, work: Path) -> Iterator[NDArray[np.int64]]:
+        for index in range(len(self.stack)):
+            rows = slice(found.offsets[index], found.offsets[index + 1])
+            yield np.concatenate([[0], found.objects[rows]])[labels_of(work, index)]
+
+    def _outlines(self, found: Gathered, work: Path) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
+        for index in range(len(self.stack)):
+            for row, points in enumerate(outlines_of(work, index), start=int(found.offsets[index])):
+                yield int(found.objects[row]), index, points

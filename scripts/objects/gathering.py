@@ -1,0 +1,235 @@
+"""The way through a stack: profiles are found, measured and linked, with three sections in memory at most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from scripts.instances import (
+    Linker,
+    Overlaps,
+    join,
+    measure_profiles,
+    nearest_neighbours,
+    separate,
+    smooth_through,
+    supported,
+)
+
+from .stack import MaskStack
+
+__all__ = ["Gathered", "Gathering", "labels_of", "outlines_of"]
+
+
+@dataclass
+class Gathered:
+    """What is known of all profiles of a stack, a row for each.
+
+    Attributes:
+        section: int64, index of the section among those that are there.
+        table: float64 (profiles, measures), see `scripts.instances.PROFILE_MEASURES`.
+        neighbour: float64, distance to the nearest other profile.
+        boxes: int64 (profiles, 4).
+        score: float64, mean probability, or NaN.
+        pixels: int64, area in pixels.
+        objects: int64, number of the object, from 1.
+        shared: overlaps of neighbouring sections, by row + 1.
+        voxels: int32 (n, 4): row + 1, place in the stack, coarse row and column.
+        coarse: pixels to the side of a coarse voxel.
+        mitochondria: int64 (sections,), pixels in objects.
+        tissue: int64 (sections,), pixels of tissue.
+        frame: int64 (sections,), pixels of tissue in the counting frame.
+        offsets: int64 (sections + 1,), first row of each section.
+    """
+
+    section: NDArray[np.int64]
+    table: NDArray[np.float64]
+    neighbour: NDArray[np.float64]
+    boxes: NDArray[np.int64]
+    score: NDArray[np.float64]
+    pixels: NDArray[np.int64]
+    objects: NDArray[np.int64]
+    shared: Overlaps
+    voxels: NDArray[np.int32]
+    coarse: int
+    mitochondria: NDArray[np.int64]
+    tissue: NDArray[np.int64]
+    frame: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+
+
+@dataclass
+class Gathering:
+    """How profiles are found.
+
+    Attributes:
+        neck: see `scripts.instances.separate`.
+        min_area: pixels, smaller profiles are left out.
+        smoothing: weight of each neighbour in the average of probabilities, 0 is none; see `smooth_through`.
+        min_agreement: see `smooth_through`.
+        require_support: whether profiles that no neighbouring section continues are left out.
+    """
+
+    neck: float = 0.8
+    min_area: int = 50
+    smoothing: float = 0.0
+    min_agreement: float = 0.4
+    require_support: bool = False
+    _cache: dict[int, tuple] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check the settings, before hours are spent."""
+        for name, highest in (("neck", 1), ("smoothing", 0.49), ("min_agreement", 1)):
+            if not 0 <= getattr(self, name) <= highest:
+                raise ValueError(f"{name} must be within [0, {highest}], but got {getattr(self, name)!r}")
+        if type(self.min_area) is not int or self.min_area < 1:
+            raise ValueError(f"min_area must be a whole number of pixels from 1 on, but got {self.min_area!r}")
+
+    def run(
+        self,
+        stack: MaskStack,
+        linker: Linker,
+        work: Path,
+        spacing: tuple[float, float],
+        coarse: int,
+        frame: tuple[slice, slice],
+    ) -> Gathered:
+        """Go through the stack.
+
+        Args:
+            stack: what is read.
+            linker: a new one.
+            work: folder for the labels and outlines of each section, see `labels_of` and `outlines_of`.
+            spacing: height and width of a pixel.
+            coarse: pixels to the side of the voxels that skeletons are made of.
+            frame: rows and columns of the counting frame.
+
+        Returns:
+            What was found.
+
+        Raises:
+            ValueError: a file is damaged.
+        """
+        rows: dict[str, list] = {name: [] for name in ("section", "table", "neighbour", "boxes", "score", "pixels")}
+        shared, links, voxels, counts = [], [], [], []
+        self._cache.clear()
+        for index in tqdm(range(len(stack)), desc="finding objects", unit="section"):
+            labels, probability = self.labels(stack, index, spacing)
+            valid = stack.valid(index)
+            profiles = measure_profiles(labels, spacing, stack.section(index), valid)
+            before = linker.count
+            for values, added in zip((shared, links), linker.add(labels, stack.planes[index].position), strict=True):
+                values.append(added)
+            pixels = np.bincount(labels.ravel(), minlength=1)
+            rows["section"].append(np.full(len(profiles.table), index))
+            rows["table"].append(profiles.table)
+            rows["neighbour"].append(nearest_neighbours(profiles.table[:, 10], profiles.table[:, 11]))
+            rows["boxes"].append(profiles.boxes)
+            rows["score"].append(_scores(labels, probability, pixels))
+            rows["pixels"].append(pixels[1:])
+            voxels.append(_coarse_voxels(labels, profiles.boxes, before, stack.planes[index].position, coarse))
+            tissue = np.ones(labels.shape, bool) if valid is None else valid
+            counts.append((pixels[1:].sum(), np.count_nonzero(tissue), np.count_nonzero(tissue[frame])))
+            _keep(work, index, labels, profiles.outlines)
+        offsets = np.cumsum([0, *(len(table) for table in rows["table"])])
+        objects = join(linker.count, np.concatenate(links))
+        names = ("first", "second", "pixels")
+        return Gathered(
+            **{name: np.concatenate(values) for name, values in rows.items()},
+            objects=objects[1:],
+            shared=Overlaps(*(np.concatenate([getattr(part, name) for part in shared]) for name in names)),
+            voxels=_bridged(np.concatenate(voxels), stack.positions, linker.max_gap),
+            coarse=coarse,
+            **dict(zip(("mitochondria", "tissue", "frame"), np.array(counts, np.int64).T, strict=True)),
+            offsets=offsets,
+        )
+
+    def labels(
+        self, stack: MaskStack, index: int, spacing: tuple[float, float]
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32] | None]:
+        """Number the profiles of a section; see `separate`. With them come the probabilities, if there are any."""
+        mask, probability = self._read(stack, index)
+        beside = [self._read(stack, other) if 0 <= other < len(stack) else None for other in self._beside(index)]
+        if probability is not None and self.smoothing > 0:
+            scores = [None if neighbour is None else neighbour[1] for neighbour in beside]
+            probability = smooth_through(probability, scores, stack.threshold, self.smoothing, self.min_agreement)
+            mask = probability >= stack.threshold
+        if stack.label_format == "instances":
+            labels = _renumbered(mask, self.min_area)
+        else:
+            labels = separate(mask > 0, self.neck, self.min_area, spacing)
+        if self.require_support:
+            kept = supported(labels, [None if neighbour is None else neighbour[0] > 0 for neighbour in beside])
+            labels = _renumbered(labels * kept[labels])
+        return labels, probability
+
+    def _beside(self, index: int) -> tuple[int, ...]:
+        return (index - 1, index + 1) if self.smoothing > 0 or self.require_support else ()
+
+    def _read(self, stack: MaskStack, index: int) -> tuple[NDArray, NDArray[np.float32] | None]:
+        if index not in self._cache:
+            for old in [key for key in self._cache if key < index - 1]:
+                del self._cache[old]
+            self._cache[index] = stack.mask(index)
+        return self._cache[index]
+
+
+def _keep(work: Path, index: int, labels: NDArray[np.int32], outlines: list[NDArray[np.float32]]) -> None:
+    tifffile.imwrite(work / f"{index}.tif", labels, compression="zlib", compressionargs={"level": 1})
+    lengths = np.array([len(outline) for outline in outlines], np.int64)
+    np.savez(work / f"{index}.npz", lengths=lengths, points=np.concatenate([*outlines, np.zeros((0, 2))]))
+
+
+def labels_of(work: Path, index: int) -> NDArray[np.int32]:
+    """Read the labels of a section that `Gathering.run` left."""
+    return tifffile.imread(work / f"{index}.tif")
+
+
+def outlines_of(work: Path, index: int) -> list[NDArray[np.float32]]:
+    """Read the outlines of a section that `Gathering.run` left."""
+    with np.load(work / f"{index}.npz") as file:
+        return np.split(file["points"].astype(np.float32), np.cumsum(file["lengths"]))[:-1]
+
+
+def _renumbered(labels: NDArray[np.integer], min_area: int = 1) -> NDArray[np.int32]:
+    areas = np.bincount(labels.ravel())
+    kept = areas >= min_area
+    kept[0] = False
+    return np.where(kept, np.cumsum(kept), 0).astype(np.int32)[labels]
+
+
+def _scores(
+    labels: NDArray[np.int32], probability: NDArray[np.float32] | None, pixels: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    if probability is None:
+        return np.full(len(pixels) - 1, np.nan)
+    return np.bincount(labels.ravel(), probability.ravel(), len(pixels))[1:] / pixels[1:]
+
+
+def _coarse_voxels(
+    labels: NDArray[np.int32], boxes: NDArray[np.int64], before: int, position: int, coarse: int
+) -> NDArray[np.int32]:
+    """Every `coarse`-th pixel in objects; an object between them all is the middle of its box."""
+    sampled = labels[coarse // 2 :: coarse, coarse // 2 :: coarse]
+    y, x = np.nonzero(sampled)
+    number = sampled[y, x]
+    lost = np.setdiff1d(np.arange(1, len(boxes) + 1), number)
+    middle = (boxes[lost - 1, :2] + boxes[lost - 1, 2:]) // 2 // coarse
+    rows = np.column_stack([number, np.full(len(number), position), y, x])
+    rows = np.vstack([rows, np.column_stack([lost, np.full(len(lost), position), middle])])
+    return (rows + np.array([before, 0, 0, 0])).astype(np.int32)
+
+
+def _bridged(voxels: NDArray[np.int32], positions: NDArray[np.int64], max_gap: int) -> NDArray[np.int32]:
+    """Let missing sections look like those before them, so that a path leads through."""
+    copies = [voxels]
+    for before, after in zip(positions[:-1].tolist(), positions[1:].tolist(), strict=True):
+        if 1 < after - before <= max_gap + 1:
+            last = voxels[voxels[:, 1] == before]
+            copies += [last + np.array([0, step, 0, 0], np.int32) for step in range(1, after - before)]
+    return np.concatenate(copies)

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from bundle.analysis.analyze import analyze
+from scripts.networks import FusionFCN
+
+SMALL = {"width": 0.125, "network_pixel_size": 5.0, "patch_size": 64, "num_workers": 0, "use_crf": False}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "model.pt"
+    torch.save(FusionFCN(width=SMALL["width"]).state_dict(), path)
+    return path
+
+
+def test_the_whole_way(tiny_phantom: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    arguments = {"output_dir": str(tmp_path / "results"), "pixel_size": 5, "section_thickness": 50, "threshold": 0.5}
+    images = str(tiny_phantom / "images" / "test_*.png")
+    said = analyze(images, **arguments, checkpoint=str(weights), **SMALL)
+    results = tmp_path / "results"
+    assert said == f"Report: {results / 'objects' / 'report.html'}"
+    lines = [line for line in capsys.readouterr().out.splitlines() if "/3 " in line]
+    assert [line.split(":")[0] for line in lines] == ["1/3 aligning", "2/3 segmenting", "3/3 numbering and measuring"]
+    assert (results / "aligned" / "report.csv").is_file()
+    assert {file.name for file in (results / "segmented").iterdir()} == {
+        f"test_{number:03d}_{kind}.tif" for number in range(2) for kind in ("mitochondria", "probability")
+    }
+    summary = json.loads((results / "objects" / "summary.json").read_text())
+    assert (summary["sections"], summary["settings"]["smoothing"]) == (2, 0.25)
+    named = [line.split()[0] for line in (results / "README.txt").read_text().splitlines() if "/" in line.split(" ")[0]]
+    assert all(list(results.glob(name)) for name in named)
+    before = {file: file.stat().st_mtime_ns for file in (results / "objects").iterdir()}
+    analyze(images, **arguments, checkpoint=str(weights), **SMALL)
+    assert {file: file.stat().st_mtime_ns for file in (results / "objects").iterdir()} == before
+
+
+def test_without_alignment(tiny_phantom: Path, weights: Path, tmp_path: Path) -> None:
+    images = str(tiny_phantom / "images" / "test_*.png")
+    analyze(images, str(tmp_path), align=False, checkpoint=str(weights), **SMALL)
+    assert not (tmp_path / "aligned").exists()
+    assert "aligned" not in (tmp_path / "README.txt").read_text()
+    assert json.loads((tmp_path / "objects" / "summary.json").read_text())["settings"]["smoothing"] == 0
+
+
+def test_a_setting_that_no_stage_knows(tiny_phantom: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="--necks must be a setting of"):
+        analyze(str(tiny_phantom / "images"), str(tmp_path / "out"), necks=0.5)
+    with pytest.raises(ValueError, match="--dataset_dir"):
+        analyze(str(tiny_phantom / "images"), str(tmp_path / "out"), dataset_dir="here")
