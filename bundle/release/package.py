@@ -26,6 +26,8 @@ PATTERNS = (
     "configs/logging.conf",
     "docs/README.md",
     "docs/data_license.txt",
+    "docs/formats.md",
+    "docs/objects.md",
     "docs/registration.md",
     "docs/synthetic.jpg",
     "docs/unseen_tissue.md",
