@@ -2,6 +2,13 @@
 
 from .drawing import draw_mitochondrion
 from .placing import mitochondrion_shape, place_mitochondria
-from .style import KINDS_OF_CRISTAE, MitochondriaStyle
+from .style import KINDS_OF_CRISTAE, Cristae, MitochondriaStyle
 
-__all__ = ["KINDS_OF_CRISTAE", "MitochondriaStyle", "draw_mitochondrion", "mitochondrion_shape", "place_mitochondria"]
+__all__ = [
+    "KINDS_OF_CRISTAE",
+    "Cristae",
+    "MitochondriaStyle",
+    "draw_mitochondrion",
+    "mitochondrion_shape",
+    "place_mitochondria",
+]
