@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .mitochondria import KINDS_OF_CRISTAE, MitochondriaStyle
+from .mitochondria import KINDS_OF_CRISTAE, Cristae, MitochondriaStyle
 from .organelles import Palette
 from .tissue import CellField
 
@@ -93,30 +93,43 @@ SIZES: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float, fl
 }
 
 
+# share of each kind of cristae among the sections
+CRISTAE: dict[Cristae, float] = {
+    "none": 0.14,
+    "transverse": 0.26,
+    "longitudinal": 0.12,
+    "tubular": 0.14,
+    "fingerprint": 0.14,
+    "labyrinth": 0.05,
+    "septa": 0.15,
+}
+
+
+def _random_matrix(rng: np.random.Generator, palette: Palette) -> float:
+    """Draw the grey level of the matrix."""
+    place = rng.random()
+    if place < 0.12:  # paler than the cytoplasm
+        return palette.cytoplasm + rng.uniform(0.0, 0.35) * (250 - palette.cytoplasm)
+    if place < 0.3:  # as dark as membranes, or darker
+        return palette.membrane * rng.uniform(0.6, 1.2)
+    return palette.membrane + rng.uniform(0.12, 0.9) * (palette.cytoplasm - palette.membrane)
+
+
+def _random_cristae(rng: np.random.Generator, kind: str) -> Cristae:
+    """Draw the kind of cristae for a kind of tissue."""
+    weights = CRISTAE
+    if kind == "blood":  # cristae alone tell them from granules
+        weights = CRISTAE | {"none": 0.0, "transverse": 0.4}
+    return KINDS_OF_CRISTAE[rng.choice(len(KINDS_OF_CRISTAE), p=[weights[k] for k in KINDS_OF_CRISTAE])]
+
+
 def random_mitochondria(rng: np.random.Generator, palette: Palette, kind: str) -> MitochondriaStyle:
     """Draw how the mitochondria of a section look."""
     radius, elongation, long = SIZES[kind]
     span = palette.cytoplasm - palette.membrane
-    place = rng.random()
-    if place < 0.12:  # paler than the cytoplasm
-        matrix = palette.cytoplasm + rng.uniform(0.0, 0.35) * (250 - palette.cytoplasm)
-    elif place < 0.3:  # as dark as membranes, or darker
-        matrix = palette.membrane * rng.uniform(0.6, 1.2)
-    else:
-        matrix = palette.membrane + rng.uniform(0.12, 0.9) * span
+    matrix = _random_matrix(rng, palette)
     depth = matrix - palette.membrane
-    weights = {
-        "none": 0.14,
-        "transverse": 0.26,
-        "longitudinal": 0.12,
-        "tubular": 0.14,
-        "fingerprint": 0.14,
-        "labyrinth": 0.05,
-        "septa": 0.15,
-    }
-    if kind == "blood":  # cristae alone tell them from granules
-        weights |= {"none": 0.0, "transverse": 0.4}
-    cristae = str(rng.choice(KINDS_OF_CRISTAE, p=[weights[k] for k in KINDS_OF_CRISTAE]))
+    cristae = _random_cristae(rng, kind)
     period = log_uniform(rng, 32, 110)
     dark_cristae = depth > 25
     if dark_cristae:
@@ -145,7 +158,7 @@ def random_mitochondria(rng: np.random.Generator, palette: Palette, kind: str) -
         outer_contrast=float(np.clip(rng.uniform(0.6 if hidden else -0.2, 1.3), 0, 1)),
         halo=0.0 if rng.random() < 0.75 else float(rng.uniform(8, 40)),
         halo_level=float(palette.cytoplasm + 0.5 * (palette.outside - palette.cytoplasm)),
-        cristae=cristae,  # type: ignore[arg-type]
+        cristae=cristae,
         mixed=0.0 if rng.random() < 0.5 else float(rng.uniform(0, 0.3)),
         fuzzy=float(rng.uniform(0, 0.6)),
         period=period,

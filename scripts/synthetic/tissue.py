@@ -107,10 +107,35 @@ def draw_cells(
     Returns:
         The cells.
     """
-    rows, columns = canvas.coarse_shape
     unit = canvas.coarse
+    colours = _bent(rng, field, canvas.coarse_shape, unit, _coloured(rng, field, canvas.coarse_shape, unit))
+    if within is not None:
+        colours[within == 0] = OUTSIDE
+    widths, rounding = _boxes(field.rounding / unit)
+    rounding *= unit
+    first, difference, coarse_difference, resin = _borders(canvas, colours, widths)
+
+    level = np.clip(rng.normal(field.cytoplasm, field.variation, OUTSIDE + 1), field.membrane + 30, 250)
+    level[DARK], level[OUTSIDE] = field.dark_level, field.outside_level
+    grey = cv2.GaussianBlur(cv2.LUT(colours, _table(level)), (0, 0), 0.7)
+    canvas.refine(grey, canvas.grey)
+    grain = np.full(256, 255.0)
+    grain[OUTSIDE] = 40
+    canvas.grain[:] = cv2.LUT(colours, _table(grain))
+    _draw_membranes(canvas, rng, field, rounding, difference, first, resin)
+
+    # of at least one pixel, or else two cells are one
+    reach = max(field.gap / 2 + field.width, 0.8 * unit)
+    membrane = cv2.threshold(coarse_difference, 255 * erf(reach / np.sqrt(2) / rounding), 255, cv2.THRESH_BINARY_INV)[1]
+    canvas.taken = cv2.bitwise_or(membrane, cv2.inRange(colours, (OUTSIDE, 0, 0, 0), (OUTSIDE, 0, 0, 0)))
+    border = depth_inside(cv2.bitwise_not(membrane), unit)
+    return Cells(colours, border)
+
+
+def _coloured(rng: np.random.Generator, field: CellField, shape: tuple[int, int], unit: float) -> NDArray[np.uint8]:
+    """Colours of straight cells, on a grid that `_bent` lays over the section; `unit` is nm a pixel of it."""
     # the grid of the points is turned and shortened along the processes, so that cells become long
-    side = int(np.hypot(rows, columns)) + 24
+    side = int(np.hypot(*shape)) + 24
     grid = (side, max(24, int(side / field.stretch)))
     labels, count = _nearest(rng, grid, field.spacing / unit / np.sqrt(field.stretch))
     groups, group_count = _nearest(rng, grid, field.group / unit / np.sqrt(field.stretch))
@@ -121,14 +146,19 @@ def draw_cells(
     group_colour = rng.integers(0, COLOURS, group_count + 1).astype(np.uint8)
     group_colour[rng.random(group_count + 1) < field.dark] = DARK
     single = rng.random(group_count + 1) > field.grouped
+    if not field.ragged:
+        return np.where(single[groups], colour_of[labels], group_colour[groups])
     # a ragged group is made of whole processes
-    if field.ragged:
-        owner = np.zeros(len(colour_of), np.int32)
-        owner[labels.ravel()] = groups.ravel()  # the last pixel decides: a matter of chance is enough
-        colours = np.where(single[owner], colour_of, group_colour[owner])[labels]
-    else:
-        colours = np.where(single[groups], colour_of[labels], group_colour[groups])
+    owner = np.zeros(len(colour_of), np.int32)
+    owner[labels.ravel()] = groups.ravel()  # the last pixel decides: a matter of chance is enough
+    return np.where(single[owner], colour_of, group_colour[owner])[labels]
 
+
+def _bent(
+    rng: np.random.Generator, field: CellField, shape: tuple[int, int], unit: float, colours: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """Lay the colours over the section: stretched, turned, and bent by waves and wrinkles."""
+    rows, columns = shape
     y, x = np.mgrid[:rows, :columns].astype(np.float32)
     strength = np.float32(field.warp / unit)
     wavelength = 400 / unit
@@ -140,19 +170,25 @@ def draw_cells(
     x -= columns / 2
     y -= rows / 2
     cosine, sine = np.float32(np.cos(field.direction)), np.float32(np.sin(field.direction))
-    along = (cosine * x + sine * y) / np.float32(field.stretch) + np.float32(grid[1] / 2)
-    across = cosine * y - sine * x + np.float32(grid[0] / 2)
-    colours = cv2.remap(colours, along, across, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT)
-    if within is not None:
-        colours[within == 0] = OUTSIDE
+    along = (cosine * x + sine * y) / np.float32(field.stretch) + np.float32(colours.shape[1] / 2)
+    across = cosine * y - sine * x + np.float32(colours.shape[0] / 2)
+    return cv2.remap(colours, along, across, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT)
 
+
+def _borders(
+    canvas: Canvas, colours: NDArray[np.uint8], widths: tuple[int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """Smooth the indicator of each colour with two boxes, and compare the two largest in each pixel.
+
+    Returns:
+        The largest on the canvas; what it is above the second largest, on the canvas and on the coarse grid; and the
+        smoothed indicator of what is outside of cells on the canvas, or None where all is cells.
+    """
     first, second = np.zeros(canvas.shape, np.uint8), np.zeros(canvas.shape, np.uint8)
-    coarse_first, coarse_second = np.zeros((rows, columns), np.uint8), np.zeros((rows, columns), np.uint8)
-    widths, rounding = _boxes(field.rounding / unit)
-    rounding *= unit
+    coarse_first, coarse_second = np.zeros_like(colours), np.zeros_like(colours)
     resin: NDArray[np.uint8] | None = None
     scratch, fine = np.empty(canvas.shape, np.uint8), np.empty(canvas.shape, np.uint8)
-    coarse_scratch = np.empty((rows, columns), np.uint8)
+    coarse_scratch = np.empty_like(colours)
     for colour in range(OUTSIDE + 1):
         indicator = cv2.inRange(colours, (colour, 0, 0, 0), (colour, 0, 0, 0))
         if not cv2.countNonZero(indicator):
@@ -164,24 +200,7 @@ def draw_cells(
         _rank(fine, first, second, scratch)
         if colour == OUTSIDE:  # the last one
             resin = fine
-    difference = cv2.subtract(first, second)
-
-    level = np.clip(rng.normal(field.cytoplasm, field.variation, OUTSIDE + 1), field.membrane + 30, 250)
-    level[DARK], level[OUTSIDE] = field.dark_level, field.outside_level
-    grey = cv2.GaussianBlur(cv2.LUT(colours, _table(level)), (0, 0), 0.7)
-    canvas.refine(grey, canvas.grey)
-    grain = np.full(256, 255.0)
-    grain[OUTSIDE] = 40
-    canvas.grain[:] = cv2.LUT(colours, _table(grain))
-    _draw_membranes(canvas, rng, field, rounding, difference, first, resin)
-
-    coarse_difference = cv2.subtract(coarse_first, coarse_second)
-    # of at least one pixel, or else two cells are one
-    reach = max(field.gap / 2 + field.width, 0.8 * unit)
-    membrane = cv2.threshold(coarse_difference, 255 * erf(reach / np.sqrt(2) / rounding), 255, cv2.THRESH_BINARY_INV)[1]
-    canvas.taken = cv2.bitwise_or(membrane, cv2.inRange(colours, (OUTSIDE, 0, 0, 0), (OUTSIDE, 0, 0, 0)))
-    border = depth_inside(cv2.bitwise_not(membrane), unit)
-    return Cells(colours, border)
+    return first, cv2.subtract(first, second), cv2.subtract(coarse_first, coarse_second), resin
 
 
 def _table(values: NDArray[np.floating]) -> NDArray[np.uint8]:
