@@ -68,6 +68,8 @@ def analyze(
     if align:
         settings = {"smoothing": 0.25, **settings}
     own = _own_settings(settings, ["register"] * align + ["inference", "objects"])
+    if "threshold" in settings:  # then the objects ask nothing of the weights
+        own["objects"].pop("checkpoint", None)
     stages = 2 + align
     if align:
         print(f"1/{stages} aligning: {folder / 'aligned'}", flush=True)

@@ -3,11 +3,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from bundle.analysis.analyze import analyze
+from scripts.io import write_section
 from scripts.networks import FusionFCN
+from scripts.phantom import PhantomTissue, acquire
 
 SMALL = {"width": 0.125, "network_pixel_size": 5.0, "patch_size": 64, "num_workers": 0, "use_crf": False}
 
@@ -20,9 +23,13 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_whole_way(tiny_phantom: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+@pytest.mark.slow
+def test_the_whole_way(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    image = acquire(PhantomTissue(4, (384, 384), 1).section(0)[0], np.random.default_rng(0))
+    for number in range(2):
+        write_section(tmp_path / "in" / f"test_{number:03d}.tif", np.roll(image, 5 * number, axis=0))
     arguments = {"output_dir": str(tmp_path / "results"), "pixel_size": 5, "section_thickness": 50, "threshold": 0.5}
-    images = str(tiny_phantom / "images" / "test_*.png")
+    images = str(tmp_path / "in" / "test_*.tif")
     said = analyze(images, **arguments, checkpoint=str(weights), **SMALL)
     results = tmp_path / "results"
     assert said == f"Report: {results / 'objects' / 'report.html'}"

@@ -114,7 +114,7 @@ def test_weights_of_a_state_dict_and_of_a_checkpoint(tmp_path: Path) -> None:
 
 def test_weights_that_do_not_fit(tmp_path: Path) -> None:
     torch.save(nn.Linear(3, 2).state_dict(), tmp_path / "a.pt")
-    with pytest.raises(ValueError, match=r"a.pt: do not fit Linear.*: 1 of another shape: weight \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"a.pt: .*do not fit Linear.*: 1 of another shape: weight \(2, 3\)"):
         load_weights(nn.Linear(4, 2), tmp_path / "a.pt")
     with pytest.raises(ValueError, match="1 unexpected: bias"):
         load_weights(nn.Linear(3, 2, bias=False), tmp_path / "a.pt")
