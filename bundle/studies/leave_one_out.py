@@ -68,31 +68,10 @@ def leave_one_out(
     names, networks = _as_tuple(left_out), _as_tuple(networks)
     scales = tuple(scales) if isinstance(scales, list | tuple) else (scales,)
     refuse(settings, "epochs", "batch_size", "datalist", "resume", "use_crf", "patches_per_epoch", "pixel_size")
-    folders = {Path(folder).resolve().name: check_set(folder) for folder in data}
-    if len(folders) < len(data):
-        raise ValueError(f"sets are named by their folders, which have to differ: {', '.join(map(str, data))}")
-    for name in (*names, *(weights or {})):
-        if name not in folders:
-            raise ValueError(f"there is no set {name!r} among {', '.join(folders)}")
-    for network in networks:
-        if network not in NETWORKS:
-            raise ValueError(f"networks has to be of {', '.join(NETWORKS)}, got {network!r}")
-    check_steps(steps)
-    if not all(isinstance(scale, int | float) and scale > 0 for scale in scales):
-        raise ValueError(f"scales has to hold factors above 0, got {scales}")
-    if len(folders) < 2 or not names:
-        raise ValueError("leave_one_out needs at least two sets, and one to leave out")
+    folders = _check(data, names, networks, weights or {}, steps, scales)
     runs_dir = Path(runs).resolve()
     require_writable(Path(output).parent, runs_dir)
-    parts = {name: read_parts(folder / "datalist.json") for name, folder in folders.items()}
-    for name, folder in folders.items():
-        check_set(folder, *(part for part, items in parts[name].items() if items))
-    for name in names if scales else ():
-        if any(item.get("pixel_size_nm") is None for item in parts[name]["training"] + parts[name]["validation"]):
-            raise ValueError(
-                f"{folders[name] / 'datalist.json'}: pixel_size_nm must be stated for the scales, but got none; "
-                "state it, or leave the scales out by --scales []"
-            )
+    parts = _read_lists(folders, names if scales else ())
     results: dict[str, dict] = {network: {} for network in networks}
     for name in names:
         rest = [folder for other, folder in folders.items() if other != name]
@@ -102,17 +81,7 @@ def leave_one_out(
         evaluations = []
         for network in networks:
             folder = runs_dir / name / network
-            results[network][name] = _fold(
-                network,
-                folder,
-                joint,
-                name,
-                parts[name],
-                steps,
-                seed,
-                scales,
-                settings,
-            )
+            results[network][name] = _fold(network, folder, joint, name, parts[name], steps, seed, scales, settings)
             evaluations.append(folder / "test")
         draw_examples(runs_dir / name / "lists" / "test" / "datalist.json", evaluations, Path(f"{output}_{name}.jpg"))
     figures = {
@@ -160,6 +129,46 @@ def markdown(figures: Mapping[str, Any]) -> str:
         f" parts, `test` its test part or, without one, all of it. {figures['steps']} steps of"
         f" {figures['patches_per_step']} patches, seed {figures['seed']}, {figures['machine']}."
     )
+
+
+def _check(
+    data: Sequence[str],
+    names: Sequence[str],
+    networks: Sequence[str],
+    weights: Mapping[str, float],
+    steps: int,
+    scales: Sequence[float],
+) -> dict[str, Path]:
+    """Refuse arguments that are out of their range; give the folders of the sets by their names."""
+    folders = {Path(folder).resolve().name: check_set(folder) for folder in data}
+    if len(folders) < len(data):
+        raise ValueError(f"sets are named by their folders, which have to differ: {', '.join(map(str, data))}")
+    for name in (*names, *weights):
+        if name not in folders:
+            raise ValueError(f"there is no set {name!r} among {', '.join(folders)}")
+    for network in networks:
+        if network not in NETWORKS:
+            raise ValueError(f"networks has to be of {', '.join(NETWORKS)}, got {network!r}")
+    check_steps(steps)
+    if not all(isinstance(scale, int | float) and scale > 0 for scale in scales):
+        raise ValueError(f"scales has to hold factors above 0, got {scales}")
+    if len(folders) < 2 or not names:
+        raise ValueError("leave_one_out needs at least two sets, and one to leave out")
+    return folders
+
+
+def _read_lists(folders: Mapping[str, Path], scaled: Sequence[str]) -> dict[str, dict[str, list[dict]]]:
+    """Read the lists of the sets by part; those that will be shown at other scales need a pixel size."""
+    parts = {name: read_parts(folder / "datalist.json") for name, folder in folders.items()}
+    for name, folder in folders.items():
+        check_set(folder, *(part for part, items in parts[name].items() if items))
+    for name in scaled:
+        if any(item.get("pixel_size_nm") is None for item in parts[name]["training"] + parts[name]["validation"]):
+            raise ValueError(
+                f"{folders[name] / 'datalist.json'}: pixel_size_nm must be stated for the scales, but got none; "
+                "state it, or leave the scales out by --scales []"
+            )
+    return parts
 
 
 def _fold(

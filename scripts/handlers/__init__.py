@@ -1,9 +1,12 @@
 """Ignite handlers that MONAI lacks."""
 
 from .averaging import WeightAverage
-from .checkpoint import EarlyStop, LoadWeights, PublishWeights, TrainingCheckpoint, load_weights
+from .checkpoint import TrainingCheckpoint
+from .early_stop import EarlyStop
+from .loading import LoadWeights, load_weights
 from .panels import SectionPanels
 from .progress import DataWait, LossProgressBar
+from .publishing import PublishWeights
 from .report import JaccardReport
 from .seeding import EpochSeed
 

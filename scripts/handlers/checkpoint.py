@@ -1,8 +1,7 @@
-"""Keeping the best weights, resuming a training, ending it early."""
+"""Keeping the best weights, resuming a training."""
 
 from __future__ import annotations
 
-import copy
 import logging
 import math
 from collections.abc import Mapping
@@ -16,102 +15,15 @@ from monai.engines import Evaluator
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from scripts.io import write_atomically, write_json
-from scripts.networks.pretrained import mismatch
-from scripts.weights import copy_weights, record_path, save_weights
+from scripts.io import write_atomically
+from scripts.weights import save_weights
 
 from .averaging import WeightAverage
+from .loading import bare, load_weights, read_checkpoint
 
-__all__ = ["EarlyStop", "LoadWeights", "PublishWeights", "TrainingCheckpoint", "load_weights"]
+__all__ = ["TrainingCheckpoint"]
 
 logger = logging.getLogger(__name__)
-
-
-def load_weights(network: nn.Module, path: str | Path, averaged: bool = True) -> None:
-    """Load the weights of a network, from a checkpoint of a training or a bare state dict.
-
-    Args:
-        network: the network, changed in place.
-        path: file of ``torch.save``.
-        averaged: which weights of a checkpoint that has both: their moving average, or the last ones.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file holds no weights, or they do not fit the network; the message names the keys.
-    """
-    state = _read(path)
-    if isinstance(state, dict):
-        state = state.get("network", state) if not averaged else state.get("average", state.get("network", state))
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ValueError(f"{path}: holds no weights of a network")
-    found = mismatch(state, network.state_dict())
-    if found:
-        record = record_path(path)
-        source = f", which {record} records," if record.is_file() else ""
-        raise ValueError(f"{path}: these weights do not fit {type(network).__name__}{source} or its settings: {found}")
-    network.load_state_dict(state)
-    logger.info("Weights of %s", path)
-
-
-class LoadWeights:
-    """Load weights when an evaluation or inference starts.
-
-    Args:
-        network: the network.
-        path: file of `TrainingCheckpoint` or ``torch.save``.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: see `load_weights`.
-    """
-
-    def __init__(self, network: nn.Module, path: str | Path) -> None:
-        self.network = network
-        self.path = path
-
-    def attach(self, engine: Engine) -> None:
-        """Register the handler.
-
-        Args:
-            engine: the evaluator.
-        """
-        engine.add_event_handler(Events.STARTED, lambda: load_weights(_bare(self.network), self.path))
-
-
-class EarlyStop:
-    """End a training when its validations have stopped to improve.
-
-    It counts from the best epoch, which `TrainingCheckpoint` keeps, so that a resumed training ends where an
-    uninterrupted one would; the handlers of MONAI and Ignite begin to count anew.
-
-    Args:
-        evaluator: the evaluator that the trainer runs.
-        patience: epochs without improvement of the evaluator's key metric after which the training ends, at least 1.
-
-    Raises:
-        ValueError: `patience` is below 1.
-    """
-
-    def __init__(self, evaluator: Evaluator, patience: int) -> None:
-        if patience < 1:
-            raise ValueError(f"patience has to be at least 1 epoch, got {patience}")
-        self.evaluator = evaluator
-        self.patience = patience
-
-    def attach(self, engine: Engine) -> None:
-        """Register the handler, after the one that runs the validation.
-
-        Args:
-            engine: the trainer.
-        """
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
-
-    def __call__(self, engine: Engine) -> None:
-        """End the training if it is time."""
-        best = self.evaluator.state.best_metric_epoch
-        if best > 0 and engine.state.epoch - best >= self.patience:
-            logger.info("No improvement since epoch %d: the training ends", best)
-            engine.terminate()
 
 
 class TrainingCheckpoint:
@@ -183,13 +95,13 @@ class TrainingCheckpoint:
         """Go on from the last epoch."""
         if not self.last.is_file():
             raise FileNotFoundError(f"{self.last}: no training to resume")
-        state = _read(self.last)
+        state = read_checkpoint(self.last)
         if ("average" in state) != (self.average is not None):
             raise ValueError(
                 f"{self.last}: this training was begun {'with' if 'average' in state else 'without'} a moving average "
                 "of the weights; resume it with the `ema_momentum` of its beginning"
             )
-        load_weights(_bare(self.network), self.last, averaged=False)
+        load_weights(bare(self.network), self.last, averaged=False)
         if self.average is not None:
             self.average.ema_model.load_state_dict(state["average"])
         for name, part in self.objects.items():
@@ -215,7 +127,7 @@ class TrainingCheckpoint:
         """Write the state after an epoch, and the weights if they are the best so far."""
         if idist.get_rank() > 0:
             return
-        network = _bare(self.network).state_dict()
+        network = bare(self.network).state_dict()
         average = {} if self.average is None else {"average": self.average.ema_model.state_dict()}
         best = self.evaluator.state
         if math.isnan(best.best_metric):  # MONAI takes whatever comes first for the best, and nothing is more than NaN
@@ -233,83 +145,6 @@ class TrainingCheckpoint:
         if best.best_metric_epoch == engine.state.epoch:
             save_weights(average.get("average", network), self.best, self.record and {**self.record, **_best(best)})
         write_atomically(self.last, lambda path: torch.save(state, path))
-
-
-class PublishWeights:
-    """Exchange the weights that are in use for those of a training, as soon as they are better.
-
-    Before the training, the weights in use are validated as the training's own will be. Each file is complete or absent
-    at any time, so the training can be killed.
-
-    Args:
-        folder: of the training; `TrainingCheckpoint` keeps the best weights there, and this handler ``stats.json``:
-            ``epoch`` and ``total_epochs``, ``best_metric`` and its epoch, ``in_use_before``, the metric of the weights
-            that were in use before, and ``published``, whether they have been exchanged.
-        in_use: file of the weights in use.
-        copy: file for the best weights of this training, better or not.
-        network: the network.
-        evaluator: the evaluator that the trainer runs.
-
-    Raises:
-        FileNotFoundError: there are no weights in use.
-        ValueError: they do not fit the network.
-    """
-
-    def __init__(
-        self, folder: str | Path, in_use: str | Path, copy: str | Path, network: nn.Module, evaluator: Evaluator
-    ) -> None:
-        self.folder = Path(folder)
-        self.in_use = in_use
-        self.copy = copy
-        self.network = network
-        self.evaluator = evaluator
-        self.before = float("nan")
-        self.published = False
-
-    def attach(self, engine: Engine) -> None:
-        """Register the handler, after the one that loads weights and `TrainingCheckpoint`.
-
-        Args:
-            engine: the trainer.
-        """
-        engine.add_event_handler(Events.STARTED, self.validate_in_use)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self.publish)
-
-    def validate_in_use(self, engine: Engine) -> None:
-        """Measure how good the weights in use are."""
-        network, state = _bare(self.network), self.evaluator.state
-        initial = copy.deepcopy(network.state_dict())
-        load_weights(network, self.in_use)
-        self.evaluator.run()
-        self.before = float(state.best_metric)
-        state.best_metric, state.best_metric_epoch = -1, -1  # what follows is another network
-        network.load_state_dict(initial)
-        logger.info("Weights in use: %s = %.4f", state.key_metric_name, self.before)
-        self._report(engine)
-
-    def publish(self, engine: Engine) -> None:
-        """Publish weights that are the best since this epoch."""
-        best = self.evaluator.state
-        if best.best_metric_epoch == engine.state.epoch:
-            weights = self.folder / "model.pt"
-            copy_weights(weights, self.copy)
-            if best.best_metric > self.before:
-                copy_weights(weights, self.in_use)
-                self.published = True
-                logger.info("Epoch %d: better weights are in use now", engine.state.epoch)
-        self._report(engine)
-
-    def _report(self, engine: Engine) -> None:
-        best = self.evaluator.state
-        stats = {
-            "epoch": engine.state.epoch,
-            "total_epochs": engine.state.max_epochs,
-            "best_metric": float(best.best_metric) if best.best_metric_epoch > 0 else self.before,
-            "best_metric_epoch": max(0, best.best_metric_epoch),
-            "in_use_before": self.before,
-            "published": self.published,
-        }
-        write_json(self.folder / "stats.json", stats)
 
 
 def _best(state: State) -> dict[str, Any]:
@@ -338,20 +173,3 @@ def _use(wanted: list[Any], part: Any) -> None:
                 if old[key] != new[key]:
                     logger.warning("%s was %s; from here on it is %s", key, old[key], new[key])
             group.update(new)
-
-
-def _bare(network: nn.Module) -> nn.Module:
-    """Unwrap a network from DistributedDataParallel and torch.compile, which change its keys."""
-    network = getattr(network, "module", network)
-    return getattr(network, "_orig_mod", network)
-
-
-def _read(path: str | Path) -> Any:
-    if not Path(path).is_file():
-        raise FileNotFoundError(
-            f"{path}: no such file of weights; `run training` makes them, `--checkpoint` names others"
-        )
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ValueError(f"{path}: is no checkpoint that torch can read: {error}") from None
