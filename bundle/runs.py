@@ -18,13 +18,12 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from scripts.handlers import load_weights
 from scripts.io import check_sections, load_sections, write_json
-from scripts.weights import commit, sha256_of
+from scripts.weights import commit, settings_of, sha256_of
 
 __all__ = [
     "ROOT",
     "ScoredSection",
     "check_set",
-    "commit",
     "configs_of",
     "load_network",
     "machine",
@@ -33,7 +32,7 @@ __all__ = [
     "run",
     "score",
     "settings_for",
-    "sha256_of",
+    "settings_of_weights",
     "train",
 ]
 
@@ -218,12 +217,33 @@ def load_network(checkpoint: str | Path, network: str = "fusion_fcn", **settings
         ValueError: the weights do not fit, or their record is another's.
         RuntimeError: from the config, with the cause chained.
     """
-    parser = ConfigParser()
-    parser.read_config([str(ROOT / "configs" / f"{name}.json") for name in configs_of(network, base="inference")])
+    parser = _inference_parser(network)
     parser.update({**settings, "checkpoint": str(checkpoint)})
     loaded = parser.get_parsed_content("network_def")
     load_weights(loaded, checkpoint)
     return loaded.eval()
+
+
+def settings_of_weights(checkpoint: str | Path, network: str = "fusion_fcn") -> dict[str, Any]:
+    """Give the settings that weights need, as `scripts.weights.settings_of` does.
+
+    Args:
+        checkpoint: the weights.
+        network: "fusion_fcn" or "unet", for weights without a record.
+
+    Returns:
+        The settings, from the record where it has them and else from the configs of the network.
+
+    Raises:
+        ValueError: the record is that of other weights.
+    """
+    return settings_of(checkpoint, _inference_parser(network)["defaults"])
+
+
+def _inference_parser(network: str) -> ConfigParser:
+    parser = ConfigParser()
+    parser.read_config([str(ROOT / "configs" / f"{name}.json") for name in configs_of(network, base="inference")])
+    return parser
 
 
 def machine() -> str:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bundle.runs import ROOT, refuse, run
+from bundle.runs import refuse, run, settings_for
 from scripts.io import find_sections, require_writable, write_atomically
 
 __all__ = ["analyze"]
@@ -68,8 +68,6 @@ def analyze(
     if align:
         settings = {"smoothing": 0.25, **settings}
     own = _own_settings(settings, ["register"] * align + ["inference", "objects"])
-    if "threshold" in settings:  # then the objects ask nothing of the weights
-        own["objects"].pop("checkpoint", None)
     stages = 2 + align
     if align:
         print(f"1/{stages} aligning: {folder / 'aligned'}", flush=True)
@@ -109,10 +107,7 @@ def _write_readme(folder: Path, stack: str, given: dict[str, Any]) -> None:
 
 def _own_settings(settings: dict[str, Any], configs: list[str]) -> dict[str, dict[str, Any]]:
     """Sort settings by the configs that know them."""
-    own: dict[str, dict[str, Any]] = {}
-    for config in configs:
-        known = json.loads((ROOT / "configs" / f"{config}.json").read_text())
-        own[config] = {key: value for key, value in settings.items() if key.split("#")[0] in known}
+    own = {config: settings_for(config, **settings) for config in configs}
     for key, value in settings.items():
         if not any(key in entry for entry in own.values()):
             raise ValueError(f"--{key} must be a setting of {', '.join(configs)}, but got {key} = {value!r}")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scripts.instances import ObjectScores
-from scripts.io import find_sections, read_section, write_json
+from scripts.io import Section, find_sections, read_section, write_json
 
 __all__ = ["evaluate_objects"]
 
@@ -36,9 +35,7 @@ def evaluate_objects(truth: str, found: str, output: str | None = None) -> str:
     for one, other in zip(true_sections, found_sections, strict=True):
         pair = _numbers(one), _numbers(other)
         if pair[0].shape != pair[1].shape:
-            raise ValueError(
-                f"{other['image']}: must be of {pair[0].shape} pixels as {one['image']}, but got {pair[1].shape}"
-            )
+            raise ValueError(f"{other.path}: must be of {pair[0].shape} pixels as {one.path}, but got {pair[1].shape}")
         flat.add(*pair, separate=True)
         through.add(*pair)
     figures = {"sections": flat.compute(), "stack": through.compute()}
@@ -56,10 +53,10 @@ def evaluate_objects(truth: str, found: str, output: str | None = None) -> str:
     return "\n".join(lines)
 
 
-def _numbers(section: dict[str, Any]) -> NDArray[np.int64]:
-    pixels = read_section(section["image"], section["page"])
+def _numbers(section: Section) -> NDArray[np.int64]:
+    pixels = read_section(section)
     if pixels.dtype.kind not in "iub" and (pixels != np.floor(pixels)).any():
-        raise ValueError(f"{section['image']}: must hold whole numbers, but got pixels of type {pixels.dtype}")
+        raise ValueError(f"{section.path}: must hold whole numbers, but got pixels of type {pixels.dtype}")
     return pixels.astype(np.int64)
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from bundle.runs import ROOT, load_network, machine
+from bundle.runs import ROOT, load_network, machine, settings_of_weights
 from bundle.studies.evaluate import evaluate_sets
 from scripts.io import write_json
-from scripts.weights import copy_weights, default_settings, record_path, save_weights, settings_of, training_data
+from scripts.weights import copy_weights, default_settings, record_path, save_weights, training_data
 
 __all__ = ["TOLERANCE", "halve", "mean_logit", "publish"]
 
@@ -67,7 +67,7 @@ def publish(
     state = torch.load(Path(run) / "checkpoint.pt", map_location="cpu", weights_only=True)
     half = halve(torch.load(best, map_location="cpu", weights_only=True))
     rounded = Path(run) / "model_float16.pt"
-    needed = settings_of(best, {"network_class": "scripts.networks.UNet"} if network == "unet" else None)
+    needed = settings_of_weights(best, network)
     needed = {key: settings.get(key, needed[key]) for key in default_settings()}
     save_weights(half, rounded, {"settings": needed})
     before = evaluate_sets(*data, checkpoint=str(best), network=network, **settings)

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from bundle.runs import ROOT, ScoredSection, check_set, configs_of, refuse, score
+from bundle.runs import ROOT, ScoredSection, check_set, configs_of, refuse, score, settings_of_weights
 from scripts.crf import dense_crf
 from scripts.io import require_writable, write_json
-from scripts.weights import read_record, record_path, settings_of, sha256_of
+from scripts.weights import read_record, record_path, sha256_of
 
 __all__ = ["best_threshold", "score_counts", "search", "tune_crf"]
 
@@ -82,8 +82,7 @@ def tune_crf(
     if output is not None:
         require_writable(Path(output).parent)
     sections = score(*configs, part="validation", checkpoint=checkpoint, dataset_dir=str(folder), **settings)
-    defaults = {"network_class": "scripts.networks.UNet", "width": 0.25} if network == "unet" else {}
-    known = settings_of(checkpoint, defaults)
+    known = settings_of_weights(checkpoint, network)
     found = search(sections, trials, seed, known["crf"], settings.get("crf_method"))
     summary = {key: found[key] for key in ("without_crf", "with_crf")}
     if output is not None:

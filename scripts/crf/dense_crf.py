@@ -77,8 +77,8 @@ def dense_crf(
     0.31, and strong weights on pure noise changed 6 % of the labels. On real sections both give the same label to at
     least 99.9 % of the pixels (`docs/results/crf_cost.md`).
 
-    The default parameters are modest, and to be chosen anew on validation data. The wide appearance kernels that are
-    common for photographs (``bilateral_sxy`` 40 and more) cost sections of electron microscopy much of their accuracy.
+    The default parameters are modest, and to be chosen anew on validation data: `configs/inference.json` has those of
+    the shipped weights, whose appearance kernel is wide (``bilateral_sxy`` 43) but weak.
 
     Args:
         probabilities: (C, W, H), floating point, C >= 2 classes that sum to 1 in each pixel (softmax, not logits).

@@ -10,6 +10,9 @@ import numpy as np
 
 _REACH = 3.5  # standard deviations: what lies beyond is 0.05 % of a Gaussian along one axis
 _MAX_SMOOTH = 16.0  # widest smoothness kernel that costs less pixel by pixel than on a grid
+MIN_PROBABILITY = 1e-5
+"""What probabilities below count as."""
+
 _VALUES = 2**23  # of one grid: two of them take 64 MiB
 
 Window = tuple[int, int, int, int]

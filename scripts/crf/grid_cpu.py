@@ -10,9 +10,8 @@ import numpy as np
 import torch
 
 from . import grid_kernels as kernels
-from .grid import Grid, plan_kernels, smoothness_norm
+from .grid import MIN_PROBABILITY, Grid, plan_kernels, smoothness_norm
 
-_MIN_PROBABILITY = 1e-5
 _PIECES = 2  # for each thread, since they do not run evenly
 
 Rows = Callable[[Callable[..., None], int], None]
@@ -112,7 +111,7 @@ def _in_threads(pool: ThreadPoolExecutor, threads: int, function: Callable[..., 
 def _log_odds(probabilities: np.ndarray, out: np.ndarray, start: int, stop: int) -> None:
     for x in range(start, stop, 64):
         block = slice(x, min(x + 64, stop))
-        log = np.log(np.clip(probabilities[:, block].astype(np.float32), _MIN_PROBABILITY, 1))
+        log = np.log(np.clip(probabilities[:, block].astype(np.float32), MIN_PROBABILITY, 1))
         out[:, block] = log[1] - log[0] if len(out) == 1 else log
 
 

@@ -8,9 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from .grid import Grid, plan_kernels, smoothness_norm
-
-_MIN_PROBABILITY = 1e-5
+from .grid import MIN_PROBABILITY, Grid, plan_kernels, smoothness_norm
 
 
 def mean_field(
@@ -30,7 +28,7 @@ def mean_field(
     """
     grids, taps, weight = plan_kernels(tuple(probabilities.shape[1:]), **kernel_parameters)
     with torch.no_grad():
-        logits = probabilities.float().clamp(_MIN_PROBABILITY, 1).log()
+        logits = probabilities.float().clamp(MIN_PROBABILITY, 1).log()
         unary = logits[1:] - logits[:1] if len(logits) == 2 else logits
         grey = image[0].float()
         terms = [_GridTerm(grey, grid, compat) for grid, compat in grids]

@@ -13,8 +13,8 @@ from pathlib import Path
 from .datalist import listed_images, valid_mask
 from .formats import FORMATS
 from .pixel_size import say_doubts
-from .reading import read_header
-from .section import Header, Section
+from .reading import check_channel, read_header
+from .section import Section
 
 __all__ = ["find_sections", "natural"]
 
@@ -52,7 +52,9 @@ def find_sections(
         if header.result and not results:
             left_out.append(file)
             continue
-        _check_channel(header, channel)
+        if channel is not None and (type(channel) is not int or channel < 0):
+            raise ValueError(f"channel must be a whole number from 0, but got {channel!r}")
+        check_channel(header, channel)
         if header.only_channel not in (None, channel):
             continue
         stated = sizes.get(file)
@@ -71,19 +73,6 @@ def find_sections(
         raise FileNotFoundError(f"{source}: no sections found; supported formats are {', '.join(FORMATS)}{also}")
     say_doubts(sections)
     return sections
-
-
-def _check_channel(header: Header, channel: int | None) -> None:
-    if channel is None:
-        if header.channels > 1:
-            raise ValueError(
-                f"{header.path}: has {header.channels} channels, and which one shows the tissue is not known; choose "
-                "it by --channel, from 0, or save them as slices if they are sections"
-            )
-    elif isinstance(channel, bool) or not isinstance(channel, int) or channel < 0:
-        raise ValueError(f"channel must be a whole number from 0, but got {channel!r}")
-    elif header.channels > 1 and channel >= header.channels:
-        raise ValueError(f"{header.path}: channel must be from 0 to {header.channels - 1}, but got {channel}")
 
 
 def _image_files(source: str | Path | Sequence[str | Path]) -> list[str]:

@@ -14,7 +14,7 @@ from .files import reason
 from .formats import Reader, format_module, split_suffix
 from .section import Header, Section
 
-__all__ = ["read_header", "read_section"]
+__all__ = ["check_channel", "read_header", "read_section"]
 
 HANDED_ON = 2**26
 """Bytes of pixels, at most, that wait for a loader after they were checked; one section waits whatever its size."""
@@ -125,6 +125,27 @@ def read_section(
     return pixels
 
 
+def check_channel(header: Header, channel: int | None) -> None:
+    """Refuse a file of several channels if none of them is chosen, or one that it has not.
+
+    Args:
+        header: of the file.
+        channel: that is chosen, from 0, or None.
+
+    Raises:
+        ValueError: as above.
+    """
+    if header.channels == 1:
+        return
+    if channel is None:
+        raise ValueError(
+            f"{header.path}: has {header.channels} channels, and which one shows the tissue is not known; choose it by "
+            "--channel, from 0, or save them as slices if they are sections"
+        )
+    if not 0 <= channel < header.channels:
+        raise ValueError(f"{header.path}: channel must be from 0 to {header.channels - 1}, but got {channel}")
+
+
 def _read(path: str | Path, page: int | None, channel: int | None) -> np.ndarray:
     reader = _open.open(path)
     header = reader.header
@@ -133,13 +154,7 @@ def _read(path: str | Path, page: int | None, channel: int | None) -> np.ndarray
     page = 0 if page is None else page
     if not 0 <= page < header.pages:
         raise ValueError(f"{path}: has no page {page}, its {header.pages} page(s) count from 0")
-    if channel is None and header.channels > 1:
-        raise ValueError(
-            f"{path}: has {header.channels} channels, and which one shows the tissue is not known; choose it by "
-            "--channel, from 0, or save them as slices if they are sections"
-        )
-    if header.channels > 1 and not 0 <= channel < header.channels:
-        raise ValueError(f"{path}: channel must be from 0 to {header.channels - 1}, but got {channel}")
+    check_channel(header, channel)
     try:
         pixels = reader.read(page, channel if header.channels > 1 else None)
     except Exception as error:

@@ -76,11 +76,11 @@ class ObjectAnalysis:
         self.output_dir = Path(output_dir)
         self.gathering = gathering or Gathering()
         self.linker = linker or Linker()
-        self.name = name or Path(stack.planes[0].mask).resolve().parent.name
+        self.name = name or Path(stack.planes[0].mask.path).resolve().parent.name
         known = stack.pixel_sizes if pixel_size is None else [parse_pixel_size(pixel_size, "pixel_size")]
         if any(size != known[0] for size in known):
             raise ValueError(
-                f"{stack.planes[0].mask}: sections must have one pixel size, but got {known[0]} and others"
+                f"{stack.planes[0].mask.path}: sections must have one pixel size, but got {known[0]} and others"
             )
         self.pixel_size = known[0] if known else None
         if section_thickness is not None and (
@@ -110,7 +110,7 @@ class ObjectAnalysis:
         linker = {key: getattr(self.linker, key) for key in ("min_iou", "min_share", "branch_share", "max_gap")}
         names = ("neck", "min_area", "smoothing", "min_agreement", "require_support")
         gathering = {key: getattr(self.gathering, key) for key in names}
-        files = sorted({plane.mask for plane in self.stack.planes})
+        files = sorted({plane.mask.path for plane in self.stack.planes})
         return {
             "masks": {Path(file).name: [Path(file).stat().st_size, Path(file).stat().st_mtime_ns] for file in files},
             "positions": self.stack.positions.tolist(),
@@ -134,10 +134,10 @@ class ObjectAnalysis:
             OSError: the folder cannot be written.
         """
         for plane in self.stack.planes:
-            if self.output_dir.resolve() == Path(plane.mask).resolve().parent:
+            if self.output_dir.resolve() == Path(plane.mask.path).resolve().parent:
                 raise ValueError(
                     f"{self.output_dir}: output_dir must be another folder than that of the masks, but got that of "
-                    f"{Path(plane.mask).name}: the next run would take the instances for a mask"
+                    f"{Path(plane.mask.path).name}: the next run would take the instances for a mask"
                 )
         require_writable(self.output_dir)
         if not self.pixel_size:
@@ -254,7 +254,7 @@ class ObjectAnalysis:
         def rows() -> Iterator[list]:
             for row, index in enumerate(found.section.tolist()):
                 plane = self.stack.planes[index]
-                place = [int(found.objects[row]), plane.position, Path(plane.mask).name, plane.page]
+                place = [int(found.objects[row]), plane.position, Path(plane.mask.path).name, plane.mask.page]
                 yield [*place, *found.table[row], found.neighbour[row]]
 
         write_table(self.output_dir / "profiles.csv", headers(PROFILE_COLUMNS, self.unit), rows())

@@ -166,7 +166,9 @@ def _pictures(stack: MaskStack, found: Gathered, work: Path) -> Iterator[str]:
         edges = find_boundaries(numbers, mode="inner")
         picture[edges] = colours[numbers[edges]]
         plane = stack.planes[index]
-        name = f"section {plane.position}: {Path(plane.mask).name}" + (f", page {plane.page}" if plane.page else "")
+        name = f"section {plane.position}: {Path(plane.mask.path).name}" + (
+            f", page {plane.mask.page}" if plane.mask.page else ""
+        )
         yield f'<img alt="{html.escape(name)}" src="data:image/jpeg;base64,{_jpeg(picture)}">'
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +12,10 @@ from skimage.measure import label
 
 from scripts.io import (
     LABEL_FORMATS,
+    Section,
     binarize_label,
     find_sections,
     pixel_size_of,
-    read_header,
     read_section,
     split_suffix,
 )
@@ -28,9 +27,8 @@ POSTFIXES = ("_mitochondria", "_probability")
 
 @dataclass(frozen=True)
 class _Plane:
-    mask: str
-    page: int
-    section: dict[str, Any] | None
+    mask: Section
+    section: Section | None
     position: int
 
 
@@ -74,7 +72,7 @@ class MaskStack:
             while position in lost:
                 position += 1
             section = None if sections is None else _section_of(mask, sections, sections_dir)
-            self.planes.append(_Plane(mask["image"], mask["page"], section, position))
+            self.planes.append(_Plane(mask, section, position))
             position += 1
         self.pixel_sizes = [size for item in masks if (size := pixel_size_of(item)) is not None]
         self.pixel_sizes += [
@@ -104,34 +102,31 @@ class MaskStack:
             ValueError: the file is damaged, or holds other values than a mask or probabilities.
         """
         plane = self.planes[index]
-        pixels = read_section(plane.mask, plane.page).T
+        file = plane.mask.path
+        pixels = read_section(plane.mask).T
         if pixels.dtype.kind == "f" and self.label_format == "mask":
             low, high = float(pixels.min()), float(pixels.max())
             if low < 0 or high > 1:
-                raise ValueError(f"{plane.mask}: probabilities must be within [0, 1], but got {low:g} to {high:g}")
+                raise ValueError(f"{file}: probabilities must be within [0, 1], but got {low:g} to {high:g}")
             return (pixels >= self.threshold).astype(np.uint8), pixels.astype(np.float32)
-        mask = binarize_label(pixels, plane.mask, self.label_format)
+        mask = binarize_label(pixels, file, self.label_format)
         return (label(pixels, connectivity=1) if self.label_format == "instances" else mask), None
 
     def section(self, index: int) -> NDArray | None:
         """Read the grey levels of a section, (height, width), or None where there are none."""
         section = self.planes[index].section
-        return None if section is None else read_section(section["image"], section["page"]).T
+        return None if section is None else read_section(section).T
 
     def valid(self, index: int) -> NDArray[np.bool_] | None:
         """Read where a section shows tissue, bool (height, width), or None where nothing says so."""
         section = self.planes[index].section
-        if section is None or "valid" not in section:
+        if section is None or section.valid is None:
             return None
-        return binarize_label(read_section(section["valid"], section["page"]), section["valid"]).T > 0
+        return binarize_label(read_section(section.valid, section.page), section.valid).T > 0
 
     def _one_size(self) -> tuple[int, int]:
-        sizes = {}
-        for plane in self.planes:
-            for file in (plane.mask, *([plane.section["image"]] if plane.section else [])):
-                if file not in sizes:
-                    info = read_header(file)
-                    sizes[file] = (info.width, info.height)
+        files = [s for plane in self.planes for s in (plane.mask, plane.section) if s is not None]
+        sizes = {file.path: (file.width, file.height) for file in files}
         first, size = next(iter(sizes.items()))
         for file, other in sizes.items():
             if other != size:
@@ -142,12 +137,12 @@ class MaskStack:
         return size[1], size[0]
 
 
-def _without_doubles(masks: list[dict]) -> list[dict]:
-    scored = {_name(mask["image"]) for mask in masks if split_suffix(mask["image"])[0].endswith("_probability")}
+def _without_doubles(masks: list[Section]) -> list[Section]:
+    scored = {_name(mask.path) for mask in masks if split_suffix(mask.path)[0].endswith("_probability")}
     return [
         mask
         for mask in masks
-        if not (split_suffix(mask["image"])[0].endswith("_mitochondria") and _name(mask["image"]) in scored)
+        if not (split_suffix(mask.path)[0].endswith("_mitochondria") and _name(mask.path) in scored)
     ]
 
 
@@ -156,15 +151,15 @@ def _name(file: str) -> str:
     return next((stem.removesuffix(postfix) for postfix in POSTFIXES if stem.endswith(postfix)), stem)
 
 
-def _by_name(sections: list[dict]) -> dict[tuple[str, int], dict]:
-    return {(split_suffix(section["image"])[0], section["page"]): section for section in sections}
+def _by_name(sections: list[Section]) -> dict[tuple[str, int], Section]:
+    return {(split_suffix(section.path)[0], section.page): section for section in sections}
 
 
-def _section_of(mask: dict, sections: dict[tuple[str, int], dict], folder: str | Path) -> dict:
-    name = _name(mask["image"])
-    found = sections.get((name, mask["page"]), sections.get((split_suffix(mask["image"])[0], mask["page"])))
+def _section_of(mask: Section, sections: dict[tuple[str, int], Section], folder: str | Path) -> Section:
+    name = _name(mask.path)
+    found = sections.get((name, mask.page), sections.get((split_suffix(mask.path)[0], mask.page)))
     if found is None:
         raise FileNotFoundError(
-            f"{folder}: must hold the section of {mask['image']}, '{name}' with page {mask['page']}, but does not"
+            f"{folder}: must hold the section of {mask.path}, '{name}' with page {mask.page}, but does not"
         )
     return found

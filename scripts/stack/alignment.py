@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from scripts.io import Section
 from scripts.registration import INTERPOLATIONS, PairRegistration, remove_drift
 
 from .canvas import CANVASES, FILLS, place_on_canvas
 from .chain import Chain, interpolate_missing
 from .images import SectionImages
-from .names import location, section_names
+from .names import section_names
 from .report import Status, write_report
 from .results import ResultWriter
 from .store import Store
@@ -62,7 +63,7 @@ class StackAlignment:
 
     def __init__(
         self,
-        sections: Sequence[Mapping[str, Any]],
+        sections: Sequence[Section],
         output_dir: str | Path,
         registration: PairRegistration,
         registration_size: int = 1536,
@@ -109,7 +110,7 @@ class StackAlignment:
     def settings(self) -> dict[str, Any]:
         """What decides on the results, by the names of `configs/register.json`, whatever the attributes are called."""
         return {
-            "sections": [[s["image"], s["page"], _changed(s["image"])] for s in self.sections],
+            "sections": [[s.path, s.page, _changed(s.path)] for s in self.sections],
             "fold_masks": [mask and [mask, _changed(mask)] for mask in self._images.fold_masks],
             "registration": self.registration.settings(),
             "registration_size": self.registration_size,
@@ -137,21 +138,22 @@ class StackAlignment:
         Raises:
             ValueError: no section can be the reference, or none fits it.
         """
-        locations = [location(section) for section in self.sections]
-        chain = Chain(self._images, self._names, locations, self.registration, self.neighbours, self._store)
+        chain = Chain(
+            self._images, self._names, list(map(str, self.sections)), self.registration, self.neighbours, self._store
+        )
         links, reference = chain.run(self.reference)
         transformations = interpolate_missing(links, self._names)
         transformations = remove_drift(transformations, self.drift_window, reference)
         sizes, scale = self._images.sizes, self._images.scale
         transformations = [t.rescaled(scale, size) for t, size in zip(transformations, sizes, strict=True)]
         transformations, size = place_on_canvas(transformations, sizes[reference], self.canvas)
-        files = [section["image"] for section in self.sections]
+        files = [section.path for section in self.sections]
         writer = ResultWriter(self._images, files, self._names, self._store, size, self.interpolation, self.fill)
         rows = []
         for index, link in enumerate(tqdm(links, desc="warping", unit="section")):
             link.report.uncovered_fraction = writer.write(index, transformations[index])
             section = self.sections[index]
-            row = {"section": self._names[index], "image": section["image"], "page": section["page"]}
+            row = {"section": self._names[index], "image": section.path, "page": section.page}
             rows.append({**row, **link.report.row(scale)})
         write_report(self._store.folder, rows, self._names[reference], size, scale)
         failed = [row["section"] for row in rows if row["status"] == Status.NOT_REGISTERED]
@@ -164,7 +166,7 @@ class StackAlignment:
             )
 
     def _files(self) -> list[str]:
-        return list(dict.fromkeys(section["image"] for section in self.sections))
+        return list(dict.fromkeys(section.path for section in self.sections))
 
 
 def _changed(file: str) -> int:

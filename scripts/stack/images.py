@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scripts.grey_levels import tissue_mask
-from scripts.io import binarize_label, find_sections, read_header, read_section, split_suffix
+from scripts.io import Section, binarize_label, find_sections, read_section, split_suffix
 from scripts.registration import centred
 
 __all__ = ["SectionImages", "to_eight_bit"]
@@ -24,7 +24,7 @@ class SectionImages:
     """The sections of a stack, and the masks of their folds.
 
     Args:
-        sections: items of `find_sections`.
+        sections: of `find_sections`.
         names: of the sections.
         max_size: most pixels of the longer side where sections are registered; they are reduced by a whole factor.
         min_size: pixels of the shorter side below which a section does not decide on that factor.
@@ -42,15 +42,14 @@ class SectionImages:
 
     def __init__(
         self,
-        sections: Sequence[Mapping[str, Any]],
+        sections: Sequence[Section],
         names: Sequence[str],
         max_size: int,
         min_size: int,
         fold_masks_dir: str | Path | None,
     ) -> None:
         self._sections = sections
-        infos = {image: read_header(image) for image in dict.fromkeys(section["image"] for section in sections)}
-        self.sizes = [(infos[section["image"]].width, infos[section["image"]].height) for section in sections]
+        self.sizes = [(section.width, section.height) for section in sections]
         self.fold_masks = _fold_masks(fold_masks_dir, names, self.sizes)
         decisive = [size for size in self.sizes if min(size) >= min_size] or self.sizes
         self.scale = -(-max(map(max, decisive)) // max_size)
@@ -58,7 +57,7 @@ class SectionImages:
 
     def whole(self, index: int) -> NDArray[Any]:
         """A section as it is, (width, height)."""
-        return read_section(self._sections[index]["image"], self._sections[index]["page"])
+        return read_section(self._sections[index])
 
     def reduced(self, index: int) -> tuple[Image, Mask | None]:
         """A section where it is registered, 8 bit, and the mask of its folds in the same size, if it is given."""
@@ -123,18 +122,18 @@ def _fold_masks(folder: str | Path | None, names: Sequence[str], sizes: Sequence
         return [None] * len(names)
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of fold masks")
-    masks = {split_suffix(mask["image"])[0]: mask["image"] for mask in find_sections(folder)}
+    masks = {split_suffix(mask.path)[0]: mask for mask in find_sections(folder)}
     unknown = sorted(masks.keys() - set(names))
     if unknown:
         raise ValueError(
-            f"{masks[unknown[0]]}: a fold mask must be named as its section, such as {names[0]}, but got {unknown[0]}"
+            f"{masks[unknown[0]].path}: a fold mask must be named as its section, such as {names[0]}, but got "
+            f"{unknown[0]}"
         )
     for name, size in zip(names, sizes, strict=True):
-        if name in masks:
-            info = read_header(masks[name])
-            if (info.width, info.height) != size:
-                raise ValueError(
-                    f"{masks[name]}: a fold mask must be as large as its section, {size[0]}x{size[1]} pixels, but got "
-                    f"{info.width}x{info.height}"
-                )
-    return [masks.get(name) for name in names]
+        mask = masks.get(name)
+        if mask is not None and (mask.width, mask.height) != size:
+            raise ValueError(
+                f"{mask.path}: a fold mask must be as large as its section, {size[0]}x{size[1]} pixels, but got "
+                f"{mask.width}x{mask.height}"
+            )
+    return [masks[name].path if name in masks else None for name in names]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
-from scripts.io import find_sections, read_header, read_section, require_writable, split_suffix, write_section
+from scripts.io import Section, find_sections, read_section, require_writable, split_suffix, write_section
 from scripts.registration import INTERPOLATIONS, Transformation, warp, warp_inverse
 
 from .names import owner, section_names
@@ -24,7 +23,7 @@ DIRECTIONS = ("inverse", "forward")
 
 @dataclass(frozen=True)
 class _Job:
-    section: Mapping[str, Any]
+    section: Section
     transformation: Path
     aligned_size: tuple[int, int]
     target: Path
@@ -67,12 +66,12 @@ def warp_files(
             logger.info("%s exists and is left as it is", job.target)
             continue
         transformation = Transformation.load(job.transformation)
-        pixels = read_section(job.section["image"], job.section["page"])
+        pixels = read_section(job.section)
         if direction == "inverse":
             warped, _ = warp_inverse(pixels, transformation, interpolation)
         else:
             warped, _ = warp(pixels, transformation, job.aligned_size, interpolation)
-        write_section(job.target, warped, like=job.section["image"])
+        write_section(job.target, warped, like=job.section.header)
 
 
 def _jobs(
@@ -85,17 +84,16 @@ def _jobs(
     sections = find_sections(source)
     jobs = []
     for section, name in zip(sections, section_names(sections), strict=True):
-        image = section["image"]
+        image = section.path
         belongs_to = owner(section, known)
         if belongs_to is None:
             raise FileNotFoundError(f"{image}: there is no transformation of its section in {transformations_dir}")
         section_size, aligned_size = Transformation.load_sizes(known[belongs_to])
-        info = read_header(image)
         frame, expected = ("aligned stack", aligned_size) if direction == "inverse" else ("section", section_size)
-        if (info.width, info.height) != expected:
+        if (section.width, section.height) != expected:
             raise ValueError(
                 f"{image}: must have the size of the {frame}, {expected[0]}x{expected[1]} pixels, but got "
-                f"{info.width}x{info.height}"
+                f"{section.width}x{section.height}"
             )
         if output_dir.resolve() == Path(image).resolve().parent:
             raise ValueError(f"{output_dir}: the output folder holds the file {image}; choose another one")
