@@ -25,6 +25,23 @@ BRIEF = {"epochs": 1, "val_interval": 1, "patches_per_section": 2, "batch_size":
 
 
 @pytest.fixture
+def run_whole_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
+    """Run a config that trains and scores nothing, given by its name and run id, with overrides."""
+    monkeypatch.chdir(tmp_path)  # nothing may be written relative to the current folder
+    monkeypatch.syspath_prepend(str(ROOT))
+    monkeypatch.setattr("sys.excepthook", lambda *_: None)
+
+    def run(name: str, run_id: str, **overrides: Any) -> None:
+        files = [str(ROOT / "configs" / f"{name}.json")]
+        workflow = ConfigWorkflow(files, logging_file=False, run_id=run_id, bundle_root=str(ROOT), **overrides)
+        workflow.initialize()
+        workflow.run()
+        workflow.finalize()
+
+    return run
+
+
+@pytest.fixture
 def run_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., ConfigWorkflow]:
     """Run config files, given by their names, with overrides."""
     monkeypatch.chdir(tmp_path)  # nothing may be written relative to the current folder

@@ -9,37 +9,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from monai.bundle import ConfigWorkflow
 from roifile import roiread
 
 from scripts.config import first_cause
 from scripts.io import write_section
 from scripts.objects.outputs import write_instances
 
-ROOT = Path(__file__).parents[2]
 FILES = {"profiles.csv", "mitochondria.csv", "columns.md", "summary.json", "rois.zip", "report.html"}
 NM = {"pixel_size": 5, "section_thickness": 50}
 
 
 @pytest.fixture
-def analysed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+def analysed(tmp_path: Path, run_whole_config: Callable[..., None]) -> Callable[..., Path]:
     """Run objects on the folder `masks`."""
-    monkeypatch.chdir(tmp_path)  # nothing may be written relative to the current folder
-    monkeypatch.syspath_prepend(str(ROOT))
-    monkeypatch.setattr("sys.excepthook", lambda *_: None)
 
     def run(**overrides: object) -> Path:
         settings = {"dataset_dir": str(tmp_path / "masks"), "output_dir": str(tmp_path / "out"), **overrides}
-        workflow = ConfigWorkflow(
-            [str(ROOT / "configs" / "objects.json")],
-            logging_file=False,
-            run_id="objects",
-            bundle_root=str(ROOT),
-            **settings,
-        )
-        workflow.initialize()
-        workflow.run()
-        workflow.finalize()
+        run_whole_config("objects", "objects", **settings)
         return Path(settings["output_dir"])
 
     return run

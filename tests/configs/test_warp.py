@@ -6,13 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from monai.bundle import ConfigWorkflow
 
 from scripts.config import first_cause
 from scripts.io import read_section, write_section
 from scripts.registration import Transformation
 
-ROOT = Path(__file__).parents[2]
 SIZE = (60, 50)
 ALIGNED_SIZE = (80, 70)
 SHIFTS = {"a": (3, 5), "a_1": (11, 7), "stack_0": (0, 2), "stack_1": (9, 1)}
@@ -20,11 +18,8 @@ SHIFTS = {"a": (3, 5), "a_1": (11, 7), "stack_0": (0, 2), "stack_1": (9, 1)}
 
 
 @pytest.fixture
-def warped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+def warped(tmp_path: Path, run_whole_config: Callable[..., None]) -> Callable[..., Path]:
     """Warp what lies in the folder `in` by transformations that only shift."""
-    monkeypatch.chdir(tmp_path)  # nothing may be written relative to the current folder
-    monkeypatch.syspath_prepend(str(ROOT))
-    monkeypatch.setattr("sys.excepthook", lambda *_: None)
     (tmp_path / "transformations").mkdir()
     for name, (x, y) in SHIFTS.items():
         transformation = Transformation.affine(SIZE, np.array([[1.0, 0, x], [0, 1, y]]))
@@ -33,16 +28,7 @@ def warped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
     def run(**overrides: object) -> Path:
         folders = {key: str(tmp_path / folder) for key, folder in (("dataset_dir", "in"), ("output_dir", "out"))}
         settings = {**folders, "transformations_dir": str(tmp_path / "transformations"), **overrides}
-        workflow = ConfigWorkflow(
-            [str(ROOT / "configs" / "warp.json")],
-            logging_file=False,
-            run_id="warping",
-            bundle_root=str(ROOT),
-            **settings,
-        )
-        workflow.initialize()
-        workflow.run()
-        workflow.finalize()
+        run_whole_config("warp", "warping", **settings)
         return Path(settings["output_dir"])
 
     return run
