@@ -27,7 +27,7 @@ from scipy.ndimage import gaussian_filter
 from scripts.data import find_sections, read_section, split_suffix
 from tqdm import tqdm
 
-from bundle.runs import machine
+from bundle.runs import hardware
 from scripts.crf import METHODS, dense_crf
 
 ROOT = Path(__file__).parents[1]
@@ -225,7 +225,7 @@ def main(
     lines = cost(sizes, repeats, largest) if sections is None else agreement(sections, predictions, pixel_size, repeats)
     for line in lines:
         print(line, flush=True)
-    print(f"\n{machine()}")
+    print(f"\n{hardware()}")
 
 
 if __name__ == "__main__":

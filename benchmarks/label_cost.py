@@ -50,7 +50,7 @@ def label_cost(url: str, section: str, repeats: int = 5, epochs: int = 10) -> No
     stats = requests.get(f"{url}/info/").json()["train_stats"][NAME]
     seconds = time.perf_counter() - start
     print(f"training, {labelled} labelled section(s), {epochs} epochs: {seconds:.0f} s, {task['status']}")
-    print(f"held out: {stats['in_use_before']:.3f} before, {stats['best_metric']:.3f} after")
+    print(f"held out: {stats['deployed_before']:.3f} before, {stats['best_metric']:.3f} after")
 
 
 if __name__ == "__main__":

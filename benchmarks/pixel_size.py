@@ -19,11 +19,11 @@ import torch
 from tqdm import tqdm
 
 from bundle.data.pixel_size import SectionScorer, spread
-from bundle.runs import machine
+from bundle.runs import hardware
 from scripts.inference import PixelSizeEstimate, PixelSizeEstimator, candidate_pixel_sizes
 from scripts.io import load_sections, require_writable, write_atomically, write_json
 from scripts.resampling import resample
-from scripts.weights import commit, sha256_of
+from scripts.weights import git_revision, sha256_of
 
 ENLARGED = (0.7, 1.0, 1.5)
 
@@ -86,8 +86,8 @@ def benchmark(
         "candidates": [round(c, 3) for c in candidates],
         "tiles": tiles,
         "settings": settings,
-        "machine": machine(),
-        "commit": commit(),
+        "machine": hardware(),
+        "commit": git_revision(),
         "seconds": round(time.monotonic() - start),
         "estimates": rows,
     }

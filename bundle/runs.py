@@ -18,17 +18,17 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from scripts.handlers import load_weights
 from scripts.io import check_sections, load_sections, write_json
-from scripts.weights import commit, settings_of, sha256_of
+from scripts.weights import git_revision, settings_of, sha256_of
 
 __all__ = [
     "ROOT",
     "ScoredSection",
     "check_set",
-    "configs_of",
+    "config_names",
+    "hardware",
     "load_network",
-    "machine",
     "prepare",
-    "refuse",
+    "reject_overrides",
     "run",
     "score",
     "settings_for",
@@ -185,8 +185,8 @@ def train(*configs: str, folder: Path, epochs: int, **settings: Any) -> dict[str
     else:
         record = {
             "settings": begun,
-            "commit": commit(),
-            "machine": machine(),
+            "commit": git_revision(),
+            "machine": hardware(),
             "date": str(date.today()),
             "seconds": None,
         }
@@ -242,11 +242,11 @@ def settings_of_weights(checkpoint: str | Path, network: str = "fusion_fcn") -> 
 
 def _inference_parser(network: str) -> ConfigParser:
     parser = ConfigParser()
-    parser.read_config([str(ROOT / "configs" / f"{name}.json") for name in configs_of(network, base="inference")])
+    parser.read_config([str(ROOT / "configs" / f"{name}.json") for name in config_names(network, base="inference")])
     return parser
 
 
-def machine() -> str:
+def hardware() -> str:
     """Name the machine that figures come from."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
@@ -254,7 +254,7 @@ def machine() -> str:
     return f"{cores} core{'s' if cores > 1 else ''} ({platform.machine()}), no GPU"
 
 
-def configs_of(network: str, *more: str, base: str = "train") -> tuple[str, ...]:
+def config_names(network: str, *more: str, base: str = "train") -> tuple[str, ...]:
     """Give the configs of a network.
 
     Args:
@@ -288,7 +288,7 @@ def settings_for(*configs: str, **settings: Any) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key.replace("::", "#").split("#")[0] in known}
 
 
-def refuse(settings: dict[str, Any], *names: str) -> None:
+def reject_overrides(settings: dict[str, Any], *names: str) -> None:
     """Refuse settings that a command makes itself.
 
     Args:

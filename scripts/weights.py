@@ -18,9 +18,9 @@ import torch
 from scripts.io import write_atomically, write_json
 
 __all__ = [
-    "commit",
     "copy_weights",
     "default_settings",
+    "git_revision",
     "read_record",
     "record_path",
     "save_weights",
@@ -177,7 +177,7 @@ def training_record(
     record: Mapping[str, Any],
     datalist: str | Path,
     seed: int,
-    initial_weights: str | Path | None = None,
+    init_checkpoint: str | Path | None = None,
 ) -> dict[str, Any]:
     """Make the record of a training's weights.
 
@@ -186,22 +186,22 @@ def training_record(
         record: the other settings, see `settings_of`.
         datalist: list of the sections that it is trained on.
         seed: of the training.
-        initial_weights: what it starts from; the sets that these were trained on are named too.
+        init_checkpoint: what it starts from; the sets that these were trained on are named too.
 
     Returns:
         The record, without the hash of the weights.
     """
-    before = {} if initial_weights is None else read_record(initial_weights).get("training_data", {})
+    before = {} if init_checkpoint is None else read_record(init_checkpoint).get("training_data", {})
     return {
         "settings": {key: settings.get(key, record[key]) for key in default_settings()},
         "training_data": {**before, **training_data(datalist)},
         "seed": seed,
-        "commit": commit(),
+        "commit": git_revision(),
         "date": str(date.today()),
     }
 
 
-def commit() -> str | None:
+def git_revision() -> str | None:
     """Name the commit of the bundle, if it is a git repository."""
     try:
         done = subprocess.run(

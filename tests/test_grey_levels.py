@@ -119,7 +119,7 @@ def test_the_valid_mask_is_obeyed(tissue: NDArray) -> None:
     np.testing.assert_array_equal(tissue_mask(image, valid=valid), valid)
     with pytest.raises(ValueError, match=r"valid has the shape \(3, 4\), the section \(384, 320\)"):
         tissue_mask(image, valid=np.ones((3, 4), bool))
-    with pytest.raises(ValueError, match="pixel_size has to be greater than 0 nm, got -5"):
+    with pytest.raises(ValueError, match="pixel_size must be greater than 0 nm, but got -5"):
         tissue_mask(image, pixel_size=-5)
 
 
@@ -183,7 +183,7 @@ def test_clipped_quantiles() -> None:
     np.testing.assert_allclose(clipped[99:900], np.linspace(0, 1, 801), atol=0.002)
     np.testing.assert_allclose(stretch(image, clip=(0, 1)).ravel(), np.linspace(0, 1, 1000), atol=1e-6)
     for clip in ((0.9, 0.1), (-0.1, 1), (0, 1.1), (0, 0.5, 1)):
-        with pytest.raises(ValueError, match="clip has to be two increasing quantiles from 0 to 1"):
+        with pytest.raises(ValueError, match="clip must be two increasing quantiles from 0 to 1"):
             equalize(image, clip=clip)
 
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bundle.runs import refuse, run, settings_for
+from bundle.runs import reject_overrides, run, settings_for
 from scripts.io import find_sections, require_writable, write_atomically
 
 __all__ = ["analyze"]
@@ -60,7 +60,7 @@ def analyze(
     """
     if not isinstance(align, bool):
         raise ValueError(f"align must be True or False, but got {align!r}")
-    refuse(settings, "dataset_dir", "sections_dir", "save_probability", "name")
+    reject_overrides(settings, "dataset_dir", "sections_dir", "save_probability", "name")
     align = align and len(find_sections(stack)) > 1
     folder = Path(output_dir).resolve()
     require_writable(folder)

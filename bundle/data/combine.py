@@ -137,10 +137,10 @@ def _set_weights(weights: Any, lists: list[Path]) -> list[float]:
         return [1.0] * len(lists)
     values = list(weights) if isinstance(weights, list | tuple) else [weights]
     if len(values) != len(lists):
-        raise ValueError(f"weights has to hold one number for each of the {len(lists)} lists, got {weights!r}")
+        raise ValueError(f"weights must hold one number for each of the {len(lists)} lists, but got {weights!r}")
     for path, value in zip(lists, values, strict=True):
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-            raise ValueError(f"{path}: the weight of a set has to be a positive number, got {value!r}")
+            raise ValueError(f"{path}: the weight of a set must be a positive number, but got {value!r}")
     return [float(value) for value in values]
 
 

@@ -44,9 +44,9 @@ def epfl(source: str, output: str = "data/epfl_hippocampus", dense: bool = False
     """
     require_folders(output=output, source=source)
     if not isinstance(dense, bool):
-        raise ValueError(f"dense has to be True or False, got {dense!r}")
+        raise ValueError(f"dense must be True or False, but got {dense!r}")
     if label_format not in LABEL_FORMATS:
-        raise ValueError(f"label_format has to be one of {', '.join(LABEL_FORMATS)}, got {label_format!r}")
+        raise ValueError(f"label_format must be one of {', '.join(LABEL_FORMATS)}, but got {label_format!r}")
     folder = Path(source)
     if not (folder / "training.tif").is_file() and not (folder / "images").is_dir():
         raise FileNotFoundError(f"{folder}: holds neither training.tif nor images/; the volume's home is {HOME}")

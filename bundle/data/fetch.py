@@ -251,7 +251,7 @@ def require_folders(**paths: Any) -> None:
     """
     for name, value in paths.items():
         if not isinstance(value, str | Path) or not str(value):
-            raise ValueError(f"{name} must be the path of a folder, got {value!r}")
+            raise ValueError(f"{name} must be the path of a folder, but got {value!r}")
 
 
 def describe(path: Path, datalist: Mapping[str, Any]) -> str:

@@ -40,13 +40,13 @@ def check_arguments(output: Any, whole: Mapping[str, tuple[Any, int]], switches:
         ValueError: if one is not.
     """
     if not isinstance(output, str | Path) or not str(output):
-        raise ValueError(f"output must be the path of a folder, got {output!r}")
+        raise ValueError(f"output must be the path of a folder, but got {output!r}")
     for name, (value, least) in whole.items():
         if type(value) is not int or value < least:
-            raise ValueError(f"{name} must be a whole number from {least} on, got {value!r}")
+            raise ValueError(f"{name} must be a whole number from {least} on, but got {value!r}")
     for name, value in switches.items():
         if type(value) is not bool:
-            raise ValueError(f"{name} is a switch without value, got {value!r}")
+            raise ValueError(f"{name} is a switch without value, but got {value!r}")
 
 
 def holds_data_set(folder: Path, key: str, parameters: dict[str, Any]) -> bool:

@@ -93,7 +93,7 @@ def _check(output: Any, seed: Any, size: Any, sections: Any, **switches: Any) ->
         or len(sections) != len(SPLITS)
         or any(type(count) is not int or count < 1 for count in sections)
     ):
-        raise ValueError(f"sections must be three whole numbers from 1 on, such as 8,3,3, got {sections!r}")
+        raise ValueError(f"sections must be three whole numbers from 1 on, such as 8,3,3, but got {sections!r}")
 
 
 def _make(folder: Path, parameters: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from bundle.runs import configs_of, prepare, refuse
+from bundle.runs import config_names, prepare, reject_overrides
 from scripts.handlers import load_weights
 from scripts.inference import PixelSizeEstimate, PixelSizeEstimator, candidate_pixel_sizes
 from scripts.io import find_sections
@@ -54,8 +54,8 @@ class SectionScorer:
             ValueError: it is none of the two networks, or a section is damaged.
             RuntimeError: from the config, with the cause chained.
         """
-        configs = configs_of(network, base="inference")
-        refuse(settings, "sections", "pending", "pixel_size", "dataset_dir", "output_dir")
+        configs = config_names(network, base="inference")
+        reject_overrides(settings, "sections", "pending", "pixel_size", "dataset_dir", "output_dir")
         checks = ["$scripts.config.check_settings(@record)", "$scripts.io.check_sections(@pending)"]
         workflow = prepare(
             *configs,
@@ -122,7 +122,7 @@ def pixel_size(
     """
     tried = candidate_pixel_sizes(smallest, largest, candidates)
     if type(count) is not int or count < 1:
-        raise ValueError(f"count has to be a whole number from 1, got {count!r}")
+        raise ValueError(f"count must be a whole number from 1, but got {count!r}")
     found = find_sections(sections, results=False)
     chosen = spread(found, count)
     scorer = SectionScorer.of(chosen, network, **settings)
@@ -137,7 +137,7 @@ def pixel_size(
             f"{sections}: the pixel size cannot be estimated from {looked}: {estimate.doubt}. Look it up in the "
             "microscope's record, or measure a mitochondrion, and state it by `--pixel_size`"
         )
-    configs = [f"configs/{name}.json" for name in configs_of(network, base="inference")]
+    configs = [f"configs/{name}.json" for name in config_names(network, base="inference")]
     files = ", ".join(f"'{name}'" for name in configs)
     command = ["python", "-m", "monai.bundle", "run", "inference", "--config_file"]
     command += [f"[{files}]" if len(configs) > 1 else configs[0], "--dataset_dir", sections]

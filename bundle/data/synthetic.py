@@ -105,10 +105,10 @@ def _check(
     whole = {"sections": (sections, 3), "size": (size, 64), "seed": (seed, 0), "workers": (workers, 0)}
     check_arguments(output, whole, {"overwrite": overwrite})
     if type(pixel_size) not in (int, float) or not 4 <= pixel_size <= 20:
-        raise ValueError(f"pixel_size must lie in 4 .. 20 nm, got {pixel_size!r}")
+        raise ValueError(f"pixel_size must lie in 4 .. 20 nm, but got {pixel_size!r}")
     for name, value in (("validation", validation), ("test", test)):
         if type(value) is not float or not 0 < value < 1:
-            raise ValueError(f"{name} must be a share between 0 and 1, got {value!r}")
+            raise ValueError(f"{name} must be a share between 0 and 1, but got {value!r}")
     if sum(_parts(sections, validation, test)[1:]) >= sections:
         raise ValueError(f"validation {validation} and test {test} leave no section for training")
 

@@ -20,7 +20,7 @@ from monailabel.tasks.train.bundle import BundleTrainTask
 from bundle.label.serve import NO_LABELS
 from scripts.config import compare_settings, first_cause, require_between
 from scripts.inference import dropout_uncertainty
-from scripts.io import hold_out, next_section, parse_pixel_size, write_json
+from scripts.io import holdout_split, parse_pixel_size, select_query, write_json
 from scripts.resampling import at_pixel_size
 
 __all__ = ["BatchSegmentation", "FineTuning", "MostInformative", "Segmentation", "Uncertainty"]
@@ -59,7 +59,7 @@ def offered_pixel_size(conf: dict[str, str]) -> float:
 
 
 class MostInformative(Strategy):
-    """Propose a section that the network is unsure of, far from those with a label; see `scripts.io.next_section`."""
+    """Propose a section that the network is unsure of, far from those with a label; see `scripts.io.select_query`."""
 
     def __init__(self) -> None:
         super().__init__("A section that the network is unsure of, far from those with a label")
@@ -76,7 +76,7 @@ class MostInformative(Strategy):
         # before the first scoring has ended, the distances decide
         scored = any("epistemic_entropy" in info[name] for name in fresh)
         uncertainty = {name: info[name].get("epistemic_entropy", 0.0 if scored else 1.0) for name in fresh}
-        name = next_section(uncertainty, [*datastore.get_labeled_images(), *recent - {*fresh}])
+        name = select_query(uncertainty, [*datastore.get_labeled_images(), *recent - {*fresh}])
         return {"id": name, "epistemic_entropy": uncertainty[name]}
 
 
@@ -211,14 +211,14 @@ class FineTuning(BundleTrainTask):
         share, epochs = self._request["val_split"], self._request["max_epochs"]
         require_between(0, 1, val_split=share)
         if type(epochs) is not int or epochs < 1:
-            raise ValueError(f"max_epochs has to be at least 1, got {epochs!r}")
+            raise ValueError(f"max_epochs must be at least 1, but got {epochs!r}")
         self._folder = self._trainings / time.strftime("%Y-%m-%d_%H%M%S")
         super().__call__(self._request, datastore)
         (self._folder / "checkpoint.pt").unlink()  # nothing resumes it: the next training starts from the weights
         stats = self.stats()
         logger.info(
             "On what was held out, the weights that were in use have %.4f, the best of this training %.4f: they %s",
-            stats["in_use_before"],
+            stats["deployed_before"],
             stats["best_metric"],
             "are in use now" if stats["published"] else "stay beside those in use",
         )
@@ -234,7 +234,7 @@ class FineTuning(BundleTrainTask):
         # the same in each training, or weights would be judged by what they have learned
         record = self._trainings.parent / "held_out.json"
         known = json.loads(record.read_text()) if record.exists() else {}
-        training, validation = hold_out(datalist, request["val_split"], known)
+        training, validation = holdout_split(datalist, request["val_split"], known)
         write_json(record, {**known, **{Path(item["image"]).name: item["region"] for item in validation}})
         return training, validation
 
@@ -245,9 +245,9 @@ class FineTuning(BundleTrainTask):
     def _update_overrides(self, overrides: dict[str, Any]) -> dict[str, Any]:
         models = Path(self.bundle_path) / "models"
         publish = {
-            "_target_": "scripts.handlers.PublishWeights",
+            "_target_": "scripts.handlers.PromoteBestWeights",
             "folder": "@ckpt_dir",
-            "in_use": str(models / "model.pt"),
+            "deployed": str(models / "model.pt"),
             "copy": str(models / f"{self._folder.name}.pt"),
             "network": "$@average.ema_model",
             "evaluator": "@validate#evaluator",
@@ -255,6 +255,6 @@ class FineTuning(BundleTrainTask):
         overrides["train#handlers"] = [*overrides["train#handlers"], publish]
         overrides.update({key: self._request[key] for key in self.OPTIONS})
         overrides.update(
-            {"ckpt_dir": str(self._folder), "initial_weights": self._initial, "pixel_size": self._pixel_size}
+            {"ckpt_dir": str(self._folder), "init_checkpoint": self._initial, "pixel_size": self._pixel_size}
         )
         return overrides

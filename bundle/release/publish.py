@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bundle.runs import ROOT, load_network, machine, settings_of_weights
+from bundle.runs import ROOT, hardware, load_network, settings_of_weights
 from bundle.studies.evaluate import evaluate_sets
 from scripts.io import write_json
 from scripts.weights import copy_weights, default_settings, record_path, save_weights, training_data
@@ -88,7 +88,7 @@ def publish(
         "steps": state["iteration"],
         "validation_jaccard": round(chosen["best_metric"], 4),
         "commit": str(commit),
-        "machine": machine(),
+        "machine": hardware(),
         "note": note,
         "test": after,
         "check": {"input": CHECK, "mean_logit": mean_logit(load_network(rounded))},

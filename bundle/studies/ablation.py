@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bundle.runs import check_set, configs_of, refuse, run, score, settings_for, train
+from bundle.runs import check_set, config_names, reject_overrides, run, score, settings_for, train
 from bundle.studies.examples import draw_examples
 from bundle.studies.tune_crf import search
 from scripts.io import require_writable, write_atomically, write_json
@@ -32,9 +32,9 @@ def ablation(
     patches: int = 1000,
     width: float = 0.25,
     seeds: tuple[int, ...] = (0,),
-    trials: int = 24,
-    pretrained: str | None = None,
-    initial_weights: str | None = None,
+    n_trials: int = 24,
+    encoder_weights: str | None = None,
+    init_checkpoint: str | None = None,
     **settings: Any,
 ) -> str:
     """Train and score U-Net and Fusion FCN with raw and equalised sections, without and with the CRF: Table 1.
@@ -53,10 +53,10 @@ def ablation(
         patches: number of patches that a training sees, a multiple of 20, the number of epochs.
         width: factor on the channels of both networks.
         seeds: one training of each kind for each of them.
-        trials: sets of parameters tried for the CRF.
-        pretrained: initial weights of the Fusion FCN's encoder, as in the paper: "imagenet" or a path. It needs a width
-            of 1.
-        initial_weights: weights of a whole Fusion FCN of that width, trained on other sets. They add a line to the
+        n_trials: sets of parameters tried for the CRF.
+        encoder_weights: initial weights of the Fusion FCN's encoder, as in the paper: "imagenet" or a path. It needs a
+            width of 1.
+        init_checkpoint: weights of a whole Fusion FCN of that width, trained on other sets. They add a line to the
             table, of networks that start from them, where ImageNet's are not to be had.
         **settings: further settings of `train.json`, for all trainings.
 
@@ -70,22 +70,24 @@ def ablation(
     """
     seeds = tuple(seeds) if isinstance(seeds, list | tuple) else (seeds,)
     if not seeds or not all(type(seed) is int for seed in seeds) or len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds has to be different whole numbers, got {seeds}")
+        raise ValueError(f"seeds must be different whole numbers, but got {seeds}")
     if type(patches) is not int or patches < EPOCHS or patches % EPOCHS:
-        raise ValueError(f"patches has to be a multiple of the {EPOCHS} epochs, got {patches!r}")
-    if type(trials) is not int or trials < 1:
-        raise ValueError(f"trials has to be a whole number from 1, got {trials!r}")
-    if pretrained is not None and width != 1:
-        raise ValueError(f"pretrained weights need a width of 1, got {width}")
+        raise ValueError(f"patches must be a multiple of the {EPOCHS} epochs, but got {patches!r}")
+    if type(n_trials) is not int or n_trials < 1:
+        raise ValueError(f"n_trials must be a whole number from 1, but got {n_trials!r}")
+    if encoder_weights is not None and width != 1:
+        raise ValueError(f"encoder_weights need a width of 1, but got {width}")
     starts: dict[str, dict[str, Any]] = {network: {} for network in NETWORKS}
-    if pretrained is not None:
-        starts["fusion_fcn"] = {"pretrained": pretrained}
-    origin = {"initial_weights": initial_weights}
-    if initial_weights is not None:
-        origin["initial_weights_sha256"] = sha256_of(Path(initial_weights))
+    if encoder_weights is not None:
+        starts["fusion_fcn"] = {"encoder_weights": encoder_weights}
+    origin = {"init_checkpoint": init_checkpoint}
+    if init_checkpoint is not None:
+        origin["init_checkpoint_sha256"] = sha256_of(Path(init_checkpoint))
         for network in FROM_OTHER_TISSUE:
-            starts[network] = {"initial_weights": str(Path(initial_weights).resolve())}
-    refuse(settings, "epochs", "equalize", "use_crf", "crf", "threshold", "threshold_without_crf", "datalist", "resume")
+            starts[network] = {"init_checkpoint": str(Path(init_checkpoint).resolve())}
+    reject_overrides(
+        settings, "epochs", "equalize", "use_crf", "crf", "threshold", "threshold_without_crf", "datalist", "resume"
+    )
     data_dir = check_set(data, "training", "validation", "test")
     name = data_dir.name
     runs_dir = Path(runs).resolve() / name
@@ -95,7 +97,7 @@ def ablation(
         cell = _cell(
             "unet" if network == "unet" else "fusion_fcn",
             runs_dir / f"{network}_{inputs}_{seed}",
-            trials,
+            n_trials,
             equalize=INPUTS[inputs],
             seed=seed,
             dataset_dir=str(data_dir),
@@ -112,9 +114,9 @@ def ablation(
         "patches": patches,
         "epochs": EPOCHS,
         "width": width,
-        "pretrained": pretrained,
+        "encoder_weights": encoder_weights,
         "settings": settings,
-        "crf_trials": trials,
+        "crf_trials": n_trials,
         "machines": sorted({cell["machine"] for cell in cells}),
         "cells": cells,
     }
@@ -161,24 +163,28 @@ def markdown(figures: dict[str, Any]) -> str:
     )
 
 
-def _cell(network: str, folder: Path, trials: int, **settings: Any) -> dict[str, Any]:
+def _cell(network: str, folder: Path, n_trials: int, **settings: Any) -> dict[str, Any]:
     """Train, tune and test one network; give its validation and test figures without and with the CRF."""
     record = train(
-        *configs_of(network), folder=folder, epochs=EPOCHS, **{"val_interval": 4, "patience": EPOCHS, **settings}
+        *config_names(network), folder=folder, epochs=EPOCHS, **{"val_interval": 4, "patience": EPOCHS, **settings}
     )
     result = folder / "cell.json"
     if result.is_file():
         cell = json.loads(result.read_text())
-        if cell["crf_trials"] != trials:
+        if cell["crf_trials"] != n_trials:
             raise ValueError(
-                f"{result}: was tuned with {cell['crf_trials']} trials, not {trials}; remove it to tune anew"
+                f"{result}: was tuned with {cell['crf_trials']} trials, not {n_trials}; remove it to tune anew"
             )
         return cell
-    configs = configs_of(network, "evaluate", base="inference")
+    configs = config_names(network, "evaluate", base="inference")
     evaluation = {**settings_for(*configs, **settings), "checkpoint": str(folder / "model.pt")}
     first = settings_of(folder / "model.pt")["crf"]
     tuned = search(
-        score(*configs, part="validation", **evaluation), trials, seed=0, first=first, method=settings.get("crf_method")
+        score(*configs, part="validation", **evaluation),
+        n_trials,
+        seed=0,
+        first=first,
+        method=settings.get("crf_method"),
     )
     run(
         *configs,
@@ -192,7 +198,7 @@ def _cell(network: str, folder: Path, trials: int, **settings: Any) -> dict[str,
     report = json.loads((folder / "test" / "jaccard.json").read_text())
     cell = {
         **{key: record[key] for key in ("machine", "commit", "date", "seconds")},
-        "crf_trials": trials,
+        "crf_trials": n_trials,
         **{name: {"validation": tuned[name], "test": report[name]} for name in RESULTS},
     }
     write_json(result, cell)

@@ -16,21 +16,21 @@ from monai.transforms import Compose
 from tqdm import tqdm
 
 from bundle.data.combine import merged
-from bundle.runs import ROOT, check_set, load_network, machine, refuse, settings_for
+from bundle.runs import ROOT, check_set, hardware, load_network, reject_overrides, settings_for
 from bundle.studies.evaluate import evaluate_sets
 from bundle.studies.finetune import check_steps, train_and_score
 from scripts.inference import dropout_uncertainty
 from scripts.io import (
     check_pixel_sizes,
     load_sections,
-    next_section,
     require_writable,
+    select_query,
     write_atomically,
     write_json,
 )
 from scripts.resampling import at_pixel_size
 from scripts.transforms import CropRegiond
-from scripts.weights import commit, sha256_of
+from scripts.weights import git_revision, sha256_of
 
 __all__ = ["active_learning", "markdown"]
 
@@ -46,7 +46,7 @@ def active_learning(
     output: str,
     runs: str = "runs/active_learning",
     labelled: tuple[int, ...] = (2, 4),
-    draws: int = 5,
+    repeats: int = 5,
     steps: int = 150,
     learning_rate: float = 3e-4,
     **settings: Any,
@@ -65,7 +65,7 @@ def active_learning(
         output: where to write, without suffix: `output.json` and `output.png`.
         runs: folder for the trainings.
         labelled: numbers of labelled sections, ascending.
-        draws: how often each strategy is tried.
+        repeats: how often each strategy is tried.
         steps: of each training, with 4 patches in a step; a multiple of 5, the number of epochs.
         learning_rate: of the trainings.
         **settings: further settings of `train.json`.
@@ -78,15 +78,15 @@ def active_learning(
         RuntimeError: from the configs, with the cause chained.
         OSError: a file cannot be read or written.
     """
-    refuse(settings, "epochs", "batch_size", "datalist", "resume", "initial_weights", "seed")
+    reject_overrides(settings, "epochs", "batch_size", "datalist", "resume", "init_checkpoint", "seed")
     data_dir = check_set(data, "training", "validation", "test")
     parts = {part: load_sections(data_dir / "datalist.json", part) for part in ("training", "validation", "test")}
     pool = merged(parts["training"] + parts["validation"])
     labelled = tuple(labelled) if isinstance(labelled, list | tuple) else (labelled,)
     if not labelled or list(labelled) != sorted(set(labelled)) or not 0 < labelled[0] <= labelled[-1] <= len(pool):
-        raise ValueError(f"labelled has to hold ascending numbers from 1 to {len(pool)}, got {labelled}")
-    if type(draws) is not int or draws < 1:
-        raise ValueError(f"draws has to be at least 1, got {draws!r}")
+        raise ValueError(f"labelled must hold ascending numbers from 1 to {len(pool)}, but got {labelled}")
+    if type(repeats) is not int or repeats < 1:
+        raise ValueError(f"repeats must be at least 1, but got {repeats!r}")
     check_steps(steps)
     runs_dir = Path(runs).resolve() / data_dir.name
     require_writable(Path(output).parent, runs_dir)
@@ -94,7 +94,7 @@ def active_learning(
     sections = _read(pool, weights, **settings)
     network = {key: value for key, value in settings.items() if key in ("width", "dropout", "downsampling")}
     results: dict[str, list] = {strategy: [] for strategy in STRATEGIES}
-    for draw in range(draws):
+    for draw in range(repeats):
         for strategy in STRATEGIES:
             chosen: list[int] = []
             current, rounds = str(Path(weights).resolve()), []
@@ -112,7 +112,7 @@ def active_learning(
                     parts["test"],
                     steps=steps,
                     seed=draw,
-                    initial_weights=current,
+                    init_checkpoint=current,
                     learning_rate=learning_rate,
                     **settings,
                 )
@@ -128,8 +128,8 @@ def active_learning(
         "steps": steps,
         "learning_rate": learning_rate,
         "settings": settings,
-        "machine": machine(),
-        "commit": commit(),
+        "machine": hardware(),
+        "commit": git_revision(),
         **results,
     }
     write_json(f"{output}.json", figures)
@@ -144,7 +144,7 @@ def markdown(figures: dict[str, Any]) -> str:
         figures: content of its JSON file.
 
     Returns:
-        Markdown: Jaccard over all test pixels, with the CRF, mean and range over the draws, by number of sections.
+        Markdown: Jaccard over all test pixels, with the CRF, mean and range over the repeats, by number of sections.
     """
     counts = figures["labelled"]
     lines = ["| sections chosen | " + " | ".join(map(str, counts)) + " |", "| --- |" + " --- |" * len(counts)]
@@ -180,7 +180,7 @@ def _choose_uncertain(
     rest = [index for index in range(len(sections)) if index not in chosen]
     scores = {str(i): dropout_uncertainty(network, sections[i], seed=seed) for i in tqdm(rest, "uncertainty")}
     while len(chosen) < count:
-        best = next_section(scores, [str(index) for index in chosen])
+        best = select_query(scores, [str(index) for index in chosen])
         del scores[best]
         chosen = [*chosen, int(best)]
     return chosen

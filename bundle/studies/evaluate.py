@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bundle.runs import check_set, configs_of, machine, refuse, run
+from bundle.runs import check_set, config_names, hardware, reject_overrides, run
 from bundle.studies.examples import draw_examples
 from scripts.io import require_writable, write_json
 from scripts.weights import sha256_of
@@ -46,7 +46,7 @@ def evaluate(
         "checkpoint": checkpoint,
         "sha256": sha256_of(Path(checkpoint)),
         "network": network,
-        "machine": machine(),
+        "machine": hardware(),
         "settings": settings,
         "sets": evaluate_sets(*data, checkpoint=checkpoint, network=network, pictures=pictures, **settings),
     }
@@ -92,17 +92,17 @@ def evaluate_sets(
     """
     if not data:
         raise ValueError("name the folder of at least one set")
-    refuse(settings, "use_crf", "output_dir", "dataset_dir")
+    reject_overrides(settings, "use_crf", "output_dir", "dataset_dir")
     if pictures is not None:
         require_writable(pictures)
     folders = [check_set(folder, "test") for folder in data]
     if len({folder.name for folder in folders}) < len(folders):
-        raise ValueError(f"sets are named by their folders, which have to differ: {', '.join(map(str, data))}")
+        raise ValueError(f"sets are named by their folders, which must differ: {', '.join(map(str, data))}")
     results = {}
     for folder in folders:
         with tempfile.TemporaryDirectory() as output_dir:
             run(
-                *configs_of(network, "evaluate", base="inference"),
+                *config_names(network, "evaluate", base="inference"),
                 run_id="evaluating",
                 dataset_dir=str(folder),
                 checkpoint=checkpoint,

@@ -14,7 +14,7 @@ import numpy as np
 
 from bundle.data.combine import merged
 from bundle.data.fetch import write_list
-from bundle.runs import check_set, machine, refuse, settings_for, train
+from bundle.runs import check_set, hardware, reject_overrides, settings_for, train
 from bundle.studies.evaluate import evaluate_sets
 from scripts.io import load_sections, require_writable, write_atomically, write_json
 from scripts.weights import sha256_of
@@ -64,12 +64,12 @@ def finetune(
         OSError: a file cannot be read or written.
     """
     labelled = tuple(labelled) if isinstance(labelled, list | tuple) else (labelled,)
-    refuse(settings, "epochs", "batch_size", "datalist", "resume", "initial_weights")
+    reject_overrides(settings, "epochs", "batch_size", "datalist", "resume", "init_checkpoint")
     data_dir = check_set(data, "training", "validation", "test")
     parts = {part: load_sections(data_dir / "datalist.json", part) for part in ("training", "validation", "test")}
     pool = merged(parts["training"] + parts["validation"])
     if not labelled or not all(type(count) is int and 0 <= count <= len(pool) for count in labelled):
-        raise ValueError(f"labelled has to hold numbers from 0 to {len(pool)}, got {labelled}")
+        raise ValueError(f"labelled must hold numbers from 0 to {len(pool)}, but got {labelled}")
     check_steps(steps)
     runs_dir = Path(runs).resolve() / data_dir.name
     require_writable(Path(output).parent, runs_dir)
@@ -82,7 +82,7 @@ def finetune(
         "seed": seed,
         "learning_rates": rates,
         "settings": settings,
-        "machine": machine(),
+        "machine": hardware(),
         "finetuned": {},
         "scratch": {},
     }
@@ -100,7 +100,7 @@ def finetune(
             parts["test"],
             steps=steps,
             seed=seed,
-            initial_weights=str(Path(weights).resolve()) if name == "finetuned" else None,
+            init_checkpoint=str(Path(weights).resolve()) if name == "finetuned" else None,
             learning_rate=rate,
             **settings,
         )
@@ -119,7 +119,7 @@ def check_steps(steps: Any) -> None:
         ValueError: it is no multiple of the number of epochs.
     """
     if type(steps) is not int or steps < EPOCHS or steps % EPOCHS:
-        raise ValueError(f"steps has to be a multiple of the {EPOCHS} epochs, got {steps!r}")
+        raise ValueError(f"steps must be a multiple of the {EPOCHS} epochs, but got {steps!r}")
 
 
 def train_and_score(
@@ -128,7 +128,7 @@ def train_and_score(
     test: list[dict],
     steps: int,
     seed: int,
-    initial_weights: str | None,
+    init_checkpoint: str | None,
     learning_rate: float,
     **settings: Any,
 ) -> dict[str, dict[str, float]]:
@@ -140,7 +140,7 @@ def train_and_score(
         test: sections to score.
         steps: of the training, with 4 patches in each; see `check_steps`.
         seed: of the training.
-        initial_weights: what to start from; random weights if None.
+        init_checkpoint: what to start from; random weights if None.
         learning_rate: at the start.
         **settings: further settings of `train.json`.
 
@@ -160,7 +160,7 @@ def train_and_score(
         seed=seed,
         batch_size=BATCH,
         val_interval=EPOCHS,
-        initial_weights=initial_weights,
+        init_checkpoint=init_checkpoint,
         learning_rate=learning_rate,
         patches_per_epoch=steps * BATCH // EPOCHS,
         **settings,

@@ -11,7 +11,7 @@ import numpy as np
 
 from bundle.data.combine import combine, read_parts
 from bundle.data.fetch import write_list
-from bundle.runs import check_set, configs_of, machine, refuse, run, settings_for, train
+from bundle.runs import check_set, config_names, hardware, reject_overrides, run, settings_for, train
 from bundle.studies.examples import draw_examples
 from bundle.studies.finetune import BATCH, EPOCHS, check_steps
 from scripts.io import require_writable, write_atomically, write_json
@@ -67,7 +67,9 @@ def leave_one_out(
     """
     names, networks = _as_tuple(left_out), _as_tuple(networks)
     scales = tuple(scales) if isinstance(scales, list | tuple) else (scales,)
-    refuse(settings, "epochs", "batch_size", "datalist", "resume", "use_crf", "patches_per_epoch", "pixel_size")
+    reject_overrides(
+        settings, "epochs", "batch_size", "datalist", "resume", "use_crf", "patches_per_epoch", "pixel_size"
+    )
     folders = _check(data, names, networks, weights or {}, steps, scales)
     runs_dir = Path(runs).resolve()
     require_writable(Path(output).parent, runs_dir)
@@ -91,9 +93,9 @@ def leave_one_out(
         "steps": steps,
         "patches_per_step": BATCH,
         "seed": seed,
-        "settings": {key: value for key, value in settings.items() if key != "initial_weights"},
-        "initial_weights_sha256": sha256_of(Path(initial)) if (initial := settings.get("initial_weights")) else None,
-        "machine": machine(),
+        "settings": {key: value for key, value in settings.items() if key != "init_checkpoint"},
+        "init_checkpoint_sha256": sha256_of(Path(initial)) if (initial := settings.get("init_checkpoint")) else None,
+        "machine": hardware(),
         "results": results,
     }
     write_json(f"{output}.json", figures)
@@ -142,16 +144,16 @@ def _check(
     """Refuse arguments that are out of their range; give the folders of the sets by their names."""
     folders = {Path(folder).resolve().name: check_set(folder) for folder in data}
     if len(folders) < len(data):
-        raise ValueError(f"sets are named by their folders, which have to differ: {', '.join(map(str, data))}")
+        raise ValueError(f"sets are named by their folders, which must differ: {', '.join(map(str, data))}")
     for name in (*names, *weights):
         if name not in folders:
             raise ValueError(f"there is no set {name!r} among {', '.join(folders)}")
     for network in networks:
         if network not in NETWORKS:
-            raise ValueError(f"networks has to be of {', '.join(NETWORKS)}, got {network!r}")
+            raise ValueError(f"networks must be of {', '.join(NETWORKS)}, but got {network!r}")
     check_steps(steps)
     if not all(isinstance(scale, int | float) and scale > 0 for scale in scales):
-        raise ValueError(f"scales has to hold factors above 0, got {scales}")
+        raise ValueError(f"scales must hold factors above 0, but got {scales}")
     if len(folders) < 2 or not names:
         raise ValueError("leave_one_out needs at least two sets, and one to leave out")
     return folders
@@ -184,7 +186,7 @@ def _fold(
 ) -> dict[str, Any]:
     """Train on the joint list and score the parts of the set that was left out."""
     record = train(
-        *configs_of(network, "train_shipped"),
+        *config_names(network, "train_shipped"),
         folder=folder,
         epochs=EPOCHS,
         dataset_dir=str(joint),
@@ -197,7 +199,7 @@ def _fold(
     done = folder / "scores.json"
     scores = json.loads(done.read_text()) if done.is_file() else {"threshold": THRESHOLD, "scales": {}}
     # with `train_shipped` the windows are as large as the patches of the training
-    configs = configs_of(network, "train_shipped", "evaluate", base="inference")
+    configs = config_names(network, "train_shipped", "evaluate", base="inference")
     evaluation = {**settings_for(*configs, **settings), "checkpoint": str(folder / "model.pt")}
     lists = folder.parent / "lists"
 

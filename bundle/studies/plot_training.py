@@ -35,7 +35,7 @@ def plot_training(*runs: str, output: str) -> None:
         raise ValueError("plot_training needs the folder of at least one training")
     names = [Path(run).name for run in runs]
     if len(set(names)) < len(names):
-        raise ValueError(f"plot_training names trainings by their folders, which have to differ: {', '.join(names)}")
+        raise ValueError(f"plot_training names trainings by their folders, which must differ: {', '.join(names)}")
     series = {Path(run).name: _read(Path(run)) for run in runs}
     figure, (loss, jaccard) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     for name, values in series.items():

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from bundle.runs import ROOT, ScoredSection, check_set, configs_of, refuse, score, settings_of_weights
+from bundle.runs import ROOT, ScoredSection, check_set, config_names, reject_overrides, score, settings_of_weights
 from scripts.crf import dense_crf
 from scripts.io import require_writable, write_json
 from scripts.weights import read_record, record_path, sha256_of
@@ -40,7 +40,7 @@ def tune_crf(
     checkpoint: str,
     data: str,
     network: str = "fusion_fcn",
-    trials: int = 40,
+    n_trials: int = 40,
     seed: int = 0,
     output: str | None = None,
     write: bool = False,
@@ -56,7 +56,7 @@ def tune_crf(
         checkpoint: weights of the network.
         data: folder with a `datalist.json` that has a `validation` part.
         network: "fusion_fcn" or "unet", for weights without a record.
-        trials: how many sets of parameters are tried.
+        n_trials: how many sets of parameters are tried.
         seed: of the search.
         output: file for all trials, as JSON.
         write: whether to write the best parameters and thresholds into the record beside the weights, which inference
@@ -72,10 +72,10 @@ def tune_crf(
         RuntimeError: from the configs, with the cause chained.
         OSError: a file cannot be written.
     """
-    if not isinstance(trials, int) or trials < 1:
-        raise ValueError(f"trials must be a whole number from 1, but got {trials!r}")
-    configs = configs_of(network, "evaluate", base="inference")
-    refuse(settings, "use_crf", "crf", "output_dir", "dataset_dir")
+    if not isinstance(n_trials, int) or n_trials < 1:
+        raise ValueError(f"n_trials must be a whole number from 1, but got {n_trials!r}")
+    configs = config_names(network, "evaluate", base="inference")
+    reject_overrides(settings, "use_crf", "crf", "output_dir", "dataset_dir")
     folder = check_set(data, "validation")
     if json.loads((folder / "datalist.json").read_text()).get("refit"):
         raise ValueError(f"{data}: its training part holds its validation part, which can decide nothing")
@@ -83,7 +83,7 @@ def tune_crf(
         require_writable(Path(output).parent)
     sections = score(*configs, part="validation", checkpoint=checkpoint, dataset_dir=str(folder), **settings)
     known = settings_of_weights(checkpoint, network)
-    found = search(sections, trials, seed, known["crf"], settings.get("crf_method"))
+    found = search(sections, n_trials, seed, known["crf"], settings.get("crf_method"))
     summary = {key: found[key] for key in ("without_crf", "with_crf")}
     if output is not None:
         write_json(output, {"checkpoint": checkpoint, "data": data, "seed": seed, **found})
@@ -102,13 +102,13 @@ def tune_crf(
 
 
 def search(
-    sections: Sequence[ScoredSection], trials: int, seed: int, first: Mapping[str, Any], method: str | None = None
+    sections: Sequence[ScoredSection], n_trials: int, seed: int, first: Mapping[str, Any], method: str | None = None
 ) -> dict[str, Any]:
     """Try sets of parameters.
 
     Args:
         sections: labelled sections with their probabilities.
-        trials: number of sets, at least 1.
+        n_trials: number of sets, at least 1.
         seed: of the search.
         first: the first set, whose number of iterations serves all.
         method: of the CRF; that of `inference.json` if None.
@@ -119,7 +119,7 @@ def search(
     config = json.loads((ROOT / "configs" / "inference.json").read_text())
     generator = np.random.default_rng(seed)
     candidates = [dict(first)]
-    for _ in range(trials - 1):
+    for _ in range(n_trials - 1):
         drawn = {n: float(f"{np.exp(generator.uniform(*np.log(edges))):.2g}") for n, edges in RANGES.items()}
         candidates.append({**first, **drawn})
     # pydensecrf2 holds Python's lock, so that only processes run side by side; forked ones could deadlock in torch

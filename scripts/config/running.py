@@ -11,7 +11,7 @@ from monai.bundle import ConfigParser
 
 __all__ = ["as_typed", "keep_text", "running_parser"]
 
-PATHS = ("checkpoint", "datalist", "initial_weights", "pretrained")
+PATHS = ("checkpoint", "datalist", "init_checkpoint", "encoder_weights")
 """Settings that name files or folders, besides those whose names end like the following."""
 PATH_ENDINGS = ("_dir", "_root")
 

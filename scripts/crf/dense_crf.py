@@ -156,14 +156,14 @@ def check_parameters(
     widths = {"gaussian_sxy": gaussian_sxy, "bilateral_sxy": bilateral_sxy, "bilateral_srgb": bilateral_srgb}
     for name, value in widths.items():
         if not (_is_number(value) and 0 < value < math.inf):
-            raise ValueError(f"{name} must be a finite number above 0, got {value!r}")
+            raise ValueError(f"{name} must be a finite number above 0, but got {value!r}")
     for name, value in {"gaussian_compat": gaussian_compat, "bilateral_compat": bilateral_compat}.items():
         if not (_is_number(value) and 0 <= value <= _MAX_COMPAT):
-            raise ValueError(f"{name} must be a number from 0 to {_MAX_COMPAT:g}, got {value!r}")
+            raise ValueError(f"{name} must be a number from 0 to {_MAX_COMPAT:g}, but got {value!r}")
     if not (_is_number(iterations) and isinstance(iterations, Integral) and 1 <= iterations <= _MAX_ITERATIONS):
-        raise ValueError(f"iterations must be an int of at least 1, got {iterations!r}")
+        raise ValueError(f"iterations must be an int of at least 1, but got {iterations!r}")
     if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, but got {method!r}")
     if method == "grid" and bilateral_compat > 0 and bilateral_srgb < _MIN_GRID_SRGB:
         raise ValueError(
             f"bilateral_srgb must be at least {_MIN_GRID_SRGB:g} grey level for the method 'grid', "
@@ -184,10 +184,10 @@ def _to_numpy(array: NdarrayOrTensor) -> np.ndarray:
 def _check_shapes(probabilities: NdarrayOrTensor, image: NdarrayOrTensor) -> None:
     shape = tuple(probabilities.shape)
     if len(shape) != 3 or shape[0] < 2 or 0 in shape:
-        raise ValueError(f"probabilities must be (C, W, H) of at least 2 classes and 1 pixel, got shape {shape}")
+        raise ValueError(f"probabilities must be (C, W, H) of at least 2 classes and 1 pixel, but got shape {shape}")
     if tuple(image.shape) != (1, *shape[1:]):
         raise ValueError(
-            f"image must be {(1, *shape[1:])} beside probabilities of shape {shape}, got {tuple(image.shape)}"
+            f"image must be {(1, *shape[1:])} beside probabilities of shape {shape}, but got {tuple(image.shape)}"
         )
 
 
@@ -195,12 +195,14 @@ def _check_values(probabilities: NdarrayOrTensor, image: NdarrayOrTensor) -> Non
     for name, array in {"probabilities": probabilities, "image": image}.items():
         tensor = isinstance(array, torch.Tensor)
         if not (array.is_floating_point() if tensor else np.issubdtype(array.dtype, np.floating)):
-            raise ValueError(f"{name} must be of a floating point type, in [0, 1], got {array.dtype}")
+            raise ValueError(f"{name} must be of a floating point type, in [0, 1], but got {array.dtype}")
         low, high = float(array.min()), float(array.max())  # NaN if there is one
         if not (low >= -_RANGE_TOLERANCE and high <= 1 + _RANGE_TOLERANCE):
-            raise ValueError(f"{name} must be finite and in [0, 1], got values from {low} to {high}")
+            raise ValueError(f"{name} must be finite and in [0, 1], but got values from {low} to {high}")
     single = torch.float32 if isinstance(probabilities, torch.Tensor) else np.float32
     total = probabilities.sum(axis=0, dtype=single)
     low, high = float(total.min()), float(total.max())
     if max(1 - low, high - 1) > _SUM_TOLERANCE:
-        raise ValueError(f"probabilities must sum to 1 over the classes in each pixel, got sums from {low} to {high}")
+        raise ValueError(
+            f"probabilities must sum to 1 over the classes in each pixel, but got sums from {low} to {high}"
+        )

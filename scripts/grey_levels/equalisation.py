@@ -93,7 +93,7 @@ def check_clip(clip: tuple[float, float]) -> None:
         ValueError: they are no two increasing numbers from 0 to 1.
     """
     if len(clip) != 2 or not 0 <= clip[0] < clip[1] <= 1:
-        raise ValueError(f"clip has to be two increasing quantiles from 0 to 1, got {clip!r}")
+        raise ValueError(f"clip must be two increasing quantiles from 0 to 1, but got {clip!r}")
 
 
 def _checked(image: NDArray, mask: NDArray[np.bool_] | None, clip: tuple[float, float]) -> NDArray[np.bool_] | None:

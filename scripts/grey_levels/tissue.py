@@ -80,7 +80,7 @@ def tissue_mask(
     if valid is not None and valid.shape != image.shape:
         raise ValueError(f"valid has the shape {valid.shape}, the section {image.shape}")
     if pixel_size is not None and not pixel_size > 0:
-        raise ValueError(f"pixel_size has to be greater than 0 nm, got {pixel_size!r}")
+        raise ValueError(f"pixel_size must be greater than 0 nm, but got {pixel_size!r}")
     whole = np.ones(image.shape, bool) if valid is None else valid.astype(bool)
     low, high = quantile_range(image, whole, CLIP)
     if min(image.shape) < 2 * BLOCK or not high > low:

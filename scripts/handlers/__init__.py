@@ -2,24 +2,24 @@
 
 from .averaging import WeightAverage
 from .checkpoint import TrainingCheckpoint
-from .early_stop import EarlyStop
+from .early_stopping import EarlyStopping
 from .loading import LoadWeights, load_weights
-from .panels import SectionPanels
-from .progress import DataWait, LossProgressBar
-from .publishing import PublishWeights
+from .panels import ValidationFigures
+from .progress import DataLoadingTime, LossProgressBar
+from .promotion import PromoteBestWeights
 from .report import JaccardReport
 from .seeding import EpochSeed
 
 __all__ = [
-    "DataWait",
-    "EarlyStop",
+    "DataLoadingTime",
+    "EarlyStopping",
     "EpochSeed",
     "JaccardReport",
     "LoadWeights",
     "LossProgressBar",
-    "PublishWeights",
-    "SectionPanels",
+    "PromoteBestWeights",
     "TrainingCheckpoint",
+    "ValidationFigures",
     "WeightAverage",
     "load_weights",
 ]

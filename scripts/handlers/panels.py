@@ -14,13 +14,13 @@ from torch.utils.tensorboard import SummaryWriter
 
 from scripts.figures import hide_outside, overlay, save_picture
 
-__all__ = ["SectionPanels"]
+__all__ = ["ValidationFigures"]
 
 PANEL_SIZE = 512
 """Most pixels a side that a panel shows of a section."""
 
 
-class SectionPanels:
+class ValidationFigures:
     """Show sections of a validation side by side: section, truth, score, result without and with the CRF.
 
     Of a large section its middle is shown. The panels go to TensorBoard, and the last ones to ``panel_<number>.png``

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ignite.engine import Engine, Events
 from ignite.handlers import ProgressBar, Timer
 
-__all__ = ["DataWait", "LossProgressBar"]
+__all__ = ["DataLoadingTime", "LossProgressBar"]
 
 
 class LossProgressBar(ProgressBar):
@@ -24,7 +24,7 @@ class LossProgressBar(ProgressBar):
         super().attach(engine, output_transform=lambda output: {"loss": output[0]["loss"]})
 
 
-class DataWait:
+class DataLoadingTime:
     """Measure the share of an epoch that the network spends waiting for data.
 
     It stands in ``engine.state.metrics["data_wait"]`` at the end of each epoch, from 0 to 1, and so in the TensorBoard

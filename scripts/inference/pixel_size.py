@@ -49,9 +49,11 @@ def candidate_pixel_sizes(smallest: float = 1.5, largest: float = 24.0, count: i
     """
     numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (smallest, largest))
     if not numbers or not 0 < smallest < largest < float("inf"):
-        raise ValueError(f"smallest and largest have to be rising numbers of nanometres, got {smallest!r}, {largest!r}")
+        raise ValueError(
+            f"smallest and largest must be rising numbers of nanometres, but got {smallest!r}, {largest!r}"
+        )
     if type(count) is not int or count < 2 * NEIGHBOURS + 1:
-        raise ValueError(f"count has to be a whole number from {2 * NEIGHBOURS + 1}, got {count!r}")
+        raise ValueError(f"count must be a whole number from {2 * NEIGHBOURS + 1}, but got {count!r}")
     return np.geomspace(smallest, largest, count).tolist()
 
 
@@ -110,10 +112,10 @@ class PixelSizeEstimator:
     ) -> None:
         self.candidates = np.array(candidates, dtype=np.float64)
         if len(self.candidates) <= 2 * NEIGHBOURS or np.any(np.diff(self.candidates, prepend=0) <= 0):
-            raise ValueError(f"candidates have to be at least {2 * NEIGHBOURS + 1} rising numbers, got {candidates}")
+            raise ValueError(f"candidates must be at least {2 * NEIGHBOURS + 1} rising numbers, but got {candidates}")
         for name, value, least in (("tile_size", tile_size, SHORTEST), ("tiles", tiles, 1)):
             if type(value) is not int or value < least:
-                raise ValueError(f"{name} has to be a whole number from {least}, got {value!r}")
+                raise ValueError(f"{name} must be a whole number from {least}, but got {value!r}")
         self.score = score
         self.network_pixel_size = network_pixel_size
         self.tile_size = tile_size

@@ -51,9 +51,9 @@ def dropout_uncertainty(
             not one layer of dropout.
     """
     if samples < 2 or max_patches < 1:
-        raise ValueError(f"samples has to be at least 2 and max_patches 1, got {samples} and {max_patches}")
+        raise ValueError(f"samples must be at least 2 and max_patches 1, but got {samples} and {max_patches}")
     if not 0 < dropout < 1:
-        raise ValueError(f"dropout has to be between 0 and 1, got {dropout}")
+        raise ValueError(f"dropout must be between 0 and 1, but got {dropout}")
     network = _sampling(fuse_conv_bn(network), samples, dropout)
     total, pixels = 0.0, 0
     with torch.random.fork_rng(devices=[section.device] if section.device.type == "cuda" else []):

@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping
 
 from .discovery import natural
 
-__all__ = ["next_section"]
+__all__ = ["select_query"]
 
 
-def next_section(uncertainty: Mapping[str, float], labelled: Collection[str]) -> str:
+def select_query(uncertainty: Mapping[str, float], labelled: Collection[str]) -> str:
     """Choose the section of a stack to label next: one that is uncertain, and far from those that are labelled.
 
     Neighbours in a stack are nearly the same tissue, and so are their uncertainties: the most uncertain sections alone

@@ -144,7 +144,7 @@ def _read_list(datalist: Path) -> dict:
 
 def _checked_item(item: dict, shared: dict, root: Path, where: str, headers: dict[str, Header]) -> Section:
     if not isinstance(item, dict) or not {"image", "label"} <= item.keys():
-        raise ValueError(f"{where}: needs an 'image' and a 'label', got {item}")
+        raise ValueError(f"{where}: needs an 'image' and a 'label', but got {item}")
     unknown = item.keys() - set(ITEM_KEYS)
     if unknown:
         raise ValueError(f"{where}: has unknown keys {sorted(unknown)}; known are {', '.join(ITEM_KEYS)}")
@@ -157,7 +157,7 @@ def _checked_item(item: dict, shared: dict, root: Path, where: str, headers: dic
     if image.size != label.size:
         raise ValueError(f"{image.path} is {image}, but its label {label.path} is {label}")
     if image.pages > 1 and not _is_index(item.get("page"), image.pages):
-        raise ValueError(f"{where}: {image.path} has {image.pages} pages, 'page' has to be one, from 0")
+        raise ValueError(f"{where}: {image.path} has {image.pages} pages, 'page' must be one, from 0")
     if item.get("channel") is not None and not _is_index(item["channel"], max(3, image.channels)):
         raise ValueError(f"{where}: channel must be one of {image.path}, from 0, but got {item['channel']!r}")
     if "region" in item:
@@ -187,13 +187,13 @@ def _pixel_size_entry(entry: Mapping[str, Any], where: str) -> dict[str, list[fl
 
 def _checked_format(value: object, where: str) -> str:
     if value not in LABEL_FORMATS:
-        raise ValueError(f"{where}: label_format has to be one of {', '.join(LABEL_FORMATS)}, got {value!r}")
+        raise ValueError(f"{where}: label_format must be one of {', '.join(LABEL_FORMATS)}, but got {value!r}")
     return value
 
 
 def _checked_weight(value: object, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ValueError(f"{where}: weight has to be a positive number, got {value!r}")
+        raise ValueError(f"{where}: weight must be a positive number, but got {value!r}")
     return float(value)
 
 

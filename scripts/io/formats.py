@@ -16,7 +16,7 @@ import numpy as np
 
 from .section import Header
 
-__all__ = ["FORMATS", "PICTURES", "WRITTEN", "Reader", "format_module", "split_suffix"]
+__all__ = ["FORMATS", "IMAGE_2D_SUFFIXES", "WRITTEN", "Reader", "format_module", "split_suffix"]
 
 MODULES = {
     ".tif": "tiff",
@@ -32,7 +32,7 @@ MODULES = {
 }
 """Which module reads files of a suffix; it is imported when the first of them is met."""
 
-PICTURES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
+IMAGE_2D_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 """File name suffixes of formats without a third axis; a TIFF of many pages is a series of pictures."""
 FORMATS = tuple(MODULES)
 """File name suffixes that are read."""

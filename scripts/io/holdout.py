@@ -10,10 +10,10 @@ import numpy as np
 from .checks import read_label
 from .reading import read_header
 
-__all__ = ["hold_out"]
+__all__ = ["holdout_split"]
 
 
-def hold_out(
+def holdout_split(
     sections: Sequence[dict], share: float, known: Mapping[str, Sequence[int]] | None = None
 ) -> tuple[list[dict], list[dict]]:
     """Hold out a part of each labelled section for validation, so that even one section can be trained on.

@@ -15,7 +15,7 @@ from .reading import read_header, read_section
 from .section import Header
 from .writing import write_section
 
-__all__ = ["PageStore", "pending_sections", "result_path"]
+__all__ = ["PageStore", "result_path", "unfinished_sections"]
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ class _Pages(Sequence):
         return read_section(self.files[index])
 
 
-def pending_sections(
+def unfinished_sections(
     sections: Sequence[Mapping[str, Any]], output_dir: str | Path, results: Mapping[str, str], overwrite: bool
 ) -> list[Mapping[str, Any]]:
     """Leave out the sections whose results exist.

@@ -68,7 +68,7 @@ def parse_pixel_size(value: Any, where: str) -> list[float]:
     """
     pair = list(value) if isinstance(value, list | tuple) else [value, value]
     if len(pair) != 2 or any(isinstance(v, bool) or not isinstance(v, int | float) for v in pair):
-        raise ValueError(f"{where}: a pixel size is a number of nanometres or [x, y], got {value!r}")
+        raise ValueError(f"{where}: a pixel size is a number of nanometres or [x, y], but got {value!r}")
     if not all(math.isfinite(v) and SMALLEST <= v <= LARGEST for v in pair):
         raise ValueError(
             f"{where}: a pixel size of {value!r} nm is out of range; expected nanometres from {SMALLEST} to {LARGEST}"

@@ -189,7 +189,7 @@ def _as_grey(path: str | Path, pixels: np.ndarray, channel: int | None) -> np.nd
         return pixels[..., channel]
     if colours > 1 and not (pixels[..., :3] == pixels[..., :1]).all():
         raise ValueError(
-            f"{path}: is a colour image; a section is grey, so its colour channels have to agree, or --channel chooses "
+            f"{path}: is a colour image; a section is grey, so its colour channels must agree, or --channel chooses "
             "one (0 is red)"
         )
     return pixels[..., 0]

@@ -11,7 +11,7 @@ from .arguments import check_arguments
 from .inception_upsampling import InceptionUpsampling
 from .pretrained import load_pretrained
 from .pyramid_pooling import PyramidPooling
-from .rescaling import enlarge, shrink
+from .rescaling import downsample, upsample
 from .resnet import DilatedResNet50
 
 # of ImageNet, by number of channels
@@ -58,7 +58,7 @@ class FusionFCN(nn.Module):
             uncertainty.
         downsampling: factor by which images are shrunk before the first layer and logits enlarged after the last: with
             2, four times the tissue is seen at the same cost and memory, and borders lie between every second pixel.
-        pretrained: weights of the encoder: "imagenet", the path of a checkpoint, or None for random weights. See
+        encoder_weights: weights of the encoder: "imagenet", the path of a checkpoint, or None for random weights. See
             `load_pretrained`.
 
     Raises:
@@ -74,7 +74,7 @@ class FusionFCN(nn.Module):
         width: float = 1.0,
         dropout: float = 0.0,
         downsampling: int = 1,
-        pretrained: str | Path | None = None,
+        encoder_weights: str | Path | None = None,
     ) -> None:
         super().__init__()
         if in_channels not in _MEAN:
@@ -82,8 +82,8 @@ class FusionFCN(nn.Module):
         if out_channels < 1:
             raise ValueError(f"out_channels must be at least 1, but got {out_channels}.")
         check_arguments(width, dropout, downsampling)
-        if pretrained is not None and width != 1:
-            raise ValueError(f"pretrained weights need a width of 1, but got {width}.")
+        if encoder_weights is not None and width != 1:
+            raise ValueError(f"encoder_weights need a width of 1, but got {width}.")
 
         def scaled(channels: int) -> int:
             return max(8, 4 * round(width * channels / 4))
@@ -104,8 +104,8 @@ class FusionFCN(nn.Module):
         self.upsampling1 = InceptionUpsampling(up2 + stem, up1)
         self.classifier = nn.Conv2d(up1, out_channels, kernel_size=3, padding=1)
 
-        if pretrained is not None:
-            load_pretrained(self.encoder, pretrained)
+        if encoder_weights is not None:
+            load_pretrained(self.encoder, encoder_weights)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -124,7 +124,7 @@ class FusionFCN(nn.Module):
         if x.shape[2] < self.min_size or x.shape[3] < self.min_size:
             raise ValueError(f"the input must have at least {self.min_size} pixels a side, but is {list(x.shape[2:])}.")
 
-        image = shrink(self.standardise(x), self.downsampling)
+        image = downsample(self.standardise(x), self.downsampling)
         stem, block1, block4 = self.encoder(image)  # 1/2, 1/4 and 1/8 of the input's size
         y = self.pyramid(self.reduction(block4))
 
@@ -135,7 +135,7 @@ class FusionFCN(nn.Module):
         y = torch.cat([y, stem], dim=1)
 
         y = _crop(self.upsampling1(y), image)
-        return enlarge(self.classifier(self.dropout(y)), self.downsampling, like=x)
+        return upsample(self.classifier(self.dropout(y)), self.downsampling, like=x)
 
     def standardise(self, x: torch.Tensor) -> torch.Tensor:
         """Bring images in [0, 1], (batch, in_channels, W, H), to the scale of the pretrained weights."""

@@ -14,7 +14,7 @@ IMAGENET_URL = "https://download.pytorch.org/models/resnet50-11ad3fa6.pth"
 _MOCO_PREFIX = "module.encoder_q."
 
 
-def load_pretrained(encoder: nn.Module, pretrained: str | Path) -> None:
+def load_pretrained(encoder: nn.Module, encoder_weights: str | Path) -> None:
     """Copy published weights into a ResNet-50 with torchvision's parameter names.
 
     Understood are a state dict as torchvision publishes it, one under the key `state_dict`, and one of MoCo, whose
@@ -25,7 +25,7 @@ def load_pretrained(encoder: nn.Module, pretrained: str | Path) -> None:
 
     Args:
         encoder: network whose parameters are overwritten, with the channels of the original ResNet-50.
-        pretrained: "imagenet" for torchvision's weights (IMAGENET1K_V2, downloaded once into the cache of
+        encoder_weights: "imagenet" for torchvision's weights (IMAGENET1K_V2, downloaded once into the cache of
             `torch.hub`), or the path of a file.
 
     Raises:
@@ -33,8 +33,8 @@ def load_pretrained(encoder: nn.Module, pretrained: str | Path) -> None:
         ConnectionError: if "imagenet" has to be downloaded and cannot be.
         ValueError: if the file is no checkpoint, or if its keys or shapes are not those of the encoder.
     """
-    checkpoint = _download() if pretrained == "imagenet" else _read(Path(pretrained))
-    source = IMAGENET_URL if pretrained == "imagenet" else pretrained
+    checkpoint = _download() if encoder_weights == "imagenet" else _read(Path(encoder_weights))
+    source = IMAGENET_URL if encoder_weights == "imagenet" else encoder_weights
     weights = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, dict) else None
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise ValueError(f"{source} is no checkpoint: it must hold a state dict, or one under the key 'state_dict'.")
@@ -60,7 +60,7 @@ def _download() -> dict[str, torch.Tensor]:
     except (OSError, RuntimeError) as error:  # no connection, or not the file that the hash belongs to
         raise ConnectionError(
             f"The ImageNet weights could not be downloaded from {IMAGENET_URL} ({error}). Without a connection, "
-            "download this file elsewhere and give its path as `pretrained`."
+            "download this file elsewhere and give its path as `encoder_weights`."
         ) from error
 
 

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 
-def shrink(x: torch.Tensor, factor: int) -> torch.Tensor:
+def downsample(x: torch.Tensor, factor: int) -> torch.Tensor:
     """Average blocks of factor x factor pixels; blocks that an odd size cuts off at the far edges are smaller.
 
     Args:
@@ -21,12 +21,12 @@ def shrink(x: torch.Tensor, factor: int) -> torch.Tensor:
     return F.avg_pool2d(x, factor, ceil_mode=True)
 
 
-def enlarge(x: torch.Tensor, factor: int, like: torch.Tensor) -> torch.Tensor:
+def upsample(x: torch.Tensor, factor: int, like: torch.Tensor) -> torch.Tensor:
     """Bring logits back to the size of the image that was shrunk, by bilinear interpolation between block centres.
 
     Args:
         x: logits, (batch, classes, ceil(W / factor), ceil(H / factor)).
-        factor: that of `shrink`.
+        factor: that of `downsample`.
         like: tensor whose last two axes have the sizes W and H.
 
     Returns:

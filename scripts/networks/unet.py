@@ -7,7 +7,7 @@ from monai.networks.nets import BasicUNet
 from torch import nn
 
 from .arguments import check_arguments
-from .rescaling import enlarge, shrink
+from .rescaling import downsample, upsample
 
 
 class UNet(nn.Module):
@@ -21,7 +21,7 @@ class UNet(nn.Module):
             uncertainty. MONAI's own drops values after every convolution, before batch normalisations, whose statistics
             of training then do not hold in evaluation.
         downsampling: factor by which images are shrunk before the first layer and logits enlarged after the last.
-        pretrained: None; there are no pretrained encoders as for the Fusion FCN, whose arguments these are.
+        encoder_weights: None; there are no pretrained encoders as for the Fusion FCN, whose arguments these are.
 
     Raises:
         ValueError: if an argument is out of its range.
@@ -34,10 +34,12 @@ class UNet(nn.Module):
         width: float = 1.0,
         dropout: float = 0.0,
         downsampling: int = 1,
-        pretrained: None = None,
+        encoder_weights: None = None,
     ) -> None:
-        if pretrained is not None:
-            raise ValueError(f"pretrained must be None: it is for the Fusion FCN only, but got {pretrained!r}")
+        if encoder_weights is not None:
+            raise ValueError(
+                f"encoder_weights must be None: it is for the Fusion FCN only, but got {encoder_weights!r}"
+            )
         check_arguments(width, dropout, downsampling)
         super().__init__()
         self.unet = BasicUNet(
@@ -61,4 +63,4 @@ class UNet(nn.Module):
         Returns:
             Logits, (batch, out_channels, W, H).
         """
-        return enlarge(self.unet(shrink(x, self.downsampling)), self.downsampling, like=x)
+        return upsample(self.unet(downsample(x, self.downsampling)), self.downsampling, like=x)

@@ -49,11 +49,11 @@ class PhantomTissue:
         fraction: float = 0.13,
     ) -> None:
         if min(size) < 1 or sections < 1:
-            raise ValueError(f"size and sections must be at least 1, got {size} and {sections}")
+            raise ValueError(f"size and sections must be at least 1, but got {size} and {sections}")
         if not (pixel_size > 0 and thickness > 0):
-            raise ValueError(f"pixel_size and thickness must be positive, got {pixel_size} and {thickness}")
+            raise ValueError(f"pixel_size and thickness must be positive, but got {pixel_size} and {thickness}")
         if not 0 < fraction <= 0.3:
-            raise ValueError(f"fraction must lie in (0, 0.3], got {fraction}")
+            raise ValueError(f"fraction must lie in (0, 0.3], but got {fraction}")
         self.pixel_size = pixel_size
         self.thickness = thickness
         self.seed = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
@@ -92,7 +92,7 @@ class PhantomTissue:
             ValueError: if there is no such section.
         """
         if not 0 <= index < len(self.z):
-            raise ValueError(f"index must lie in 0 .. {len(self.z) - 1}, got {index}")
+            raise ValueError(f"index must lie in 0 .. {len(self.z) - 1}, but got {index}")
         z = self.z[index]
 
         def field(waves: PlaneWaves) -> NDArray[np.float32]:

@@ -45,13 +45,13 @@ def synthetic_section(
         ValueError: if an argument is out of its range.
     """
     if not isinstance(seed, np.random.SeedSequence) and (isinstance(seed, bool) or int(seed) != seed or seed < 0):
-        raise ValueError(f"seed must be a whole number from 0 on, got {seed!r}")
+        raise ValueError(f"seed must be a whole number from 0 on, but got {seed!r}")
     if len(size) != 2 or any(int(n) != n or n < 32 for n in size):
-        raise ValueError(f"size must be two whole numbers from 32 on, got {size!r}")
+        raise ValueError(f"size must be two whole numbers from 32 on, but got {size!r}")
     if not 2 <= pixel_size <= 40:
-        raise ValueError(f"pixel_size must lie in 2 .. 40 nm, got {pixel_size!r}")
+        raise ValueError(f"pixel_size must lie in 2 .. 40 nm, but got {pixel_size!r}")
     if kind is not None and kind not in KINDS:
-        raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+        raise ValueError(f"kind must be one of {', '.join(KINDS)}, but got {kind!r}")
     sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(int(seed))
     # `generate_state` does not change the sequence, as `spawn` would
     style_rng, tissue_rng, camera_rng = (np.random.default_rng([*sequence.generate_state(4), i]) for i in range(3))

@@ -55,9 +55,9 @@ class EqualizeSectiond(MapTransform):
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         if len(self.keys) != 1:
-            raise ValueError(f"keys has to be one section, got {self.keys}")
+            raise ValueError(f"keys must be one section, but got {self.keys}")
         if method not in METHODS:
-            raise ValueError(f"method has to be one of {', '.join(METHODS)}, got {method!r}")
+            raise ValueError(f"method must be one of {', '.join(METHODS)}, but got {method!r}")
         check_clip(clip)
         self.method = method
         self.clip = tuple(clip)

@@ -11,7 +11,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from monai.utils import ImageMetaKey
 
-from scripts.io import PICTURES, split_suffix
+from scripts.io import IMAGE_2D_SUFFIXES, split_suffix
 
 __all__ = ["FileLayoutd"]
 
@@ -46,9 +46,9 @@ class FileLayoutd(MapTransform):
         d = dict(data)
         meta = d[self.image_key].meta
         suffix = d.get(self.extension_key) or split_suffix(meta[ImageMetaKey.FILENAME_OR_OBJ])[1]
-        if suffix not in PICTURES:
+        if suffix not in IMAGE_2D_SUFFIXES:
             meta[ImageMetaKey.SPATIAL_SHAPE] = np.append(meta[ImageMetaKey.SPATIAL_SHAPE][:2], 1)
         for key in self.key_iterator(d):
             pixels = torch.as_tensor(d[key])[0].to(torch.uint8)
-            d[key] = pixels if suffix in PICTURES else pixels[..., None]
+            d[key] = pixels if suffix in IMAGE_2D_SUFFIXES else pixels[..., None]
         return d

@@ -71,16 +71,16 @@ class RandPatchd(Randomizable, MapTransform):
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         if sampling not in SAMPLING:
-            raise ValueError(f"sampling has to be one of {', '.join(SAMPLING)}, got {sampling!r}")
+            raise ValueError(f"sampling must be one of {', '.join(SAMPLING)}, but got {sampling!r}")
         if len(scale_range) != 2 or not 0 < scale_range[0] <= scale_range[1]:
-            raise ValueError(f"scale_range has to be two factors above 0, the lower first, got {scale_range}")
+            raise ValueError(f"scale_range must be two factors above 0, the lower first, but got {scale_range}")
         if len(elastic_magnitude_range) != 2 or not 0 <= elastic_magnitude_range[0] <= elastic_magnitude_range[1]:
-            raise ValueError(f"elastic_magnitude_range has to be two numbers from 0, got {elastic_magnitude_range}")
+            raise ValueError(f"elastic_magnitude_range must be two numbers from 0, but got {elastic_magnitude_range}")
         if not 0 <= prob <= 1:
-            raise ValueError(f"prob has to be from 0 to 1, got {prob}")
+            raise ValueError(f"prob must be from 0 to 1, but got {prob}")
         if spatial_size < 1 or elastic_spacing < 1 or aspect < 0:
             raise ValueError(
-                "spatial_size and elastic_spacing have to be at least 1 and aspect 0, got "
+                "spatial_size and elastic_spacing must be at least 1 and aspect 0, but got "
                 f"{spatial_size}, {elastic_spacing}, {aspect}"
             )
         self.spatial_size = spatial_size

@@ -37,7 +37,7 @@ def test_from_training_to_table_and_only_once(tiny_phantom: Path, tmp_path: Path
     picture = np.asarray(Image.open(tmp_path / "out" / "phantom.jpg"))
     assert picture.shape == (2 * 96 + 8, 4 * 96 + 3 * 8, 3)
     # a second run takes what is there
-    for changed in ({"patches": 60}, {"width": 0.25}, {"trials": 3}):
+    for changed in ({"patches": 60}, {"width": 0.25}, {"n_trials": 3}):
         with pytest.raises(ValueError, match=r"(settings|cell)\.json: "):
             ablation(str(tiny_phantom), **{**settings, **changed})
     before = {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file()}
@@ -65,11 +65,11 @@ def test_the_table_of_several_seeds_gives_mean_and_range() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"seeds": ()}, "seeds has to be"),
-        ({"seeds": (1, 1)}, "seeds has to be different"),
-        ({"patches": 50}, "patches has to be a multiple of the 20 epochs, got 50"),
-        ({"trials": 0}, "trials has to be"),
-        ({"pretrained": "imagenet"}, "pretrained weights need a width of 1, got 0.25"),
+        ({"seeds": ()}, "seeds must be"),
+        ({"seeds": (1, 1)}, "seeds must be different"),
+        ({"patches": 50}, "patches must be a multiple of the 20 epochs, but got 50"),
+        ({"n_trials": 0}, "n_trials must be"),
+        ({"encoder_weights": "imagenet"}, "encoder_weights need a width of 1, but got 0.25"),
         ({"epochs": 3}, "--epochs cannot be given here"),
     ],
 )
@@ -84,7 +84,7 @@ def test_pretrained_weights_are_for_the_fusion_fcn_only(
     seen = []
 
     def train(*configs: str, folder: Path, **settings: Any) -> None:
-        seen.append((configs, settings.get("pretrained")))
+        seen.append((configs, settings.get("encoder_weights")))
         if len(seen) == 4:
             raise InterruptedError
         (folder / "cell.json").parent.mkdir(parents=True)
@@ -92,7 +92,7 @@ def test_pretrained_weights_are_for_the_fusion_fcn_only(
 
     monkeypatch.setattr("bundle.studies.ablation.train", train)
     with pytest.raises(InterruptedError):
-        ablation(str(tiny_phantom), runs=str(tmp_path), output=str(tmp_path), width=1.0, pretrained="imagenet")
+        ablation(str(tiny_phantom), runs=str(tmp_path), output=str(tmp_path), width=1.0, encoder_weights="imagenet")
     assert seen == [(("train", "unet"), None)] * 2 + [(("train",), "imagenet")] * 2
 
 
@@ -102,8 +102,8 @@ def test_weights_of_other_tissue_add_a_line(
     """Only its two trainings start from them; the other four are as they were."""
     seen = []
 
-    def cell(network: str, folder: Path, trials: int, **settings: Any) -> dict[str, Any]:
-        seen.append((network, folder.name, settings.get("initial_weights")))
+    def cell(network: str, folder: Path, n_trials: int, **settings: Any) -> dict[str, Any]:
+        seen.append((network, folder.name, settings.get("init_checkpoint")))
         test = {"test": {"jaccard": 0.5, "mean_over_sections": 0.5}}
         return {"machine": "m", "without_crf": test, "with_crf": test}
 
@@ -111,10 +111,10 @@ def test_weights_of_other_tissue_add_a_line(
     weights.write_bytes(b"weights")
     monkeypatch.setattr("bundle.studies.ablation._cell", cell)
     monkeypatch.setattr("bundle.studies.ablation.draw_examples", lambda *_: None)
-    table = ablation(str(tiny_phantom), runs=str(tmp_path), output=str(tmp_path), initial_weights=str(weights))
+    table = ablation(str(tiny_phantom), runs=str(tmp_path), output=str(tmp_path), init_checkpoint=str(weights))
     assert [start for _, _, start in seen] == [None] * 4 + [str(weights)] * 2
     assert seen[-1][:2] == ("fusion_fcn", "fusion_fcn_other_tissue_equalised_0")
     assert "| Fusion FCN, from weights of other tissue | 0.500 (0.500) |" in table
     assert table == (tmp_path / f"{tiny_phantom.name}.md").read_text()
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        ablation(str(tiny_phantom), runs=str(tmp_path), output=str(tmp_path), initial_weights="nowhere.pt")
+        ablation(str(tiny_phantom), runs=str(tmp_path), output=str(tmp_path), init_checkpoint="nowhere.pt")

@@ -46,7 +46,7 @@ def test_both_strategies_choose_and_go_on(
     folders = sorted(path.name for path in (tmp_path / "runs" / tiny_phantom.name).iterdir())
     assert folders == ["epistemic_0_1", "epistemic_0_2", "random_0_1", "random_0_2"]
     trained = json.loads((tmp_path / "runs" / tiny_phantom.name / "random_0_2" / "settings.json").read_text())
-    assert trained["settings"]["initial_weights"].endswith("random_0_1/model.pt")
+    assert trained["settings"]["init_checkpoint"].endswith("random_0_1/model.pt")
     assert output.with_suffix(".png").stat().st_size > 0
 
 
@@ -70,10 +70,10 @@ def test_the_table_names_mean_and_range() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"labelled": (2, 1)}, r"labelled has to hold ascending numbers from 1 to 4, got \(2, 1\)"),
+        ({"labelled": (2, 1)}, r"labelled must hold ascending numbers from 1 to 4, but got \(2, 1\)"),
         ({"labelled": (5,)}, "from 1 to 4"),
-        ({"draws": 0}, "draws has to be at least 1, got 0"),
-        ({"steps": 7}, "steps has to be a multiple of the 5 epochs, got 7"),
+        ({"repeats": 0}, "repeats must be at least 1, but got 0"),
+        ({"steps": 7}, "steps must be a multiple of the 5 epochs, but got 7"),
         ({"seed": 1}, "--seed cannot be given here"),
     ],
 )

@@ -41,7 +41,7 @@ def test_real_sets(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [{"output": True}, {"output": ""}, {"output": "x", "source": 5}])
 def test_paths_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable, arguments: dict) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="must be the path of a folder, got"):
+    with pytest.raises(ValueError, match="must be the path of a folder, but got"):
         command(**{"source": ".", **arguments})
 
 

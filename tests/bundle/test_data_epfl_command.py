@@ -43,9 +43,9 @@ def test_epfl_instances(tmp_path: Path) -> None:
     check_sections([item])
     with pytest.raises(ValueError, match=r"training_groundtruth\.tif is a mask, not numbered instances"):
         epfl(source=str(make_epfl(source, stack=True)), output=str(tmp_path / "b"), label_format="instances")
-    with pytest.raises(ValueError, match="label_format has to be one of mask, instances, got 'classes'"):
+    with pytest.raises(ValueError, match="label_format must be one of mask, instances, but got 'classes'"):
         epfl(source=str(source), output=str(tmp_path / "b"), label_format="classes")
-    with pytest.raises(ValueError, match="dense has to be True or False, got 45"):
+    with pytest.raises(ValueError, match="dense must be True or False, but got 45"):
         epfl(source=str(source), output=str(tmp_path / "b"), dense=45)
 
 

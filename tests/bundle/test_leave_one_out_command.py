@@ -44,7 +44,7 @@ def test_each_set_is_scored_by_a_training_without_it(sets: list, tmp_path: Path,
     figures = json.loads((tmp_path / "out" / "loo.json").read_text())
     assert table == markdown(figures) == (tmp_path / "out" / "loo.md").read_text().rstrip("\n")
     assert figures["sets"] == ["one", "two", "small"]
-    assert figures["initial_weights_sha256"] is None
+    assert figures["init_checkpoint_sha256"] is None
     for name in ("two", "small"):
         joint = tmp_path / "runs" / name / "joint" / "datalist.json"
         trained = {Path(item["image"]).parents[1].name for item in load_sections(joint, "training")}
@@ -69,9 +69,9 @@ def test_each_set_is_scored_by_a_training_without_it(sets: list, tmp_path: Path,
     ("change", "message"),
     [
         ({"left_out": "three"}, "there is no set 'three' among one, two, small"),
-        ({"networks": "vit"}, "networks has to be of fusion_fcn, unet, got 'vit'"),
-        ({"steps": 7}, "steps has to be a multiple of the 5 epochs, got 7"),
-        ({"scales": (0,)}, r"scales has to hold factors above 0, got \(0,\)"),
+        ({"networks": "vit"}, "networks must be of fusion_fcn, unet, but got 'vit'"),
+        ({"steps": 7}, "steps must be a multiple of the 5 epochs, but got 7"),
+        ({"scales": (0,)}, r"scales must hold factors above 0, but got \(0,\)"),
         ({"weights": {"four": 1}}, "there is no set 'four'"),
         ({"pixel_size": 5}, "--pixel_size cannot be given here"),
     ],

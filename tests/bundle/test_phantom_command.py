@@ -149,7 +149,7 @@ def test_command_line(tmp_path, monkeypatch, capsys):
 
 def test_command_line_error_is_one_line(monkeypatch):
     monkeypatch.setattr("sys.argv", ["bundle", "phantom", "--size", "12"])
-    with pytest.raises(SystemExit, match=r"^error: size must be a whole number from 64 on, got 12$"):
+    with pytest.raises(SystemExit, match=r"^error: size must be a whole number from 64 on, but got 12$"):
         main()
 
 

@@ -86,7 +86,7 @@ def test_what_a_list_states_comes_first(tmp_path: Path, untrained: dict) -> None
     text = pixel_size(str(tmp_path / "list.json"), candidates=9, largest=16, **untrained, equalize="none")
     assert "pixel size: about 4" in text
     assert "list.json states 12 x 12 nm" in text
-    assert "--pixel_size" not in text.splitlines()[-1]  # the inference would refuse it
+    assert "--pixel_size" not in text.splitlines()[-1]  # the inference would reject_overrides it
 
 
 @pytest.mark.slow
@@ -119,10 +119,10 @@ def test_an_untrained_network_knows_no_pixel_size(
     ("arguments", "message"),
     [
         ({"network": "resnet"}, "network must be fusion_fcn or unet, but got 'resnet'"),
-        ({"count": 0}, "count has to be a whole number from 1, got 0"),
+        ({"count": 0}, "count must be a whole number from 1, but got 0"),
         ({"smallest": 30}, "smallest and largest"),
-        ({"candidates": 3}, "count has to be a whole number from 5"),
-        ({"tiles": 0}, "tiles has to be a whole number from 1"),
+        ({"candidates": 3}, "count must be a whole number from 5"),
+        ({"tiles": 0}, "tiles must be a whole number from 1"),
         ({"output_dir": "out"}, "--output_dir cannot be given here"),
         ({"pixel_size": 5}, "--pixel_size cannot be given here"),
     ],

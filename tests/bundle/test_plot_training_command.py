@@ -33,7 +33,7 @@ def test_picture_and_numbers_of_a_resumed_training(tmp_path: Path) -> None:
 def test_folder_without_a_log(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no log of a training"):
         plot_training(str(tmp_path), output=str(tmp_path / "curves"))
-    with pytest.raises(ValueError, match="have to differ: a, a"):
+    with pytest.raises(ValueError, match="must differ: a, a"):
         plot_training("x/a", "y/a", output=str(tmp_path / "curves"))
     with pytest.raises(ValueError, match="at least one training"):
         plot_training(output=str(tmp_path / "curves"))

@@ -67,13 +67,13 @@ def test_search_finds_parameters_that_remove_noise() -> None:
         np.ones(label.shape, bool),
     )
     first = default_settings()["crf"]
-    found = search([section], trials=6, seed=0, first=first)
+    found = search([section], n_trials=6, seed=0, first=first)
     assert len(found["trials"]) == 6
     assert found["trials"][0]["parameters"] == first
     assert found["with_crf"]["jaccard"] == max(trial["jaccard"] for trial in found["trials"]) > 0.97
     assert found["without_crf"]["jaccard"] == pytest.approx((label & ~wrong).sum() / (label | wrong).sum(), abs=1e-4)
-    with pytest.raises(ValueError, match="method must be one of grid, permutohedral, got 'lattice'"):
-        search([section], trials=1, seed=0, first=first, method="lattice")
+    with pytest.raises(ValueError, match="method must be one of grid, permutohedral, but got 'lattice'"):
+        search([section], n_trials=1, seed=0, first=first, method="lattice")
 
 
 @pytest.mark.parametrize("recorded", [True, False])
@@ -113,7 +113,7 @@ def test_nothing_is_written_without_a_gain(tuned: dict, monkeypatch: pytest.Monk
     assert not record_path(tuned["checkpoint"]).exists()
 
 
-@pytest.mark.parametrize("arguments", [{"network": "vnet"}, {"trials": 0}])
+@pytest.mark.parametrize("arguments", [{"network": "vnet"}, {"n_trials": 0}])
 def test_arguments_are_checked_first(arguments: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(arguments))):
         tune_crf("nowhere.pt", "nowhere", **arguments)
@@ -122,7 +122,7 @@ def test_arguments_are_checked_first(arguments: dict) -> None:
 @pytest.mark.slow
 def test_what_is_tuned_is_what_the_evaluation_reports(tiny_phantom: Path, tuned: dict, tmp_path: Path) -> None:
     """On the same sections, the figures of the search and those of the evaluation agree."""
-    summary = tune_crf(**tuned, trials=2, output=str(tmp_path / "trials.json"))
+    summary = tune_crf(**tuned, n_trials=2, output=str(tmp_path / "trials.json"))
     written = json.loads((tmp_path / "trials.json").read_text())
     assert len(written["trials"]) == 2
     content = json.loads((tiny_phantom / "datalist.json").read_text())

@@ -85,7 +85,7 @@ def test_evaluate_scores_each_set(trained: Path, tiny_phantom: Path, tmp_path: P
         evaluate(checkpoint=str(trained / "model.pt"))
     with pytest.raises(FileNotFoundError, match="nowhere"):
         evaluate(str(tiny_phantom), "nowhere", checkpoint=str(trained / "model.pt"))
-    with pytest.raises(ValueError, match="which have to differ"):
+    with pytest.raises(ValueError, match="which must differ"):
         evaluate(str(tiny_phantom), str(tiny_phantom), checkpoint=str(trained / "model.pt"))
 
 
@@ -105,9 +105,9 @@ def test_finetune_from_given_and_from_random_weights(
     assert [len(lists[count]["training"]) for count in (1, 4)] == [1, 4]
     test = {item["image"] for item in lists[4]["test"]}
     assert not test & {item["image"] for item in lists[4]["training"]}
-    with pytest.raises(ValueError, match="from 0 to 4, got"):
+    with pytest.raises(ValueError, match="from 0 to 4, but got"):
         finetune(str(tiny_phantom), labelled=5, **settings)
-    with pytest.raises(ValueError, match="multiple of the 5 epochs, got 7"):
+    with pytest.raises(ValueError, match="multiple of the 5 epochs, but got 7"):
         finetune(str(tiny_phantom), labelled=1, steps=7, **settings)
     with pytest.raises(ValueError, match=r"settings\.json: this training has seed = 0, not 1"):
         finetune(str(tiny_phantom), labelled=(1,), steps=5, seed=1, **settings)

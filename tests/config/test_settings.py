@@ -21,7 +21,7 @@ DEFAULTS = {
 }
 DEFAULTS |= {"train": [{"trainer": {"_target_": "Trainer"}}]}
 DEFAULTS |= {
-    "pretrained": [None],
+    "encoder_weights": [None],
     "device": ["$torch.device('cpu')"],
     "ckpt_dir": ["$'runs'"],
     "crf": [{"iterations": 5}],
@@ -33,7 +33,7 @@ DEFAULTS |= {
     [
         {},
         {"learning_rate": 1, "epochs": 3, "use_crf": False},
-        {"patch_size": [64, 96], "pretrained": "imagenet", "device": "cuda:1", "crf": {}},
+        {"patch_size": [64, 96], "encoder_weights": "imagenet", "device": "cuda:1", "crf": {}},
         {"epochs": "$2 * 5", "_my_note": 1},
         {"tracking_uri": "$'mlruns'", "run_name": None},
         {"crf": {"iterations": 7}, "train": {"trainer": {"_target_": "Trainer", "left_to": "the component"}}},

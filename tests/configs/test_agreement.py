@@ -96,7 +96,7 @@ def test_a_config_opens_with_headings_and_is_short(name: str) -> None:
     ("weights", "network", "width"), [("models/model.pt", "FusionFCN", 0.5), ("models/unet/model.pt", "UNet", 0.25)]
 )
 def test_the_checkpoint_alone_names_the_network(weights: str, network: str, width: float) -> None:
-    for configs, key in ((("inference",), "checkpoint"), (("train",), "initial_weights")):
+    for configs, key in ((("inference",), "checkpoint"), (("train",), "init_checkpoint")):
         parser = parsed(*configs, **{key: str(ROOT / weights)})
         assert type(parser.get_parsed_content("network_def")).__name__ == network
         assert parser.get_parsed_content("width") == width

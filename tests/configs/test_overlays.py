@@ -78,10 +78,10 @@ def test_unet_refuses_pretrained_weights_of_the_fusion_fcn(
     run_config: Callable, tiny_phantom: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(RuntimeError) as caught:
-        run_config("train", "unet", dataset_dir=str(tiny_phantom), ckpt_dir=str(tmp_path), pretrained="imagenet")
+        run_config("train", "unet", dataset_dir=str(tiny_phantom), ckpt_dir=str(tmp_path), encoder_weights="imagenet")
     cause = first_cause(caught.value)
     assert isinstance(cause, ValueError)
-    assert "pretrained" in str(cause)
+    assert "encoder_weights" in str(cause)
 
 
 @pytest.mark.usefixtures("one_process")

@@ -83,7 +83,7 @@ def test_training_starts_from_given_weights(
 ) -> None:
     """With a learning rate of 0, what comes out is what went in."""
     settings = {"dataset_dir": str(tiny_phantom), "use_crf": False, "learning_rate": 0.0, "seed": 1}
-    run_config("train", ckpt_dir=str(tmp_path / "given"), initial_weights=str(weights), **settings)
+    run_config("train", ckpt_dir=str(tmp_path / "given"), init_checkpoint=str(weights), **settings)
     run_config("train", ckpt_dir=str(tmp_path / "random"), **settings)
     name = "encoder.conv1.weight"
     given, random, start = (
@@ -98,7 +98,7 @@ def test_resuming_goes_on_from_the_checkpoint_not_from_the_given_weights(
     run_config: Callable, tiny_phantom: Path, weights: Path, tmp_path: Path
 ) -> None:
     settings = {"dataset_dir": str(tiny_phantom), "ckpt_dir": str(tmp_path), "use_crf": False}
-    settings["initial_weights"] = str(weights)
+    settings["init_checkpoint"] = str(weights)
     run_config("train", **settings)
     before = torch.load(tmp_path / "checkpoint.pt")["network"]["encoder.conv1.weight"]
     run_config("train", **settings, epochs=2, resume=True, learning_rate=0.0)
@@ -204,14 +204,14 @@ def test_whole_sections_are_equalised_before_they_are_cut(
         ({"threshold": 0.7}, ValueError, "setting 'threshold' = 0.7 is not used by this workflow"),
         ({"epochs": "many"}, TypeError, "setting 'epochs' must be of type int"),
         ({"dataset_dir": "nowhere"}, FileNotFoundError, r"nowhere.datalist.json: no such list"),
-        ({"initial_weights": "nowhere.pt"}, FileNotFoundError, "nowhere.pt: no such file of weights"),
-        ({"pretrained": "nowhere.pth"}, FileNotFoundError, "nowhere.pth"),
+        ({"init_checkpoint": "nowhere.pt"}, FileNotFoundError, "nowhere.pt: no such file of weights"),
+        ({"encoder_weights": "nowhere.pth"}, FileNotFoundError, "nowhere.pth"),
         ({"validate#dataset#data": []}, ValueError, "there are no sections for validation"),
         ({"ema_momentum": 0.0}, ValueError, "Invalid momentum: 0.0"),
         ({"equalize": "tisue"}, ValueError, "equalize must be one of tissue, section, none, but got 'tisue'"),
         ({"pixel_size": -5.0}, ValueError, "pixel_size: a pixel size of -5.0 nm is out of range"),
         ({"pixel_size": 8.0}, ValueError, "its list says that pixels are 5 nm, --pixel_size says 8 nm"),
-        ({"patch_sampling": "all"}, ValueError, "sampling has to be one of balanced, uniform, grid, got 'all'"),
+        ({"patch_sampling": "all"}, ValueError, "sampling must be one of balanced, uniform, grid, but got 'all'"),
     ],
 )
 def test_mistakes_are_named_before_the_training(

@@ -139,26 +139,28 @@ def test_smallest_sections(shape: tuple[int, int], method: str) -> None:
 @pytest.mark.parametrize("value", [0, -1.0, float("nan"), float("inf"), "3", None, True, (3.0, 3.0)])
 @pytest.mark.parametrize("name", ["gaussian_sxy", "bilateral_sxy", "bilateral_srgb"])
 def test_refuses_width(name: str, value: object) -> None:
-    with pytest.raises(ValueError, match=rf"{name} must be a finite number above 0, got .*{value}"):
+    with pytest.raises(ValueError, match=rf"{name} must be a finite number above 0, but got .*{value}"):
         dense_crf(two_classes(np.full((4, 5), 0.5)), np.zeros((1, 4, 5)), **{name: value})
 
 
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf"), 1e39, "3", None, True, np.ones(3)])
 @pytest.mark.parametrize("name", ["gaussian_compat", "bilateral_compat"])
 def test_refuses_compat(name: str, value: object) -> None:
-    with pytest.raises(ValueError, match=f"{name} must be a number from 0 to 1e.06, got"):
+    with pytest.raises(ValueError, match=f"{name} must be a number from 0 to 1e.06, but got"):
         dense_crf(two_classes(np.full((4, 5), 0.5)), np.zeros((1, 4, 5)), **{name: value})
 
 
 @pytest.mark.parametrize("value", [0, -1, 2.0, float("nan"), "5", None, True, 2**31])
 def test_refuses_iterations(value: object) -> None:
-    with pytest.raises(ValueError, match=f"iterations must be an int of at least 1.*, got .*{value}"):
+    with pytest.raises(ValueError, match=f"iterations must be an int of at least 1.*, but got .*{value}"):
         dense_crf(two_classes(np.full((4, 5), 0.5)), np.zeros((1, 4, 5)), iterations=value)
 
 
 @pytest.mark.parametrize("value", ["Grid", "", None, 1, ["grid"]])
 def test_refuses_method(value: object) -> None:
-    with pytest.raises(ValueError, match=r"method must be one of grid, permutohedral, got .*" + re.escape(str(value))):
+    with pytest.raises(
+        ValueError, match=r"method must be one of grid, permutohedral, but got .*" + re.escape(str(value))
+    ):
         dense_crf(two_classes(np.full((4, 5), 0.5)), np.zeros((1, 4, 5)), method=value)
 
 
@@ -178,7 +180,9 @@ def test_refuses_shape_of_probabilities(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 5, 4), (4, 5), (3, 4, 5), (1, 4, 6), (1, 1, 4, 5)], ids=lambda shape: str(shape))
 def test_refuses_shape_of_image(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"image must be \(1, 4, 5\) beside probabilities of shape \(2, 4, 5\), got"):
+    with pytest.raises(
+        ValueError, match=r"image must be \(1, 4, 5\) beside probabilities of shape \(2, 4, 5\), but got"
+    ):
         dense_crf(two_classes(np.full((4, 5), 0.5)), np.zeros(shape))
 
 
@@ -202,10 +206,12 @@ def test_refuses_values(value: float) -> None:
     probabilities, image = two_classes(np.full((4, 5), 0.5)), np.zeros((1, 4, 5))
     wrong_image = image.copy()
     wrong_image[0, 1, 2] = value
-    with pytest.raises(ValueError, match=rf"image must be finite and in \[0, 1\], got values from .*{value}"):
+    with pytest.raises(ValueError, match=rf"image must be finite and in \[0, 1\], but got values from .*{value}"):
         dense_crf(probabilities, wrong_image)
     probabilities[:, 1, 2] = value, 1 - value
-    with pytest.raises(ValueError, match=rf"probabilities must be finite and in \[0, 1\], got values from .*{value}"):
+    with pytest.raises(
+        ValueError, match=rf"probabilities must be finite and in \[0, 1\], but got values from .*{value}"
+    ):
         dense_crf(probabilities, image)
 
 

@@ -9,7 +9,7 @@ import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
-from scripts.handlers import EarlyStop, LoadWeights, PublishWeights, TrainingCheckpoint, load_weights
+from scripts.handlers import EarlyStopping, LoadWeights, PromoteBestWeights, TrainingCheckpoint, load_weights
 
 
 def make_trainer(folder: Path, scores: list[float], resume: bool = False, patience: int = 99) -> Engine:
@@ -36,7 +36,7 @@ def make_trainer(folder: Path, scores: list[float], resume: bool = False, patien
         if evaluator.state.best_metric_epoch == -1 or score > evaluator.state.best_metric:
             evaluator.state.best_metric, evaluator.state.best_metric_epoch = score, engine.state.epoch
 
-    EarlyStop(evaluator, patience).attach(trainer)
+    EarlyStopping(evaluator, patience).attach(trainer)
     TrainingCheckpoint(folder, network, {"optimizer": optimizer}, evaluator, resume).attach(trainer)
     return trainer
 
@@ -86,8 +86,8 @@ def test_early_stop_counts_across_a_resumption(tmp_path: Path) -> None:
     scores = [0.5, 0.4, 0.4, 0.4, 0.4, 0.4]
     run(make_trainer(tmp_path, scores[:2], patience=3))
     assert run(make_trainer(tmp_path, scores, resume=True, patience=3)).state.epoch == 4
-    with pytest.raises(ValueError, match="patience has to be at least 1 epoch, got 0"):
-        EarlyStop(None, 0)
+    with pytest.raises(ValueError, match="patience must be at least 1 epoch, but got 0"):
+        EarlyStopping(None, 0)
 
 
 def test_a_training_is_not_overwritten(tmp_path: Path) -> None:
@@ -133,10 +133,10 @@ def test_files_without_weights(tmp_path: Path) -> None:
         load_weights(nn.Linear(1, 1), tmp_path / "list.pt")
 
 
-def publish(folder: Path, scores: list[float], in_use: float) -> dict:
+def publish(folder: Path, scores: list[float], deployed: float) -> dict:
     """Train with the scores of a list, where the weights in use have another."""
     trainer = make_trainer(folder, scores)
-    torch.save(nn.Linear(1, 1).state_dict(), folder / "in_use.pt")
+    torch.save(nn.Linear(1, 1).state_dict(), folder / "deployed.pt")
     initial = {key: value.clone() for key, value in trainer.network.state_dict().items()}
     seen = []
 
@@ -145,7 +145,7 @@ def publish(folder: Path, scores: list[float], in_use: float) -> dict:
 
         def run(self) -> None:
             seen.append({key: value.clone() for key, value in trainer.network.state_dict().items()})
-            self.state.best_metric, self.state.best_metric_epoch = in_use, 1
+            self.state.best_metric, self.state.best_metric_epoch = deployed, 1
 
     evaluator = Evaluator()
 
@@ -156,9 +156,9 @@ def publish(folder: Path, scores: list[float], in_use: float) -> dict:
         if evaluator.state.best_metric_epoch == -1 or score > evaluator.state.best_metric:
             evaluator.state.best_metric, evaluator.state.best_metric_epoch = score, engine.state.epoch
 
-    handler = PublishWeights(folder, folder / "in_use.pt", folder / "copy.pt", trainer.network, evaluator)
+    handler = PromoteBestWeights(folder, folder / "deployed.pt", folder / "copy.pt", trainer.network, evaluator)
     handler.attach(trainer)
-    before = torch.load(folder / "in_use.pt")
+    before = torch.load(folder / "deployed.pt")
     trainer.add_event_handler(
         Events.EPOCH_STARTED(once=1),
         lambda: torch.testing.assert_close(trainer.network.state_dict(), initial, rtol=0, atol=0),
@@ -169,22 +169,22 @@ def publish(folder: Path, scores: list[float], in_use: float) -> dict:
 
 
 def test_better_weights_are_published(tmp_path: Path) -> None:
-    stats = publish(tmp_path, [0.4, 0.6, 0.5], in_use=0.5)
+    stats = publish(tmp_path, [0.4, 0.6, 0.5], deployed=0.5)
     best = (tmp_path / "model.pt").read_bytes()
-    assert (tmp_path / "in_use.pt").read_bytes() == best == (tmp_path / "copy.pt").read_bytes()
+    assert (tmp_path / "deployed.pt").read_bytes() == best == (tmp_path / "copy.pt").read_bytes()
     assert stats == {
         "epoch": 3,
         "total_epochs": 3,
         "best_metric": 0.6,
         "best_metric_epoch": 2,
-        "in_use_before": 0.5,
+        "deployed_before": 0.5,
         "published": True,
     }
 
 
 def test_worse_weights_are_kept_beside_those_in_use(tmp_path: Path) -> None:
     torch.manual_seed(1)
-    stats = publish(tmp_path, [0.4, 0.5], in_use=0.5)
+    stats = publish(tmp_path, [0.4, 0.5], deployed=0.5)
     assert stats["published"] is False
     assert (tmp_path / "copy.pt").read_bytes() == (tmp_path / "model.pt").read_bytes()
-    assert (tmp_path / "in_use.pt").read_bytes() != (tmp_path / "model.pt").read_bytes()
+    assert (tmp_path / "deployed.pt").read_bytes() != (tmp_path / "model.pt").read_bytes()

@@ -9,7 +9,7 @@ from ignite.engine import Engine
 from monai.data import DataLoader, Dataset
 from monai.transforms import RandGaussianNoise
 
-from scripts.handlers import DataWait, EpochSeed, LossProgressBar
+from scripts.handlers import DataLoadingTime, EpochSeed, LossProgressBar
 
 
 def epochs(first: int, last: int) -> list[torch.Tensor]:
@@ -46,7 +46,7 @@ def test_share_of_waiting(monkeypatch: pytest.MonkeyPatch, loading: float, compu
 
     monkeypatch.setattr("ignite.handlers.timing.perf_counter", lambda: now)
     engine = Engine(lambda engine, batch: advance(computing))
-    DataWait().attach(engine)
+    DataLoadingTime().attach(engine)
     engine.run(batches(), epoch_length=5)
     assert engine.state.metrics["data_wait"] == pytest.approx(loading / (loading + computing))
 

@@ -14,7 +14,7 @@ from monai.networks import one_hot
 from PIL import Image
 
 from scripts.figures import COLOURS, overlay
-from scripts.handlers import JaccardReport, SectionPanels
+from scripts.handlers import JaccardReport, ValidationFigures
 from scripts.metrics import jaccard
 
 
@@ -76,7 +76,7 @@ def test_overlay_colours() -> None:
 
 
 def test_panels(tmp_path: Path, engine: Engine) -> None:
-    SectionPanels(tmp_path, crf=lambda item: {"score_crf": item["score"]}, count=1).attach(engine)
+    ValidationFigures(tmp_path, crf=lambda item: {"score_crf": item["score"]}, count=1).attach(engine)
     engine.run([0, 1])
     # five columns of one pixel with four gaps of four pixels
     with Image.open(tmp_path / "panel_0.png") as panel:

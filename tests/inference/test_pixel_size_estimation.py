@@ -160,17 +160,17 @@ def test_ends_that_are_none_are_refused(arguments: tuple) -> None:
 
 @pytest.mark.parametrize("count", [4, 12.0, True])
 def test_too_few_candidates_are_refused(count: object) -> None:
-    with pytest.raises(ValueError, match="count has to be"):
+    with pytest.raises(ValueError, match="count must be"):
         candidate_pixel_sizes(2, 24, count)
 
 
 @pytest.mark.parametrize("candidates", [[2, 4, 8, 16], [2, 4, 8, 8, 16], [16, 8, 4, 2, 1], [0, 2, 4, 8, 16]])
 def test_bad_candidates_are_refused(candidates: list) -> None:
-    with pytest.raises(ValueError, match="candidates have to be"):
+    with pytest.raises(ValueError, match="candidates must be"):
         estimator(candidates=candidates)
 
 
 @pytest.mark.parametrize("settings", [{"tiles": 0}, {"tiles": 1.5}, {"tile_size": 64}])
 def test_bad_tiles_are_refused(settings: dict) -> None:
-    with pytest.raises(ValueError, match=f"{next(iter(settings))} has to be"):
+    with pytest.raises(ValueError, match=f"{next(iter(settings))} must be"):
         estimator(**settings)

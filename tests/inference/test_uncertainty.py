@@ -69,9 +69,9 @@ def test_large_sections_are_judged_by_patches_all_over_them() -> None:
 @pytest.mark.parametrize(
     ("network", "arguments", "message"),
     [
-        (Votes(SURE), {"samples": 1}, "samples has to be at least 2 and max_patches 1, got 1 and 16"),
+        (Votes(SURE), {"samples": 1}, "samples must be at least 2 and max_patches 1, but got 1 and 16"),
         (Votes(SURE), {"max_patches": 0}, "got 20 and 0"),
-        (Votes(SURE), {"dropout": 1.0}, "dropout has to be between 0 and 1, got 1.0"),
+        (Votes(SURE), {"dropout": 1.0}, "dropout must be between 0 and 1, but got 1.0"),
         (nn.Conv2d(1, 2, 1), {}, "Conv2d has 0 layers of dropout, epistemic uncertainty needs one"),
         (nn.Sequential(Votes(SURE), Votes(SURE)), {}, "Sequential has 2 layers of dropout"),
     ],

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts.io import check_sections, find_sections, pending_sections, read_section, result_path, write_section
+from scripts.io import check_sections, find_sections, read_section, result_path, unfinished_sections, write_section
 from scripts.transforms import LoadSectiond, SaveSectiond
 
 RESULTS = {"mask": "uint8"}
@@ -158,19 +158,19 @@ def test_an_interrupted_stack_goes_on(tmp_path: Path, suffix: str, caplog: pytes
     write_section(tmp_path / f"a{suffix}", stack)
     sections, output = find_sections(tmp_path), tmp_path / "out"
     for done in (2, 5):
-        left = pending_sections(sections, output, RESULTS, overwrite=False)
+        left = unfinished_sections(sections, output, RESULTS, overwrite=False)
         save = SaveSectiond("image", output, "mask")
         for section in left[: done - (6 - len(left))]:
             save(LoadSectiond("image")(section))
         assert not (output / f"a_mask{suffix}").exists()
-    left = pending_sections(sections, output, RESULTS, overwrite=False)
+    left = unfinished_sections(sections, output, RESULTS, overwrite=False)
     assert [section.page for section in left] == [5]
     assert "5 of its pages were segmented before" in caplog.text
     SaveSectiond("image", output, "mask")(LoadSectiond("image")(left[0]))
     assert os.listdir(output) == [f"a_mask{suffix}"]
     for page in range(6):
         np.testing.assert_array_equal(read_section(output / f"a_mask{suffix}", page), stack[..., page])
-    assert pending_sections(sections, output, RESULTS, overwrite=False) == []
+    assert unfinished_sections(sections, output, RESULTS, overwrite=False) == []
 
 
 def test_two_results_of_a_stack_go_on_from_what_both_have(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_two_results_of_a_stack_go_on_from_what_both_have(tmp_path: Path) -> Non
     for item in items:
         mask(item)
     score(items[0])
-    assert [s.page for s in pending_sections(sections, output, both, overwrite=False)] == [1, 2]
+    assert [s.page for s in unfinished_sections(sections, output, both, overwrite=False)] == [1, 2]
 
 
 def test_pages_of_an_earlier_run_are_replaced(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_pages_of_an_earlier_run_are_replaced(tmp_path: Path) -> None:
     items = [LoadSectiond("image")(section) for section in sections]
     for item in items[:2]:
         SaveSectiond("image", output, "mask")(item)
-    assert len(pending_sections(sections, output, RESULTS, overwrite=True)) == 3
+    assert len(unfinished_sections(sections, output, RESULTS, overwrite=True)) == 3
     save = SaveSectiond("image", output, "mask", scale=2, overwrite=True)
     for item in items[::-1]:
         save(item)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.io import find_sections, pending_sections, read_section, write_section
+from scripts.io import find_sections, read_section, unfinished_sections, write_section
 from scripts.transforms import LoadSectiond, SaveSectiond
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # nibabel leaves open files
@@ -60,7 +60,7 @@ def test_a_run_on_a_full_disk_can_be_repeated(tmp_path: Path, suffix: str, side:
     with files_no_longer_than(int(share * needed)), pytest.raises(OSError, match=rf"a_mask{suffix}: cannot be written"):
         save(item)
     assert visible(output) == []
-    assert pending_sections(sections, output, RESULTS, overwrite=False) == sections
+    assert unfinished_sections(sections, output, RESULTS, overwrite=False) == sections
     save(item)
     np.testing.assert_array_equal(read_section(output / f"a_mask{suffix}"), pixels)
 
@@ -78,7 +78,7 @@ def test_a_stack_on_a_full_disk_can_be_repeated(tmp_path: Path, share: float) ->
     with files_no_longer_than(limit), pytest.raises(OSError, match=r"cannot be written: \S"):
         save(items[2])
     assert visible(output) == []
-    left = pending_sections(sections, output, RESULTS, overwrite=False)
+    left = unfinished_sections(sections, output, RESULTS, overwrite=False)
     assert [section.page for section in left] == [2]
     save = SaveSectiond("image", output, "mask")
     for section in left:

@@ -16,8 +16,8 @@ from scripts.io import (
     check_pixel_sizes,
     check_sections,
     find_sections,
-    pending_sections,
     read_section,
+    unfinished_sections,
     write_section,
 )
 from scripts.transforms import LoadSectiond, SaveSectiond
@@ -46,7 +46,7 @@ def opened() -> Iterator[Counter]:
 def segment(source: Path, output: Path) -> None:
     """What the configs do with sections, but for the network."""
     sections = find_sections(source, results=False)
-    pending = pending_sections(sections, output, RESULTS, overwrite=False)
+    pending = unfinished_sections(sections, output, RESULTS, overwrite=False)
     check_pixel_sizes(sections, None, 10)
     check_sections(pending, leave_out_constant=True)
     save = SaveSectiond("image", output, "mask")

@@ -13,12 +13,12 @@ from bundle.data.fetch import write_list as write_to_folder
 from scripts.io import (
     check_sections,
     find_sections,
-    hold_out,
+    holdout_split,
     load_sections,
-    next_section,
-    pending_sections,
     require_writable,
     result_path,
+    select_query,
+    unfinished_sections,
     write_section,
 )
 
@@ -56,10 +56,13 @@ def test_sections_can_be_written_as_a_list(labelled: Path) -> None:
         ({**ITEM, "region": [0, 0, 21, 30]}, r"region \[0, 0, 21, 30\] is no .* 20x30 pixels"),
         ({**ITEM, "region": [0, 0, 20]}, "region .* is no"),
         ({**ITEM, "label": "small.png"}, r"image.png is 20x30 .*small.png is 20x29"),
-        ({**ITEM, "image": "stack.tif", "label": "stack.tif"}, "has 2 pages, 'page' has to be one"),
-        ({**ITEM, "label_format": "classes"}, r"training\[0\]: label_format .* mask, instances, got 'classes'"),
+        ({**ITEM, "image": "stack.tif", "label": "stack.tif"}, "has 2 pages, 'page' must be one"),
+        ({**ITEM, "label_format": "classes"}, r"training\[0\]: label_format .* mask, instances, but got 'classes'"),
         *(
-            ({**ITEM, "weight": weight}, rf"datalist.json: training\[0\]: weight .* positive number, got {weight!r}")
+            (
+                {**ITEM, "weight": weight},
+                rf"datalist.json: training\[0\]: weight .* positive number, but got {weight!r}",
+            )
             for weight in (0, -1, math.nan, math.inf, True, None, "2")
         ),
     ],
@@ -91,7 +94,7 @@ def test_instances_are_declared_by_the_list_or_by_an_item(labelled: Path, sectio
     with pytest.raises(ValueError, match=r'label.png: .*declared in the list of sections by "label_format": "instan'):
         check_sections(load_sections(write_list(labelled, ITEM), "training"))
     with pytest.raises(ValueError, match=r'label.png: .*"label_format": "instances"'):
-        hold_out([{key: str(labelled / name) for key, name in ITEM.items()}], 0.5)
+        holdout_split([{key: str(labelled / name) for key, name in ITEM.items()}], 0.5)
     path = labelled / "datalist.json"
     path.write_text(
         json.dumps({"label_format": "instances", "training": [ITEM, {**ITEM, "label_format": "mask", "weight": 2}]})
@@ -100,7 +103,7 @@ def test_instances_are_declared_by_the_list_or_by_an_item(labelled: Path, sectio
     assert (one["label_format"], one["weight"]) == ("instances", 1)
     assert (other["label_format"], other["weight"]) == ("mask", 2)
     check_sections([one])
-    training, validation = hold_out([one], 0.5)
+    training, validation = holdout_split([one], 0.5)
     assert training[0]["label_format"] == validation[0]["label_format"] == "instances"
 
 
@@ -160,10 +163,10 @@ def test_finished_sections_are_left_out(tmp_path: Path, section: np.ndarray) -> 
     for name in ("a.png", "b.png"):
         write_section(tmp_path / name, section)
     sections = find_sections(tmp_path)
-    assert pending_sections(sections, output, MASK, overwrite=False) == sections
+    assert unfinished_sections(sections, output, MASK, overwrite=False) == sections
     write_section(output / "a_mask.png", section)
-    assert pending_sections(sections, output, MASK, overwrite=False) == sections[1:]
-    assert pending_sections(sections, output, MASK, overwrite=True) == sections
+    assert unfinished_sections(sections, output, MASK, overwrite=False) == sections[1:]
+    assert unfinished_sections(sections, output, MASK, overwrite=True) == sections
 
 
 def test_results_that_would_overwrite_each_other(tmp_path: Path, section: np.ndarray) -> None:
@@ -171,25 +174,25 @@ def test_results_that_would_overwrite_each_other(tmp_path: Path, section: np.nda
         write_section(tmp_path / folder / "a.png", section)
     sections = find_sections([tmp_path / "x/a.png", tmp_path / "y/a.png"])
     with pytest.raises(ValueError, match="would both be written to"):
-        pending_sections(sections, tmp_path / "output", MASK, overwrite=False)
+        unfinished_sections(sections, tmp_path / "output", MASK, overwrite=False)
 
 
 def test_a_result_that_is_missing_is_made(tmp_path: Path, section: np.ndarray) -> None:
     write_section(tmp_path / "a.png", section)
     write_section(tmp_path / "output" / "a_mask.png", section)
     sections, both = find_sections(tmp_path), {**MASK, "score": "float32"}
-    assert pending_sections(sections, tmp_path / "output", both, overwrite=False) == sections
+    assert unfinished_sections(sections, tmp_path / "output", both, overwrite=False) == sections
     write_section(tmp_path / "output" / "a_score.tif", section)
-    assert pending_sections(sections, tmp_path / "output", both, overwrite=False) == []
+    assert unfinished_sections(sections, tmp_path / "output", both, overwrite=False) == []
 
 
 def test_scores_of_two_formats_that_would_overwrite_each_other(tmp_path: Path, section: np.ndarray) -> None:
     for name in ("a.png", "a.tif"):
         write_section(tmp_path / name, section)
     sections = find_sections(tmp_path)
-    assert pending_sections(sections, tmp_path / "output", MASK, overwrite=False) == sections
+    assert unfinished_sections(sections, tmp_path / "output", MASK, overwrite=False) == sections
     with pytest.raises(ValueError, match=r"would both be written to .*a_score.tif"):
-        pending_sections(sections, tmp_path / "output", {"score": "float32"}, overwrite=False)
+        unfinished_sections(sections, tmp_path / "output", {"score": "float32"}, overwrite=False)
 
 
 def test_names_of_results() -> None:
@@ -208,7 +211,7 @@ def test_output_folder_that_cannot_be_written(tmp_path: Path) -> None:
 def test_results_among_the_sections(tmp_path: Path, section: np.ndarray) -> None:
     write_section(tmp_path / "a.png", section)
     with pytest.raises(ValueError, match="the output folder holds the section"):
-        pending_sections(find_sections(tmp_path), tmp_path, MASK, overwrite=False)
+        unfinished_sections(find_sections(tmp_path), tmp_path, MASK, overwrite=False)
 
 
 def labelled_section(folder: Path, name: str, label: np.ndarray) -> dict:
@@ -220,7 +223,7 @@ def labelled_section(folder: Path, name: str, label: np.ndarray) -> dict:
 def test_held_out_is_the_strip_that_is_like_the_section(tmp_path: Path) -> None:
     label = np.zeros((40, 50))
     label[30:] = 1  # a quarter: strips across it have as much
-    training, validation = hold_out([labelled_section(tmp_path, "a", label)], 0.2)
+    training, validation = holdout_split([labelled_section(tmp_path, "a", label)], 0.2)
     assert [item["region"] for item in validation] == [[0, 0, 40, 10]]
     assert [item["region"] for item in training] == [[0, 10, 40, 50]]
     check_sections(training + validation)
@@ -229,7 +232,7 @@ def test_held_out_is_the_strip_that_is_like_the_section(tmp_path: Path) -> None:
 def test_mitochondria_are_on_both_sides_where_that_is_possible(tmp_path: Path) -> None:
     label = np.zeros((100, 100))
     label[:30, 2:6] = 1  # empty strips are more like the section than those that have some
-    training, validation = hold_out([labelled_section(tmp_path, "corner", label)], 0.2)
+    training, validation = holdout_split([labelled_section(tmp_path, "corner", label)], 0.2)
     for items in (training, validation):
         left, top, right, bottom = items[0]["region"]
         assert label[left:right, top:bottom].any()
@@ -239,31 +242,31 @@ def test_what_was_held_out_stays_so(tmp_path: Path) -> None:
     section = labelled_section(tmp_path, "a", np.eye(40))
     regions = [[0, 0, 8, 40], [32, 0, 40, 40], [0, 0, 40, 8], [0, 32, 40, 40]]
     for region in regions:
-        assert hold_out([section], 0.2, {"a.png": region})[1][0]["region"] == region
-    assert hold_out([section], 0.25, {"a.png": regions[1]})[1] == hold_out([section], 0.25)[1]
+        assert holdout_split([section], 0.2, {"a.png": region})[1][0]["region"] == region
+    assert holdout_split([section], 0.25, {"a.png": regions[1]})[1] == holdout_split([section], 0.25)[1]
 
 
 def test_what_cannot_be_held_out(tmp_path: Path) -> None:
-    assert hold_out([], 0.2) == ([], [])
+    assert holdout_split([], 0.2) == ([], [])
     empty = labelled_section(tmp_path, "empty", np.zeros((40, 50)))
     with pytest.raises(ValueError, match=r"empty_label\.png: there are no mitochondria in the 20% held out"):
-        hold_out([empty], 0.2)
+        holdout_split([empty], 0.2)
     full = labelled_section(tmp_path, "full", np.ones((40, 50)))
-    assert len(hold_out([empty, full], 0.2)[1]) == 2
+    assert len(holdout_split([empty, full], 0.2)[1]) == 2
     write_section(tmp_path / "small.png", np.ones((4, 5), np.uint8))
     with pytest.raises(ValueError, match=r"small\.png: has 4x5 pixels, its section .*empty\.png 40x50"):
-        hold_out([{**empty, "label": str(tmp_path / "small.png")}], 0.2)
+        holdout_split([{**empty, "label": str(tmp_path / "small.png")}], 0.2)
     write_section(tmp_path / "stack.tif", np.ones((40, 50, 2), np.uint8))
     with pytest.raises(ValueError, match=r"stack\.tif: is a stack of 2 sections where one section is expected"):
-        hold_out([{**empty, "image": str(tmp_path / "stack.tif")}], 0.2)
+        holdout_split([{**empty, "image": str(tmp_path / "stack.tif")}], 0.2)
 
 
 def test_the_next_section_is_uncertain_and_far_from_labels() -> None:
     names = [f"s{i}" for i in range(12)]  # s10 comes after s9
     flat = dict.fromkeys(names, 1.0)
-    assert next_section({**flat, "s4": 1.1}, []) == "s4"
+    assert select_query({**flat, "s4": 1.1}, []) == "s4"
     rest = {name: 1.0 for name in names if name not in ("s0", "s11")}
-    assert next_section(rest, ["s0", "s11"]) == "s5"
-    assert next_section({**rest, "s1": 6.0}, ["s0", "s11"]) == "s1"
-    assert next_section({**rest, "s1": 4.0}, ["s0", "s11"]) == "s5"
-    assert next_section({"s3": 0.0}, ["s2"]) == "s3"
+    assert select_query(rest, ["s0", "s11"]) == "s5"
+    assert select_query({**rest, "s1": 6.0}, ["s0", "s11"]) == "s1"
+    assert select_query({**rest, "s1": 4.0}, ["s0", "s11"]) == "s5"
+    assert select_query({"s3": 0.0}, ["s2"]) == "s3"

@@ -23,7 +23,7 @@ from scipy import ndimage
 
 from bundle.runs import ROOT, load_network, run, score
 from scripts.inference import dropout_uncertainty
-from scripts.io import next_section, read_section, write_json, write_section
+from scripts.io import read_section, select_query, write_json, write_section
 from scripts.resampling import resample
 from scripts.weights import sha256_of
 
@@ -171,7 +171,7 @@ BAD_REQUESTS = {
         "picture",
         {"bilateral_srgb": -1},
         400,
-        "bilateral_srgb must be a finite number above 0, got -1",
+        "bilateral_srgb must be a finite number above 0, but got -1",
     ),
     "no number": ("picture", {"iterations": "five"}, 400, "'iterations' must be of type int"),
     "negative pixel size": ("picture", {"pixel_size": -5}, 400, "pixel_size: a pixel size of -5 nm is out of range"),
@@ -256,7 +256,7 @@ def test_uncertain_sections_are_next(server: Server, studies: Path) -> None:
     assert served[0] == max(scores, key=scores.__getitem__)
     for number in (1, 2):
         rest = {name: score for name, score in scores.items() if name not in served[:number]}
-        assert served[number] == next_section(rest, served[:number])
+        assert served[number] == select_query(rest, served[:number])
     assert server.ask("POST", "/activelearning/random", json={})["id"] in scores
 
 
@@ -277,7 +277,7 @@ def test_correct_train_and_infer_again(server: Server, studies: Path, tissue: Pa
     assert status["status"] == "DONE", "\n".join(status["details"])
     stats = server.ask("GET", "/info/")["train_stats"][NAME]
     assert stats["epoch"] == stats["total_epochs"] == 3
-    assert stats["published"] is (stats["best_metric"] > stats["in_use_before"]) is True
+    assert stats["published"] is (stats["best_metric"] > stats["deployed_before"]) is True
     held_out = json.loads((server.models.parent / "held_out.json").read_text())
     items = [
         {"image": str(studies / name), "label": str(studies / "labels" / "final" / name), "region": region}
@@ -291,7 +291,7 @@ def test_correct_train_and_infer_again(server: Server, studies: Path, tissue: Pa
         sum(np.count_nonzero(op(f, t)) for f, t in zip(found, labels, strict=True))
         for op in (np.logical_and, np.logical_or)
     )
-    assert stats["in_use_before"] == pytest.approx(both / either, abs=1e-3)
+    assert stats["deployed_before"] == pytest.approx(both / either, abs=1e-3)
     assert any("training" in line and "loss" in line for line in status["details"])
     copies = [path for path in server.models.glob("*.pt") if path.name not in ("model.pt", "shipped.pt")]
     assert [path.read_bytes() for path in copies] == [(server.models / "model.pt").read_bytes()]
@@ -310,13 +310,13 @@ def test_worse_weights_do_not_replace_better_ones(server: Server) -> None:
     assert status["status"] == "DONE", "\n".join(status["details"])
     stats = server.ask("GET", "/info/")["train_stats"][NAME]
     assert stats["published"] is False
-    assert stats["best_metric"] < stats["in_use_before"]
+    assert stats["best_metric"] < stats["deployed_before"]
     assert (server.models / "model.pt").read_bytes() == before
 
 
 def test_bad_options_of_a_training_get_a_reason(server: Server) -> None:
     for options, reason in (
-        ({"max_epochs": 0}, "max_epochs has to be at least 1, got 0"),
+        ({"max_epochs": 0}, "max_epochs must be at least 1, but got 0"),
         ({"pixel_size": -5}, "a pixel size of -5 nm is out of range"),
         ({"val_split": 1.5}, "val_split must be a number between 0 and 1, but got 1.5"),
         ({"learning_rate": "fast"}, "'learning_rate' must be of type float"),

@@ -163,7 +163,7 @@ def test_bfloat16_and_channels_last(narrow: FusionFCN) -> None:
         ({"width": 0}, "width.*0"),
         ({"width": math.nan}, "width.*nan"),
         ({"dropout": 1}, "dropout.*1"),
-        ({"width": 0.25, "pretrained": "imagenet"}, "width of 1.*0.25"),
+        ({"width": 0.25, "encoder_weights": "imagenet"}, "width of 1.*0.25"),
     ],
 )
 def test_refuses_arguments(arguments: dict, message: str) -> None:

@@ -87,7 +87,7 @@ def test_names_a_file_that_is_no_checkpoint(content: bytes, tmp_path: Path) -> N
     path = tmp_path / "picture.png"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"picture\.png is no PyTorch checkpoint"):
-        FusionFCN(pretrained=str(path))
+        FusionFCN(encoder_weights=str(path))
 
 
 @pytest.mark.parametrize("content", [torch.rand(3), {"epoch": 1}], ids=["tensor", "no weights"])
@@ -98,7 +98,7 @@ def test_names_a_checkpoint_without_weights(content: Any, tmp_path: Path) -> Non
 
 def test_names_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nothing\.pth"):
-        FusionFCN(pretrained=tmp_path / "nothing.pth")
+        FusionFCN(encoder_weights=tmp_path / "nothing.pth")
 
 
 def test_needs_no_random_weights_without_a_connection(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_needs_no_random_weights_without_a_connection(monkeypatch: pytest.Monkey
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("torch.hub.urlopen", refuse)
     with pytest.raises(ConnectionError, match=r"no route to host.*give its path") as error:
-        FusionFCN(pretrained="imagenet")
+        FusionFCN(encoder_weights="imagenet")
     assert IMAGENET_URL in str(error.value)
 
 

@@ -6,19 +6,19 @@ import pytest
 import torch
 
 from scripts.networks import FusionFCN, UNet
-from scripts.networks.rescaling import enlarge, shrink
+from scripts.networks.rescaling import downsample, upsample
 
 
 def test_shrink_averages_blocks() -> None:
     x = torch.arange(25.0).reshape(1, 1, 5, 5)
     expected = torch.tensor([[3.0, 5.0, 6.5], [13.0, 15.0, 16.5], [20.5, 22.5, 24.0]])
-    torch.testing.assert_close(shrink(x, 2)[0, 0], expected)
+    torch.testing.assert_close(downsample(x, 2)[0, 0], expected)
 
 
 def test_enlarge_puts_things_back_where_they_were() -> None:
     """A ramp survives, away from the edges: nothing is shifted by half a pixel."""
     ramp = (torch.arange(24.0)[:, None] + 10 * torch.arange(30.0))[None, None]
-    there_and_back = enlarge(shrink(ramp, 2), 2, like=ramp)
+    there_and_back = upsample(downsample(ramp, 2), 2, like=ramp)
     inside = (..., slice(2, -2), slice(2, -2))
     torch.testing.assert_close(there_and_back[inside], ramp[inside])
 
@@ -31,7 +31,7 @@ def test_a_network_sees_and_scores_shrunken_images(network: type) -> None:
     x = torch.rand(1, 1, 129, 160)
     with torch.no_grad():
         scores = half(x)
-        torch.testing.assert_close(scores, enlarge(full(shrink(x, 2)), 2, like=x))
+        torch.testing.assert_close(scores, upsample(full(downsample(x, 2)), 2, like=x))
         assert scores.shape == (1, 2, 129, 160)
         torch.testing.assert_close(torch.jit.script(half)(x), scores)
 

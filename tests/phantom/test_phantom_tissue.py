@@ -80,7 +80,7 @@ def test_pixel_size_scales_the_picture():
 
 
 def test_section_out_of_range(tissue):
-    with pytest.raises(ValueError, match=r"0 \.\. 8, got 9"):
+    with pytest.raises(ValueError, match=r"0 \.\. 8, but got 9"):
         tissue.section(9)
 
 

@@ -157,9 +157,9 @@ def test_configs_hand_the_method_on(name: str, method: str) -> None:
 
 
 def test_refuses_parameters_when_it_is_made() -> None:
-    with pytest.raises(ValueError, match="bilateral_srgb must be a finite number above 0, got 0"):
+    with pytest.raises(ValueError, match="bilateral_srgb must be a finite number above 0, but got 0"):
         DenseCRFd("pred", bilateral_srgb=0)
-    with pytest.raises(ValueError, match="method must be one of grid, permutohedral, got 'lattice'"):
+    with pytest.raises(ValueError, match="method must be one of grid, permutohedral, but got 'lattice'"):
         DenseCRFd("pred", method="lattice")
     with pytest.raises(ValueError, match=r"output_keys \('x',\) must be as many as keys \('a', 'b'\)"):
         DenseCRFd(["a", "b"], output_keys="x")

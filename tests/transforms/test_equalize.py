@@ -74,11 +74,11 @@ def test_the_other_methods_are_those_of_the_paper(item: dict) -> None:
 
 def test_wrong_settings() -> None:
     for method in ("sections", True, None):
-        with pytest.raises(ValueError, match=f"method has to be one of tissue, section, none, got {method!r}"):
+        with pytest.raises(ValueError, match=f"method must be one of tissue, section, none, but got {method!r}"):
             EqualizeSectiond("image", method)
-    with pytest.raises(ValueError, match="clip has to be two increasing quantiles"):
+    with pytest.raises(ValueError, match="clip must be two increasing quantiles"):
         EqualizeSectiond("image", clip=(0.9, 0.1))
-    with pytest.raises(ValueError, match="keys has to be one section"):
+    with pytest.raises(ValueError, match="keys must be one section"):
         EqualizeSectiond(["image", "label"])
 
 

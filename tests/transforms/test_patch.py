@@ -124,12 +124,12 @@ def test_a_section_without_mitochondria_gives_patches() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"sampling": "everywhere"}, "sampling has to be one of balanced, uniform, grid, got 'everywhere'"),
-        ({"scale_range": (2, 0.5)}, "scale_range has to be two factors"),
-        ({"scale_range": (0, 1)}, "scale_range has to be two factors"),
-        ({"elastic_magnitude_range": (-1, 1)}, "elastic_magnitude_range has to be"),
-        ({"prob": 2}, "prob has to be from 0 to 1, got 2"),
-        ({"spatial_size": 0}, "spatial_size and elastic_spacing have to be at least 1"),
+        ({"sampling": "everywhere"}, "sampling must be one of balanced, uniform, grid, but got 'everywhere'"),
+        ({"scale_range": (2, 0.5)}, "scale_range must be two factors"),
+        ({"scale_range": (0, 1)}, "scale_range must be two factors"),
+        ({"elastic_magnitude_range": (-1, 1)}, "elastic_magnitude_range must be"),
+        ({"prob": 2}, "prob must be from 0 to 1, but got 2"),
+        ({"spatial_size": 0}, "spatial_size and elastic_spacing must be at least 1"),
     ],
 )
 def test_faulty_arguments(arguments: dict, message: str) -> None:

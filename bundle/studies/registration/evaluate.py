@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bundle.runs import machine
+from bundle.runs import hardware
 from scripts.io import write_atomically, write_json
-from scripts.weights import commit
+from scripts.weights import git_revision
 
 from .folded_pair import folded_pair_figures
 from .phantoms import phantom_rows
@@ -68,7 +68,7 @@ def evaluate_registration(
     }
     for part in PARTS:
         if part in parts:
-            figures[part] = {"figures": measure[part](), "machine": machine(), "commit": commit()}
+            figures[part] = {"figures": measure[part](), "machine": hardware(), "commit": git_revision()}
             write_json(path, figures)
     text = markdown(figures)
     write_atomically(folder / "registration.md", lambda target: target.write_text(text))

@@ -15,12 +15,12 @@ from scripts.weights import copy_weights
 
 from .loading import bare, load_weights
 
-__all__ = ["PublishWeights"]
+__all__ = ["PromoteBestWeights"]
 
 logger = logging.getLogger(__name__)
 
 
-class PublishWeights:
+class PromoteBestWeights:
     """Exchange the weights that are in use for those of a training, as soon as they are better.
 
     Before the training, the weights in use are validated as the training's own will be. Each file is complete or absent
@@ -28,9 +28,9 @@ class PublishWeights:
 
     Args:
         folder: of the training; `TrainingCheckpoint` keeps the best weights there, and this handler ``stats.json``:
-            ``epoch`` and ``total_epochs``, ``best_metric`` and its epoch, ``in_use_before``, the metric of the weights
-            that were in use before, and ``published``, whether they have been exchanged.
-        in_use: file of the weights in use.
+            ``epoch`` and ``total_epochs``, ``best_metric`` and its epoch, ``deployed_before``, the metric of the
+            weights that were in use before, and ``published``, whether they have been exchanged.
+        deployed: file of the weights in use.
         copy: file for the best weights of this training, better or not.
         network: the network.
         evaluator: the evaluator that the trainer runs.
@@ -41,10 +41,10 @@ class PublishWeights:
     """
 
     def __init__(
-        self, folder: str | Path, in_use: str | Path, copy: str | Path, network: nn.Module, evaluator: Evaluator
+        self, folder: str | Path, deployed: str | Path, copy: str | Path, network: nn.Module, evaluator: Evaluator
     ) -> None:
         self.folder = Path(folder)
-        self.in_use = in_use
+        self.deployed = deployed
         self.copy = copy
         self.network = network
         self.evaluator = evaluator
@@ -57,14 +57,14 @@ class PublishWeights:
         Args:
             engine: the trainer.
         """
-        engine.add_event_handler(Events.STARTED, self.validate_in_use)
+        engine.add_event_handler(Events.STARTED, self.validate_deployed)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.publish)
 
-    def validate_in_use(self, engine: Engine) -> None:
+    def validate_deployed(self, engine: Engine) -> None:
         """Measure how good the weights in use are."""
         network, state = bare(self.network), self.evaluator.state
         initial = copy.deepcopy(network.state_dict())
-        load_weights(network, self.in_use)
+        load_weights(network, self.deployed)
         self.evaluator.run()
         self.before = float(state.best_metric)
         state.best_metric, state.best_metric_epoch = -1, -1  # what follows is another network
@@ -79,7 +79,7 @@ class PublishWeights:
             weights = self.folder / "model.pt"
             copy_weights(weights, self.copy)
             if best.best_metric > self.before:
-                copy_weights(weights, self.in_use)
+                copy_weights(weights, self.deployed)
                 self.published = True
                 logger.info("Epoch %d: better weights are in use now", engine.state.epoch)
         self._report(engine)
@@ -91,7 +91,7 @@ class PublishWeights:
             "total_epochs": engine.state.max_epochs,
             "best_metric": float(best.best_metric) if best.best_metric_epoch > 0 else self.before,
             "best_metric_epoch": max(0, best.best_metric_epoch),
-            "in_use_before": self.before,
+            "deployed_before": self.before,
             "published": self.published,
         }
         write_json(self.folder / "stats.json", stats)

@@ -7,12 +7,12 @@ import logging
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 
-__all__ = ["EarlyStop"]
+__all__ = ["EarlyStopping"]
 
 logger = logging.getLogger(__name__)
 
 
-class EarlyStop:
+class EarlyStopping:
     """End a training when its validations have stopped to improve.
 
     It counts from the best epoch, which `TrainingCheckpoint` keeps, so that a resumed training ends where an
@@ -28,7 +28,7 @@ class EarlyStop:
 
     def __init__(self, evaluator: Evaluator, patience: int) -> None:
         if patience < 1:
-            raise ValueError(f"patience has to be at least 1 epoch, got {patience}")
+            raise ValueError(f"patience must be at least 1 epoch, but got {patience}")
         self.evaluator = evaluator
         self.patience = patience
 
