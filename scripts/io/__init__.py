@@ -9,7 +9,7 @@ from .formats import FORMATS, IMAGE_2D_SUFFIXES, WRITTEN, split_suffix
 from .holdout import holdout_split
 from .labels import LABEL_FORMATS, binarize_label
 from .outputs import PageStore, result_path, unfinished_sections
-from .pixel_size import check_pixel_sizes, parse_pixel_size, pixel_size_of
+from .pixel_size import check_pixel_sizes, parse_pixel_size, pixel_size_of, same_pixel_size
 from .reading import read_header, read_section
 from .section import Header, Section
 from .writing import write_section
@@ -35,6 +35,7 @@ __all__ = [
     "read_section",
     "require_writable",
     "result_path",
+    "same_pixel_size",
     "select_query",
     "split_suffix",
     "unfinished_sections",

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .section import Section
 
-__all__ = ["NANOMETRES", "believed", "check_pixel_sizes", "parse_pixel_size", "pixel_size_of", "say_doubts"]
+__all__ = [
+    "NANOMETRES",
+    "believed",
+    "check_pixel_sizes",
+    "parse_pixel_size",
+    "pixel_size_of",
+    "same_pixel_size",
+    "say_doubts",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -126,11 +134,11 @@ def check_pixel_sizes(sections: Sequence[Mapping[str, Any]], pixel_size: Any, de
             continue
         image = str(section["image"])
         own = parse_pixel_size(own, image)
-        if not _agree(known.setdefault(image, own), own):
+        if not same_pixel_size(known.setdefault(image, own), own):
             raise ValueError(f"{image}: its pixels are {_text(known[image])} in one place and {_text(own)} in another")
         if stated is not None and not getattr(section, "pixel_size_stated", True):
-            other = other or (None if _agree(stated, own) else (image, own))
-        elif stated is not None and not _agree(stated, own):
+            other = other or (None if same_pixel_size(stated, own) else (image, own))
+        elif stated is not None and not same_pixel_size(stated, own):
             raise ValueError(
                 f"{image}: its list says that pixels are {_text(own)}, --pixel_size says {_text(stated)}; correct one, "
                 "or leave --pixel_size out"
@@ -164,7 +172,8 @@ def say_doubts(sections: Sequence[Section]) -> None:
         logger.warning("%s%s: its pixel size is not believed: %s", path, others, doubt)
 
 
-def _agree(one: Sequence[float], other: Sequence[float]) -> bool:
+def same_pixel_size(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Compare two pixel sizes, [x, y] in nanometres, but for what formats round off."""
     return all(math.isclose(a, b, rel_tol=TOLERANCE) for a, b in zip(one, other, strict=True))
 
 

@@ -22,7 +22,7 @@ from scripts.instances import (
     surfaces,
     volumes,
 )
-from scripts.io import parse_pixel_size, require_writable, write_atomically, write_json
+from scripts.io import parse_pixel_size, require_writable, same_pixel_size, write_atomically, write_json
 
 from .columns import OBJECT_COLUMNS, PROFILE_COLUMNS, columns_markdown, headers
 from .gathering import Gathered, Gathering, labels_of, outlines_of
@@ -78,7 +78,7 @@ class ObjectAnalysis:
         self.linker = linker or Linker()
         self.name = name or Path(stack.planes[0].mask.path).resolve().parent.name
         known = stack.pixel_sizes if pixel_size is None else [parse_pixel_size(pixel_size, "pixel_size")]
-        if any(size != known[0] for size in known):
+        if not all(same_pixel_size(size, known[0]) for size in known):
             raise ValueError(
                 f"{stack.planes[0].mask.path}: sections must have one pixel size, but got {known[0]} and others"
             )

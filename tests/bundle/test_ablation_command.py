@@ -13,7 +13,7 @@ from bundle.studies.ablation import ablation, markdown
 
 @pytest.mark.slow
 def test_from_training_to_table_and_only_once(tiny_phantom: Path, tmp_path: Path, tiny: dict) -> None:
-    settings = {**tiny, "output": str(tmp_path / "out"), "runs": str(tmp_path / "runs"), "patches": 40, "trials": 2}
+    settings = {**tiny, "output": str(tmp_path / "out"), "runs": str(tmp_path / "runs"), "patches": 40, "n_trials": 2}
     table = ablation(str(tiny_phantom), **settings)
     figures = json.loads((tmp_path / "out" / "phantom.json").read_text())
     assert (tmp_path / "out" / "phantom.md").read_text() == table == markdown(figures)

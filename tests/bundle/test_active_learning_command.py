@@ -33,7 +33,7 @@ def test_both_strategies_choose_and_go_on(
         "bundle.studies.active_learning.dropout_uncertainty", lambda _, image, seed: image.mean().item()
     )
     output = tmp_path / "out" / "al"
-    arguments = {"labelled": (1, 2), "draws": 1, "steps": 5, "runs": str(tmp_path / "runs"), **settings_of(tiny)}
+    arguments = {"labelled": (1, 2), "repeats": 1, "steps": 5, "runs": str(tmp_path / "runs"), **settings_of(tiny)}
     table = active_learning(str(tiny_phantom), weights, str(output), **arguments)
     figures = json.loads(output.with_suffix(".json").read_text())
     assert table == markdown(figures)

@@ -135,6 +135,21 @@ def test_pixel_size_of_a_list(analysed: Callable, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(("other", "fits"), [(8.04, True), (8.4, False)])
+def test_pixel_sizes_that_formats_round_off(analysed: Callable, tmp_path: Path, other: float, fits: bool) -> None:
+    write(tmp_path / "masks", tubes())
+    items = [{"image": f"s{index}_mitochondria.png", "pixel_size_nm": other if index else 8} for index in range(4)]
+    (tmp_path / "masks" / "list.json").write_text(json.dumps({"test": items}))
+    given = {"dataset_dir": str(tmp_path / "masks" / "list.json")}
+    if fits:
+        area = float(rows(analysed(**given) / "profiles.csv")[0]["area_um2"])
+        assert area == pytest.approx(np.count_nonzero(tubes()[0]) * 0.008**2, 1e-5)
+    else:
+        with pytest.raises(RuntimeError) as caught:
+            analysed(**given)
+        assert "one pixel size" in str(first_cause(caught.value))
+
+
 def test_grey_levels_and_tissue(analysed: Callable, tmp_path: Path) -> None:
     masks = tubes()
     write(tmp_path / "masks", masks)

@@ -32,9 +32,9 @@ def test_a_number_means_square_pixels() -> None:
         (math.nan, "of nan nm is out of range"),
         (math.inf, "of inf nm is out of range"),
         ([5, 50], r"of 5 x 50 nm are too oblong"),  # the distance of sections
-        ([5, 5, 50], r"number of nanometres or \[x, y\], got \[5, 5, 50\]"),
-        ("5", r"number of nanometres or \[x, y\], got '5'"),
-        (True, r"number of nanometres or \[x, y\], got True"),
+        ([5, 5, 50], r"number of nanometres or \[x, y\], but got \[5, 5, 50\]"),
+        ("5", r"number of nanometres or \[x, y\], but got '5'"),
+        (True, r"number of nanometres or \[x, y\], but got True"),
     ],
 )
 def test_what_is_no_pixel_size(labelled: Path, value: object, message: str) -> None:
