@@ -96,6 +96,7 @@ def test_a_column_is_missing(tmp_path: Path) -> None:
         compare(str(tmp_path / "groups.csv"))
 
 
+@pytest.mark.slow
 def test_false_positives_are_as_rare_as_stated() -> None:
     """Of features that do not differ, one in twenty has p < 0.05, and few have q < 0.05."""
     rng = np.random.default_rng(0)

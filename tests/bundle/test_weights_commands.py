@@ -37,6 +37,7 @@ def test_a_complete_training_is_left_alone(trained: Path, tiny_phantom: Path, ti
     assert record["seconds"] > 0
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_goes_on_with_its_own_settings_only(
     tiny_phantom: Path, tmp_path: Path, tiny: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:

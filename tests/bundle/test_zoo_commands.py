@@ -78,6 +78,7 @@ def test_the_zip_holds_what_belongs_into_a_bundle(packed: Path) -> None:
     assert not [name for name in names if "__pycache__" in name]
 
 
+@pytest.mark.slow
 def test_large_files_have_their_hashes(packed: Path) -> None:
     entries = yaml.safe_load((packed / "large_files.yml").read_text())["large_files"]
     assert [entry["path"] for entry in entries] == ["models/model.ts"]

@@ -102,6 +102,7 @@ class _Broken(Dataset):
             raise RuntimeError("applying transform") from error
 
 
+@pytest.mark.slow
 def test_the_first_cause_in_a_loading_worker() -> None:
     with pytest.raises(RuntimeError, match="Caught RuntimeError in DataLoader worker") as caught:
         next(iter(DataLoader(_Broken(), num_workers=1)))

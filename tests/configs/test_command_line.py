@@ -16,6 +16,8 @@ from scripts.io import read_section
 from scripts.networks import FusionFCN
 from scripts.weights import save_weights
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -26,7 +28,6 @@ def bundle_run(*arguments: object, cwd: Path = ROOT, pythonpath: str | None = No
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
 
 
-@pytest.mark.slow
 def test_inference_as_a_user_types_it(tiny_phantom: Path, weights: Path, tmp_path: Path) -> None:
     arguments = ["inference", "--config_file", "configs/inference.json", "--dataset_dir", tiny_phantom / "images"]
     arguments += [
@@ -50,7 +51,6 @@ def test_inference_as_a_user_types_it(tiny_phantom: Path, weights: Path, tmp_pat
     assert read_section(tmp_path / "out" / "test_000_mitochondria.png").shape == (96, 96)
 
 
-@pytest.mark.slow
 def test_a_mistake_is_explained_in_the_last_line(tiny_phantom: Path, tmp_path: Path) -> None:
     run = bundle_run("training", "--config_file", "configs/train.json", "--ckpt_dir", tmp_path, "--epoch", "3")
     assert run.returncode != 0

@@ -17,6 +17,8 @@ from scripts.io import read_section, write_section
 from scripts.phantom import PhantomTissue, acquire
 from scripts.registration import PairRegistration, Transformation
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SIZE = (200, 180)
 STACK = (1, 2, 3)
@@ -158,7 +160,6 @@ def test_settings_reach_the_algorithms(register: Callable, stack: Path) -> None:
     assert report["registration_scale"] == "1/2"
 
 
-@pytest.mark.slow
 def test_another_alignment_is_kept_or_replaced(register: Callable, stack: Path, from_folder: Path) -> None:
     output = register(stack / "sections", canvas="reference")
     before = (output / "report.json").read_text()
@@ -224,7 +225,6 @@ def bundle_run(*arguments: object, **settings: object) -> subprocess.CompletedPr
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
-@pytest.mark.slow
 def test_registration_as_a_user_types_it(stack: Path, from_folder: Path, tmp_path: Path) -> None:
     folders = {"dataset_dir": stack / "sections", "output_dir": tmp_path / "out"}
     run = bundle_run("registration", "--config_file", "configs/register.json", **folders, **SMALL)
@@ -234,7 +234,6 @@ def test_registration_as_a_user_types_it(stack: Path, from_folder: Path, tmp_pat
     assert (tmp_path / "out" / "report.json").read_text() == (from_folder / "report.json").read_text()
 
 
-@pytest.mark.slow
 def test_a_mistake_is_explained_in_the_last_line(stack: Path, tmp_path: Path) -> None:
     mask = tmp_path / "folds" / "section_10.png"
     write_section(mask, np.zeros((100, 90), np.uint8))

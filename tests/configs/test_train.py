@@ -15,6 +15,7 @@ from scripts.io import read_section, write_section
 from scripts.networks import FusionFCN
 
 
+@pytest.mark.slow
 def test_training_leaves_weights_checkpoint_log_and_pictures(
     run_config: Callable, tiny_phantom: Path, tmp_path: Path
 ) -> None:
@@ -78,6 +79,7 @@ def test_more_epochs_than_planned_are_trained_at_the_rate_of_the_new_plan(
     assert torch.load(tmp_path / "checkpoint.pt")["epoch"] == 4
 
 
+@pytest.mark.slow
 def test_training_starts_from_given_weights(
     run_config: Callable, tiny_phantom: Path, weights: Path, tmp_path: Path
 ) -> None:
@@ -186,6 +188,7 @@ def test_sections_smaller_than_a_patch_are_padded(run_config: Callable, tiny_pha
     assert 0 <= batch["label"].min() <= batch["label"].max() <= 1
 
 
+@pytest.mark.slow
 def test_whole_sections_are_equalised_before_they_are_cut(
     run_config: Callable, tiny_phantom: Path, tmp_path: Path
 ) -> None:

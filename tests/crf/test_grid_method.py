@@ -188,6 +188,7 @@ def test_refuses_grey_levels_too_narrow_for_a_grid() -> None:
     dense_crf(probabilities, image, bilateral_srgb=0.9, bilateral_compat=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["no folder", "disk full"])
 def test_runs_where_compiled_code_cannot_be_kept(fault: str, tmp_path: Path) -> None:
     """In a process of its own, with a copy whose folder takes no cache, or takes none when it comes to writing."""

@@ -90,6 +90,7 @@ def test_more_objects_than_16_bit_hold() -> None:
     np.testing.assert_array_equal(table[1:90001], table[90001:])
 
 
+@pytest.mark.slow
 def test_phantom_with_touching_mitochondria() -> None:
     truth = phantom_instances(seed=1, size=512, sections=12, grown=3)
     found = score(truth, follow([section > 0 for section in truth]))
@@ -98,6 +99,7 @@ def test_phantom_with_touching_mitochondria() -> None:
     assert touching["merged"] > 1.5 * found["merged"]
 
 
+@pytest.mark.slow
 @needs_epfl
 def test_true_masks_20_nm_apart() -> None:
     truth = epfl_instances(1)

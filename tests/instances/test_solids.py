@@ -10,6 +10,8 @@ from solids import PIXEL, capsule, measure, sections
 from scripts.instances import complexity_index, heights, measure_profiles, nearest_neighbours, sphericity, surfaces
 from scripts.instances.linking import Overlaps
 
+pytestmark = pytest.mark.slow
+
 ROTATIONS = Rotation.random(10, random_state=1)
 ORIGIN = np.zeros(3)
 

@@ -225,6 +225,7 @@ def test_an_animation(tmp_path: Path) -> None:
         find_sections(tmp_path)
 
 
+@pytest.mark.slow
 def test_formats_of_microscopes_are_imported_when_they_are_met(tmp_path: Path) -> None:
     write_section(tmp_path / "a.png", PIXELS.T)
     code = "import sys, scripts.io; scripts.io.find_sections(sys.argv[1]); print({'rsciio', 'dask'} & {*sys.modules})"

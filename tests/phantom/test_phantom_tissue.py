@@ -60,6 +60,7 @@ def test_mitochondria_are_dark_and_bounded_by_a_darker_membrane(sections):
     assert ring < matrix < outside - 0.1
 
 
+@pytest.mark.slow
 def test_some_percent_of_the_area_and_no_threshold_finds_it():
     sections = [PhantomTissue(seed, (384, 384), 3).section(1) for seed in range(4)]
     truth = np.stack([truth > 0 for _, truth in sections])

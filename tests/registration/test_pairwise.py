@@ -17,6 +17,8 @@ from scripts.registration import (
     Transformation,
 )
 
+pytestmark = pytest.mark.slow
+
 SIZE = (360, 300)
 BORDER = 60
 

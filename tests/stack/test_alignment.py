@@ -19,6 +19,8 @@ from scripts.registration import Transformation, warp_inverse
 from scripts.stack import StackAlignment
 from scripts.stack.store import RESULTS
 
+pytestmark = pytest.mark.slow
+
 
 def correlation(first: np.ndarray, second: np.ndarray, where: np.ndarray) -> float:
     return float(np.corrcoef(first[where], second[where])[0, 1])

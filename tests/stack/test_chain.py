@@ -16,6 +16,8 @@ from scripts.io import read_section, write_section
 from scripts.registration import Transformation
 from scripts.stack.store import RESULTS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="session")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -13,6 +13,8 @@ from textures import REFERENCE, SIZE, imaged, truth
 
 from scripts.io import write_section
 
+pytestmark = pytest.mark.slow
+
 
 def test_fold_masks_are_used(tmp_path: Path) -> None:
     sections = {"a.png": imaged(REFERENCE)[0], "b.png": imaged(FOLDED, fold=True)[0]}

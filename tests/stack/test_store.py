@@ -16,6 +16,8 @@ from textures import REFERENCE, SIZE, imaged
 
 from scripts.stack.store import RESULTS
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_killed_registration_goes_on(folder: Path, aligned: Path, tmp_path: Path, calls: Callable) -> None:
     pair = registration(detect_folds=True)

@@ -13,6 +13,8 @@ from textures import REFERENCE, SIZE, grey, imaged, texture, truth
 
 from scripts.io import read_section
 
+pytestmark = pytest.mark.slow
+
 NOISE: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     "camera": lambda rng: rng.normal(200, 2, SIZE),
     "blurred": lambda rng: 150 + 300 * gaussian_filter(rng.normal(size=SIZE), 2),

@@ -14,6 +14,8 @@ from scripts.io import read_section, write_section
 from scripts.registration import Transformation
 from scripts.stack import warp_files
 
+pytestmark = pytest.mark.slow
+
 
 def labels(index: int) -> np.ndarray:
     """Numbered discs all over a section."""

@@ -43,6 +43,7 @@ def test_a_seed_sequence_is_not_used_up():
     np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.slow
 def test_kinds_are_drawn_by_their_weights():
     assert sum(KINDS.values()) == pytest.approx(1)
     found = [synthetic_section(seed, (32, 32), 20.0)[2]["kind"] for seed in range(300)]
