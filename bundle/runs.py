@@ -47,7 +47,7 @@ class ScoredSection:
     Attributes:
         image: the section as the network saw it, float32 (1, width, height) in [0, 1].
         label: bool (width, height).
-        probabilities: float32 (2, width, height).
+        probabilities: float32 (1, width, height).
         tissue: bool (width, height), where there may be mitochondria.
     """
 
@@ -65,12 +65,12 @@ class ScoredSection:
         """Give the probabilities of mitochondrion of others, such as refined ones.
 
         Args:
-            probabilities: (2, width, height).
+            probabilities: (1, width, height).
 
         Returns:
             (width, height), 0 outside of the tissue.
         """
-        return probabilities[1] * self.tissue
+        return probabilities[0] * self.tissue
 
 
 def prepare(*configs: str, run_id: str, **overrides: Any) -> ConfigWorkflow:
@@ -141,7 +141,7 @@ def _score(*configs: str, part: str, **overrides: Any) -> list[ScoredSection]:
         for item, source in zip(engine.state.output, engine.state.batch, strict=True):
             tissue = source["tissue"][0].cpu().numpy() > 0
             image, label, probabilities = (item[key].float().cpu().numpy() for key in ("image", "label", "pred"))
-            sections.append(ScoredSection(np.array(image), label[1] > 0, np.array(probabilities), tissue))
+            sections.append(ScoredSection(np.array(image), label[0] > 0, np.array(probabilities), tissue))
 
     workflow.parser.get_parsed_content("checks")
     evaluator = workflow.parser.get_parsed_content("evaluator")

@@ -32,6 +32,7 @@ def dense_crf(
     bilateral_compat: float = 1.0,
     iterations: int = 5,
     method: str = "grid",
+    overwrite: bool = False,
 ) -> NdarrayOrTensor:
     r"""Refine the class probabilities of a section by mean-field inference in a fully connected CRF.
 
@@ -62,10 +63,10 @@ def dense_crf(
     points are about half a kernel's width apart, one pixel at least: narrow kernels cost time, not exactness. With the
     kernel of `configs/inference.json`, 43 pixels and 51 grey levels wide, it takes less than a tenth of the time of
     "permutohedral" on one core; with 5 pixels and 20 grey levels a third; with 3 and 5 as much; narrower ones can take
-    several times as long. Widths below one grey level are refused. Memory is 12 bytes a pixel with two classes (with
-    more, 8 for each and 4), and at most 64 MiB for the grid, which is made in tiles where it would need more. It runs
-    in `torch.get_num_threads()` threads, whose number changes nothing in the result; for tensors on a GPU it runs
-    there.
+    several times as long. Widths below one grey level are refused. Memory is 12 bytes a pixel beyond the result's (8
+    with `overwrite`; with more than two classes, 8 for each and 4), and at most 64 MiB for the grid, which is made in
+    tiles where it would need more. It runs in `torch.get_num_threads()` threads, whose number changes nothing in the
+    result; for tensors on a GPU it runs there.
 
     "permutohedral" is the lattice of the paper, by pydensecrf2: one thread, about a microsecond and 150 to 180 bytes a
     pixel (up to twice as many if widths are of a few pixels and grey levels), for sections of up to 5e8 pixels and
@@ -81,8 +82,9 @@ def dense_crf(
     the shipped weights, whose appearance kernel is wide (``bilateral_sxy`` 43) but weak.
 
     Args:
-        probabilities: (C, W, H), floating point, C >= 2 classes that sum to 1 in each pixel (softmax, not logits).
-            Values below 1e-5 count as 1e-5. An array, or a tensor on any device.
+        probabilities: (C, W, H), floating point: C classes that sum to 1 in each pixel (softmax, not logits), or one
+            channel, which is the second of two classes. Values below 1e-5 count as 1e-5. An array, or a tensor on any
+            device.
         image: (1, W, H), floating point in [0, 1]: the section as the network saw it.
         gaussian_sxy: width of the smoothness kernel, in pixels.
         gaussian_compat: weight of the smoothness kernel; 0 switches it off.
@@ -91,10 +93,10 @@ def dense_crf(
         bilateral_compat: weight of the appearance kernel; 0 switches it off.
         iterations: number of mean-field iterations.
         method: one of `METHODS`.
+        overwrite: whether `probabilities` may be used as memory, as "grid" can use one channel of float32 on the CPU.
 
     Returns:
-        (C, W, H) float32, the approximate marginals; they sum to 1 in each pixel. Of the kind of
-            `probabilities`, on their device.
+        (C, W, H) float32, the approximate marginals. Of the kind of `probabilities`, on their device.
 
     Raises:
         ValueError: if an argument is not as above, or the section too large or a width too small for the method.
@@ -114,7 +116,7 @@ def dense_crf(
     probabilities, image = (a.detach() if isinstance(a, torch.Tensor) else a for a in (probabilities, image))
     _check_shapes(probabilities, image)
     if method == "permutohedral":
-        permutohedral.check_size(probabilities.shape, **kernels)
+        permutohedral.check_size((max(2, len(probabilities)), *probabilities.shape[1:]), **kernels)
     _check_values(probabilities, image)
     if isinstance(probabilities, torch.Tensor) and probabilities.device.type != "cpu" and method == "grid":
         image = torch.as_tensor(image, device=probabilities.device)
@@ -122,10 +124,14 @@ def dense_crf(
     if method == "grid":
         from . import grid_cpu  # here, since Numba takes a moment to load, and longer where it has to compile
 
-        mean_field = grid_cpu.mean_field
+        refined = grid_cpu.mean_field(
+            _to_numpy(probabilities), _to_numpy(image), **kernels, iterations=iterations, overwrite=overwrite
+        )
     else:
-        mean_field = permutohedral.mean_field
-    refined = mean_field(_to_numpy(probabilities), _to_numpy(image), **kernels, iterations=iterations)
+        both = _to_numpy(probabilities)
+        both = np.concatenate([1 - both, both]) if len(both) == 1 else both
+        refined = permutohedral.mean_field(both, _to_numpy(image), **kernels, iterations=iterations)
+        refined = refined[-len(probabilities) :]
     return torch.from_numpy(refined).to(probabilities.device) if isinstance(probabilities, torch.Tensor) else refined
 
 
@@ -167,7 +173,7 @@ def check_parameters(
     if method == "grid" and bilateral_compat > 0 and bilateral_srgb < _MIN_GRID_SRGB:
         raise ValueError(
             f"bilateral_srgb must be at least {_MIN_GRID_SRGB:g} grey level for the method 'grid', "
-            f"got {bilateral_srgb!r}; 'permutohedral' has no such limit"
+            f"but got {bilateral_srgb!r}; 'permutohedral' has no such limit"
         )
 
 
@@ -183,8 +189,8 @@ def _to_numpy(array: NdarrayOrTensor) -> np.ndarray:
 
 def _check_shapes(probabilities: NdarrayOrTensor, image: NdarrayOrTensor) -> None:
     shape = tuple(probabilities.shape)
-    if len(shape) != 3 or shape[0] < 2 or 0 in shape:
-        raise ValueError(f"probabilities must be (C, W, H) of at least 2 classes and 1 pixel, but got shape {shape}")
+    if len(shape) != 3 or 0 in shape:
+        raise ValueError(f"probabilities must be (C, W, H) of at least 1 class and 1 pixel, but got shape {shape}")
     if tuple(image.shape) != (1, *shape[1:]):
         raise ValueError(
             f"image must be {(1, *shape[1:])} beside probabilities of shape {shape}, but got {tuple(image.shape)}"
@@ -199,6 +205,8 @@ def _check_values(probabilities: NdarrayOrTensor, image: NdarrayOrTensor) -> Non
         low, high = float(array.min()), float(array.max())  # NaN if there is one
         if not (low >= -_RANGE_TOLERANCE and high <= 1 + _RANGE_TOLERANCE):
             raise ValueError(f"{name} must be finite and in [0, 1], but got values from {low} to {high}")
+    if len(probabilities) == 1:
+        return
     single = torch.float32 if isinstance(probabilities, torch.Tensor) else np.float32
     total = probabilities.sum(axis=0, dtype=single)
     low, high = float(total.min()), float(total.max())

@@ -19,7 +19,7 @@ Rows = Callable[[Callable[..., None], int], None]
 
 
 def mean_field(
-    probabilities: np.ndarray, image: np.ndarray, *, iterations: int, **kernel_parameters: float
+    probabilities: np.ndarray, image: np.ndarray, *, iterations: int, overwrite: bool, **kernel_parameters: float
 ) -> np.ndarray:
     """Infer the marginals of the CRF of `dense_crf`, whose arguments these are.
 
@@ -27,9 +27,10 @@ def mean_field(
     d = u + Σ w n K(n m) and m = tanh(d / 2). More classes have a field each.
 
     Args:
-        probabilities: (C, W, H), floating point.
+        probabilities: (C, W, H), floating point; C = 1 is the second of two classes.
         image: (1, W, H), floating point.
         iterations: number of iterations.
+        overwrite: whether the log-odds may take the place of float32 probabilities of one channel.
         **kernel_parameters: widths and weights, as for `plan_kernels`.
 
     Returns:
@@ -41,10 +42,15 @@ def mean_field(
     threads = max(1, torch.get_num_threads())
     with ThreadPoolExecutor(threads) as pool:
         rows = partial(_in_threads, pool, threads)
-        unary = np.empty((1 if classes == 2 else classes, *shape), np.float32)
+        if classes == 1 and overwrite and probabilities.dtype == np.float32:
+            unary = probabilities
+        else:
+            unary = np.empty((classes if classes > 2 else 1, *shape), np.float32)
         rows(partial(_log_odds, probabilities, unary), shape[0])
-        # with two classes, both together become the result
-        before, after = state = np.empty((2, *unary.shape), np.float32)
+        if classes == 2:  # both together become the result
+            before, after = state = np.empty((2, *unary.shape), np.float32)
+        else:
+            before, after = np.empty_like(unary), np.empty_like(unary)
         after[:] = 1
         terms = [_GridTerm(grey, grid, compat, after[0], rows) for grid, compat in grids]
         norms = [smoothness_norm(taps, pixels) for pixels in shape]
@@ -59,6 +65,9 @@ def mean_field(
                     term.add(field, out, rows)
             rows(partial(_probabilities, after), shape[0])
         if classes > 2:
+            return after
+        if classes == 1:
+            rows(partial(_second_class, after), shape[0])
             return after
         rows(partial(_two_classes, after[0], state[:, 0]), shape[0])
         return state[:, 0]
@@ -79,7 +88,7 @@ class _GridTerm:
         self.image, self.grid, self.weight = image, grid, weight
         self.norm, norm = ones, np.zeros_like(image)
         self._add(ones, 1.0, norm, rows)
-        self.norm = 1 / np.sqrt(norm, out=norm)
+        self.norm = np.reciprocal(np.sqrt(norm, out=norm), out=norm)
 
     def add(self, field: np.ndarray, out: np.ndarray, rows: Rows) -> None:
         """Add the message of `field` to `out`, both (W, H) float32."""
@@ -111,7 +120,10 @@ def _in_threads(pool: ThreadPoolExecutor, threads: int, function: Callable[..., 
 def _log_odds(probabilities: np.ndarray, out: np.ndarray, start: int, stop: int) -> None:
     for x in range(start, stop, 64):
         block = slice(x, min(x + 64, stop))
-        log = np.log(np.clip(probabilities[:, block].astype(np.float32), MIN_PROBABILITY, 1))
+        part = probabilities[:, block].astype(np.float32)
+        if len(part) == 1:
+            part = np.concatenate([1 - part, part])
+        log = np.log(np.clip(part, MIN_PROBABILITY, 1))
         out[:, block] = log[1] - log[0] if len(out) == 1 else log
 
 
@@ -125,6 +137,12 @@ def _probabilities(field: np.ndarray, start: int, stop: int) -> None:
         block -= block.max(axis=0)
         np.exp(block, out=block)
         block /= block.sum(axis=0)
+
+
+def _second_class(difference: np.ndarray, start: int, stop: int) -> None:
+    part = difference[:, start:stop]
+    part *= 0.5
+    part += 0.5
 
 
 def _two_classes(difference: np.ndarray, out: np.ndarray, start: int, stop: int) -> None:

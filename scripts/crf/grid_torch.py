@@ -17,7 +17,7 @@ def mean_field(
     """Infer the marginals of the CRF as `grid_cpu.mean_field` does, where the tensors are.
 
     Args:
-        probabilities: (C, W, H), floating point.
+        probabilities: (C, W, H), floating point; C = 1 is the second of two classes.
         image: (1, W, H), floating point, on the same device.
         iterations: number of iterations.
         **kernel_parameters: widths and weights, as for `plan_kernels`.
@@ -28,7 +28,11 @@ def mean_field(
     """
     grids, taps, weight = plan_kernels(tuple(probabilities.shape[1:]), **kernel_parameters)
     with torch.no_grad():
-        logits = probabilities.float().clamp(MIN_PROBABILITY, 1).log()
+        classes = len(probabilities)
+        probabilities = probabilities.float()
+        if classes == 1:
+            probabilities = torch.cat([1 - probabilities, probabilities])
+        logits = probabilities.clamp(MIN_PROBABILITY, 1).log()
         unary = logits[1:] - logits[:1] if len(logits) == 2 else logits
         grey = image[0].float()
         terms = [_GridTerm(grey, grid, compat) for grid, compat in grids]
@@ -41,7 +45,10 @@ def mean_field(
             for term in terms:
                 term.add(fields, logits)
         fields = _probabilities(logits)
-        return torch.cat([0.5 - 0.5 * fields, 0.5 + 0.5 * fields]) if len(fields) == 1 else fields
+        if len(fields) > 1:
+            return fields
+        second = 0.5 + 0.5 * fields
+        return second if classes == 1 else torch.cat([0.5 - 0.5 * fields, second])
 
 
 def _probabilities(logits: torch.Tensor) -> torch.Tensor:

@@ -45,7 +45,7 @@ class ValidationFigures:
         """Register the handler.
 
         Args:
-            engine: evaluator whose output items have image, label (one-hot) and score, and whose batch items may have
+            engine: evaluator whose output items have image, label and score, and whose batch items may have
                 tissue.
         """
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
@@ -64,7 +64,7 @@ class ValidationFigures:
             return
         pairs = list(zip(engine.state.output, engine.state.batch, strict=True))
         for item, source in pairs[: self.count - self._shown]:
-            panel = self._panel({**item, "tissue": source.get("tissue", torch.ones_like(item["label"][:1]))})
+            panel = self._panel({**item, "tissue": source.get("tissue", torch.ones_like(item["label"]))})
             self._writer.add_image(f"section_{self._shown}", panel, engine.state.epoch, dataformats="WHC")
             self._writer.flush()
             save_picture(panel, self.log_dir / f"panel_{self._shown}.png")
@@ -76,12 +76,12 @@ class ValidationFigures:
         item = {key: middle(item[key]) for key in ("image", "label", "score", "tissue")}
         tissue = _array(item["tissue"])[0] > 0
         image = hide_outside(_array(item["image"])[0], tissue)
-        label = _array(item["label"])[1] > 0
-        score = _array(item["score"])[1] * tissue
+        label = _array(item["label"])[0] > 0
+        score = _array(item["score"])[0] * tissue
         results = [score > 0.5]
         if self.crf is not None:
             refined = self.crf({"image": item["image"], "score": item["score"]})["score_crf"]
-            results.append(tissue & (_array(refined)[1] > 0.5))
+            results.append(tissue & (_array(refined)[0] > 0.5))
         nothing = np.zeros_like(label)
         columns = [overlay(image, nothing, nothing), overlay(image, label, label), overlay(score, nothing, nothing)]
         columns += [overlay(image, label, result) for result in results]

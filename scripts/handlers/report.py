@@ -31,7 +31,7 @@ class JaccardReport:
 
     Args:
         output_dir: where to write.
-        results: name of each result and the key of its probabilities (2, width, height) in the engine's output, for
+        results: name of each result and the key of its probabilities (1, width, height) in the engine's output, for
             instance ``{"without_crf": "score", "with_crf": "score_crf"}``.
         thresholds: for each result the probability from which on a pixel is a mitochondrion; 0.5 where none is given.
         note: further entries for the JSON, such as the weights.
@@ -53,7 +53,7 @@ class JaccardReport:
         """Register the handler.
 
         Args:
-            engine: evaluator whose output items have image, label (one-hot) and the results, and whose batch items may
+            engine: evaluator whose output items have image, label and the results, and whose batch items may
                 have tissue.
         """
         engine.add_event_handler(Events.STARTED, self._start)
@@ -71,9 +71,9 @@ class JaccardReport:
             # its place in the data, which are dealt to the processes in turn
             number = len(self._rows) * idist.get_world_size() + idist.get_rank()
             row = {"number": number, "section": stem, "page": int(meta.get("page", 0))}
-            label = item["label"][1].cpu().numpy() > 0
+            label = item["label"][0].cpu().numpy() > 0
             for name, key in self.results.items():
-                found = item[key][1].cpu().numpy() >= self.thresholds[name]
+                found = item[key][0].cpu().numpy() >= self.thresholds[name]
                 row[f"{name}_true"] = int(np.count_nonzero(found & label))
                 row[f"{name}_missed"] = int(np.count_nonzero(label & ~found))
                 row[f"{name}_false"] = int(np.count_nonzero(found & ~label))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
@@ -16,7 +17,7 @@ from scripts.resampling import at_pixel_size, resample
 
 from .fuse import fuse_conv_bn
 
-__all__ = ["PixelSizeInferer", "SectionInferer", "SimpleInferer", "SlidingWindowInferer"]
+__all__ = ["ProbabilityInferer", "SectionInferer", "SimpleInferer", "SlidingWindowInferer"]
 
 
 class _MixedPrecision:
@@ -107,40 +108,77 @@ class SectionInferer(SlidingWindowInferer):
         return self._folded[1]
 
 
-class PixelSizeInferer(Inferer):
-    """Show sections to a network at the pixel size that it was trained at, and bring its scores back to their own.
+class ProbabilityInferer(Inferer):
+    """Give the probability of mitochondria in sections, seen by the network at the pixel size that it was trained at.
 
     So a section costs the network the same per square micrometre however finely it was imaged, and what follows works
     on the section as it is. The pixel size of the sections, x and y in nanometres, is read from `pixel_size` in their
     meta data; sections without it are taken as they are. Pixels that are no squares become squares.
 
+    The log-odds are brought back to the section's own pixels, one channel in place of two, which is the same as
+    resampling the logits and half as large; where there is more than one view, their probabilities are averaged.
+
     Args:
-        inferer: what scores the resampled sections.
+        inferer: what scores the resampled sections: logits of two classes, the second of them mitochondrion.
         pixel_size: of the network, in nanometres.
+        scales: test-time augmentation: how many times as large the section is shown.
+        flips: test-time augmentation: dimensions in which it is flipped, 2 (width) and 3 (height), for each view.
+
+    Raises:
+        ValueError: a scale is not positive, or there is no view.
+
+    References:
+        D. Shanmugam et al.: Better Aggregation in Test-Time Augmentation. ICCV 2021.
     """
 
-    def __init__(self, inferer: Inferer, pixel_size: float) -> None:
+    def __init__(
+        self,
+        inferer: Inferer,
+        pixel_size: float,
+        scales: Sequence[float] = (1.0,),
+        flips: Sequence[Sequence[int]] = ((),),
+    ) -> None:
         super().__init__()
+        if not scales or not flips or not all(scale > 0 for scale in scales):
+            raise ValueError(f"scales and flips must be lists, of factors above 0, but got {scales} and {flips}")
         self.inferer = inferer
         self.pixel_size = pixel_size
+        self.scales = tuple(scales)
+        self.flips = tuple(map(tuple, flips))
 
     def __call__(self, inputs: torch.Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Score sections.
 
         Args:
-            inputs: (batch, channel, width, height), all of one pixel size.
-            network: any network; it stays as it is.
+            inputs: (batch, 1, width, height), all of one pixel size.
+            network: any network of two classes; it stays as it is.
             *args: further inputs of the network.
             **kwargs: further inputs of the network.
 
         Returns:
-            The logits, (batch, classes, width, height).
+            Probability of mitochondrion, float32 (batch, 1, width, height).
+
+        Raises:
+            ValueError: there are not two classes.
         """
-        own = inputs.meta.get("pixel_size") if isinstance(inputs, MetaTensor) else None
-        if own is None:
-            return self.inferer(inputs, network, *args, **kwargs)
+        known = inputs.meta.get("pixel_size") if isinstance(inputs, MetaTensor) else None
         # of one section, or of each of a batch
-        width, height = torch.as_tensor(own, dtype=torch.float64).reshape(-1, 2)[0].tolist()
-        resampled = at_pixel_size(inputs.as_tensor(), (width, height), self.pixel_size)
-        scores = self.inferer(resampled, network, *args, **kwargs)
-        return MetaTensor(resample(scores, inputs.shape[2:]), meta=inputs.meta)
+        own = [self.pixel_size] * 2 if known is None else torch.as_tensor(known).double().reshape(-1, 2)[0].tolist()
+        plain = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
+        mean: torch.Tensor | None = None
+        for scale in self.scales:
+            resampled = at_pixel_size(plain, own, self.pixel_size / scale)
+            for flip in self.flips:
+                # flipping copies, even in no dimension
+                view = resampled.flip(flip) if flip else resampled
+                logits = self.inferer(view, network, *args, **kwargs)
+                if logits.shape[1] != 2:
+                    raise ValueError(f"the network must have two classes, but got {logits.shape[1]}")
+                odds = logits[:, 1:] - logits[:, :1]
+                odds = odds.flip(flip) if flip else odds
+                del logits
+                probability = resample(odds, plain.shape[2:]).float().sigmoid_()
+                mean = probability if mean is None else mean.add_(probability)
+        views = len(self.scales) * len(self.flips)
+        mean = mean if views == 1 else mean.div_(views)
+        return MetaTensor(mean, meta=inputs.meta) if isinstance(inputs, MetaTensor) else mean

@@ -64,10 +64,13 @@ class SaveSectiond(SaveImaged):
         meta = d[self.image_key].meta
         image, page = meta[ImageMetaKey.FILENAME_OR_OBJ], int(meta.get("page", 0))
         for key in self.key_iterator(d):
-            pixels = d[key].detach().cpu().numpy()[0] * self.scale
+            pixels = d[key].detach().cpu().numpy()[0]
             if self.output_dtype.kind in "iu":
-                pixels = pixels.round()
-            self._write(image, page, pixels.astype(self.output_dtype))
+                scaled = np.multiply(pixels, self.scale, dtype=np.float32)
+                pixels = np.rint(scaled, out=scaled).astype(self.output_dtype)
+            else:
+                pixels = (pixels if self.scale == 1 else pixels * self.scale).astype(self.output_dtype, copy=False)
+            self._write(image, page, pixels)
         return d
 
     def _write(self, image: str, page: int, pixels: np.ndarray) -> None:

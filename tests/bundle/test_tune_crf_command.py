@@ -63,7 +63,7 @@ def test_search_finds_parameters_that_remove_noise() -> None:
     section = ScoredSection(
         np.where(label, 0.3, 0.7).astype(np.float32)[None],
         label,
-        np.stack([1 - score, score]).astype(np.float32),
+        score[None],
         np.ones(label.shape, bool),
     )
     first = default_settings()["crf"]
@@ -101,7 +101,7 @@ def test_a_gain_is_written_into_the_record_of_the_weights(
 def test_only_tissue_counts() -> None:
     """Probabilities outside of the tissue decide nothing, as in the evaluation and in masks."""
     tissue = np.array([[True, False]])
-    probabilities = np.array([[[0.2, 0.1]], [[0.8, 0.9]]], np.float32)
+    probabilities = np.array([[[0.8, 0.9]]], np.float32)
     section = ScoredSection(np.zeros((1, 1, 2), np.float32), tissue, probabilities, tissue)
     np.testing.assert_array_equal(section.mitochondria, np.array([[0.8, 0]], np.float32))
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 
 from scripts.crf import METHODS, dense_crf
 from tests.crf.exact import agreement, disc, exact_mean_field, noise, stripes, two_classes
@@ -109,6 +110,18 @@ def test_result_is_float32_and_sums_to_one(dtype: type, method: str) -> None:
     np.testing.assert_allclose(refined, dense_crf(probabilities, image, method=method), atol=0.02)
 
 
+def test_one_channel_is_the_second_of_two_classes(method: str) -> None:
+    probabilities, image = disc(np.random.default_rng(0), 24, 20)
+    both = dense_crf(probabilities, image, bilateral_compat=4.0, method=method)
+    second = dense_crf(probabilities[1:], image, bilateral_compat=4.0, method=method)
+    assert second.shape == (1, 24, 20)
+    np.testing.assert_allclose(second, both[1:], atol=1e-5)
+    assert np.abs(second - probabilities[1:]).max() > 0.1  # the CRF did something
+    tensor = torch.from_numpy(probabilities[1:].astype(np.float32))
+    overwritten = dense_crf(tensor, torch.from_numpy(image), bilateral_compat=4.0, method=method, overwrite=True)
+    np.testing.assert_allclose(overwritten, second, atol=1e-6)
+
+
 def test_inputs_of_any_memory_order_stay_unchanged(method: str) -> None:
     probabilities, image = disc(np.random.default_rng(0), 24, 20)
     channel_last = np.ascontiguousarray(probabilities.transpose(1, 2, 0)).transpose(2, 0, 1)
@@ -170,11 +183,9 @@ def test_refuses_width_that_overflows_the_lattice(name: str) -> None:
         dense_crf(two_classes(np.full((40, 30), 0.5)), np.zeros((1, 40, 30)), method="permutohedral", **{name: 0.001})
 
 
-@pytest.mark.parametrize(
-    "shape", [(4, 5), (1, 2, 4, 5), (1, 4, 5), (2, 0, 5), (2, 4, 0), (0, 4, 5)], ids=lambda shape: str(shape)
-)
+@pytest.mark.parametrize("shape", [(4, 5), (1, 2, 4, 5), (2, 0, 5), (2, 4, 0), (0, 4, 5)], ids=lambda shape: str(shape))
 def test_refuses_shape_of_probabilities(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"probabilities must be \(C, W, H\) of at least 2 classes.*got shape \("):
+    with pytest.raises(ValueError, match=r"probabilities must be \(C, W, H\) of at least 1 class .*got shape \("):
         dense_crf(np.full(shape, 0.5), np.zeros((1, *shape[-2:])))
 
 

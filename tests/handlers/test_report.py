@@ -10,7 +10,6 @@ import pytest
 import torch
 from ignite.engine import Engine
 from monai.data import MetaTensor
-from monai.networks import one_hot
 from PIL import Image
 
 from scripts.figures import COLOURS, overlay
@@ -21,10 +20,9 @@ from scripts.metrics import jaccard
 def make_item(name: str, label: list[int], score: list[float], refined: list[float]) -> tuple[dict, dict]:
     """A section of 1x4 pixels as engine output and batch."""
     image = MetaTensor(torch.linspace(0, 1, 4).reshape(1, 1, 4), meta={"filename_or_obj": f"/data/{name}.png"})
-    output = {"image": image, "label": one_hot(torch.tensor(label).reshape(1, 1, 4), 2, dim=0)}
+    output = {"image": image, "label": torch.tensor(label).reshape(1, 1, 4)}
     for key, values in (("score", score), ("score_crf", refined)):
-        foreground = torch.tensor(values).reshape(1, 1, 4)
-        output[key] = torch.cat([1 - foreground, foreground])
+        output[key] = torch.tensor(values).reshape(1, 1, 4)
     return output, {"image": image}
 
 

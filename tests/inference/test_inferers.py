@@ -10,7 +10,7 @@ from monai.transforms import HistogramNormalize
 from torch import nn
 
 from bundle.runs import ROOT, load_network
-from scripts.inference import PixelSizeInferer, SectionInferer, SimpleInferer, SlidingWindowInferer
+from scripts.inference import ProbabilityInferer, SectionInferer, SimpleInferer, SlidingWindowInferer
 from scripts.io import load_sections, read_section
 from scripts.networks import FusionFCN
 
@@ -51,35 +51,77 @@ def test_training_mode_means_dropout_with_running_statistics() -> None:
     assert not torch.allclose(inferer(section, unsure), inferer(section, unsure))
 
 
-class Dark(nn.Module):
-    """Scores each pixel by its grey level, and remembers what it saw."""
+class Grey(nn.Module):
+    """Finds each pixel as probable as it is bright, and remembers what it saw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple] = []
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.seen = tuple(x.shape[2:])
-        return torch.cat([x, 1 - x], dim=1)
+        self.seen.append(tuple(x.shape[2:]))
+        return torch.cat([torch.log1p(-x), torch.log(x)], dim=1)
+
+
+def ramp() -> torch.Tensor:
+    x, y = torch.linspace(0.2, 0.8, 80)[:, None], torch.linspace(0.2, 0.8, 60)
+    return ((x + y) / 2)[None, None]
 
 
 @pytest.mark.parametrize(
     ("pixel_size", "seen"), [([5, 5], (40, 30)), ([2, 2], (16, 12)), ([10, 10], (80, 60)), ([5, 10], (40, 60))]
 )
 def test_a_network_sees_its_own_pixel_size_and_scores_come_back(pixel_size: list, seen: tuple) -> None:
-    x, y = torch.linspace(0, 1, 80)[:, None], torch.linspace(0, 1, 60)
-    section = ((x + y) / 2)[None, None]
-    network = Dark()
-    inferer = PixelSizeInferer(SimpleInferer(), pixel_size=10)
+    section, network = ramp(), Grey()
+    inferer = ProbabilityInferer(SimpleInferer(), pixel_size=10)
     scores = inferer(MetaTensor(section, meta={"pixel_size": np.array(pixel_size)}), network)
-    assert network.seen == seen
-    assert scores.shape == (1, 2, 80, 60)
-    torch.testing.assert_close(scores.as_tensor()[:, :1], section, atol=0.05, rtol=0)
+    assert network.seen == [seen]
+    assert scores.shape == (1, 1, 80, 60)
+    torch.testing.assert_close(scores.as_tensor(), section, atol=0.05, rtol=0)
+
+
+def test_views_are_undone_and_averaged() -> None:
+    section, network = ramp(), Grey()
+    views = {"scales": (0.5, 1, 1.5), "flips": [[], [2], [2, 3]]}
+    scores = ProbabilityInferer(SimpleInferer(), pixel_size=10, **views)(section, network)
+    assert network.seen == [(40, 30)] * 3 + [(80, 60)] * 3 + [(120, 90)] * 3
+    torch.testing.assert_close(scores, section, atol=0.05, rtol=0)
+
+
+class Left(nn.Module):
+    """Is sure of the first half of what it sees, and of nothing else."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        odds = torch.full_like(x, -20)
+        odds[:, :, : x.shape[2] // 2] = 20
+        return torch.cat([-odds / 2, odds / 2], dim=1)
+
+
+def test_probabilities_of_views_are_averaged_and_not_their_logits() -> None:
+    inferer = ProbabilityInferer(SimpleInferer(), pixel_size=10, flips=[[], [3], [2]])
+    scores = inferer(torch.zeros(1, 1, 8, 6), Left())
+    torch.testing.assert_close(scores[0, 0, :4], torch.full((4, 6), 2 / 3))
+    torch.testing.assert_close(scores[0, 0, 4:], torch.full((4, 6), 1 / 3))
+
+
+@pytest.mark.parametrize("wrong", [{"scales": ()}, {"scales": (0, 1)}, {"flips": ()}])
+def test_there_must_be_views(wrong: dict) -> None:
+    with pytest.raises(ValueError, match="factors above 0, but got"):
+        ProbabilityInferer(SimpleInferer(), pixel_size=10, **wrong)
+
+
+def test_there_must_be_two_classes() -> None:
+    with pytest.raises(ValueError, match="two classes, but got 3"):
+        ProbabilityInferer(SimpleInferer(), pixel_size=10)(torch.rand(1, 1, 9, 9), nn.Conv2d(1, 3, 1))
 
 
 def test_a_batch_and_sections_of_unknown_pixel_size() -> None:
-    network, inferer = Dark(), PixelSizeInferer(SimpleInferer(), pixel_size=10)
+    network, inferer = Grey(), ProbabilityInferer(SimpleInferer(), pixel_size=10)
     items = [{"image": MetaTensor(torch.rand(1, 20, 20), meta={"pixel_size": np.array([5.0, 5.0])})}] * 2
-    assert inferer(list_data_collate(items)["image"], network).shape == (2, 2, 20, 20)
-    assert network.seen == (10, 10)
+    assert inferer(list_data_collate(items)["image"], network).shape == (2, 1, 20, 20)
+    assert network.seen == [(10, 10)]
     inferer(torch.rand(1, 1, 20, 20), network)
-    assert network.seen == (20, 20)
+    assert network.seen[1:] == [(20, 20)]
 
 
 @pytest.mark.parametrize("inferer", [SimpleInferer, SlidingWindowInferer, SectionInferer])

@@ -286,7 +286,7 @@ def test_correct_train_and_infer_again(server: Server, studies: Path, tissue: Pa
     write_json(tmp_path / "list.json", {"pixel_size_nm": 5, "validation": items})
     parts = {"part": "validation", "datalist": str(tmp_path / "list.json")}
     sections = score("inference", "evaluate", checkpoint=str(server.models / "shipped.pt"), patch_size=128, **parts)
-    found, labels = ([s.probabilities[1] > 0.5 for s in sections], [s.label for s in sections])
+    found, labels = ([s.probabilities[0] > 0.5 for s in sections], [s.label for s in sections])
     both, either = (
         sum(np.count_nonzero(op(f, t)) for f, t in zip(found, labels, strict=True))
         for op in (np.logical_and, np.logical_or)

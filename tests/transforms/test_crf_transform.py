@@ -46,7 +46,7 @@ def test_defaults_are_those_of_dense_crf() -> None:
     function = inspect.signature(dense_crf).parameters
     named = [name for name, parameter in function.items() if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
     assert {name: transform[name].default for name in named} == {name: function[name].default for name in named}
-    assert list(DenseCRFd("pred").parameters) == named
+    assert [*DenseCRFd("pred").parameters, "overwrite"] == named
 
 
 def test_refines_in_place_and_keeps_metadata(item: dict[str, MetaTensor]) -> None:
