@@ -33,6 +33,7 @@ def leave_one_out(
     seed: int = 0,
     weights: Mapping[str, float] | None = None,
     scales: float | Sequence[float] = (0.67, 0.8, 1.25, 1.5),
+    test_time_augmentation: bool = False,
     **settings: Any,
 ) -> str:
     """Train on all sets but one and score the one left out, for each of several sets in turn.
@@ -55,6 +56,7 @@ def leave_one_out(
         weights: how often sets are drawn, by name; 1 where nothing is said.
         scales: factors by which the sections are shown too large or too small, as if their pixel size were not well
             known; scored on the training and validation parts.
+        test_time_augmentation: whether to score with it too, at six times the cost.
         **settings: further settings of `train.json`.
 
     Returns:
@@ -83,7 +85,8 @@ def leave_one_out(
         evaluations = []
         for network in networks:
             folder = runs_dir / name / network
-            results[network][name] = _fold(network, folder, joint, name, parts[name], steps, seed, scales, settings)
+            shown = (scales, test_time_augmentation)
+            results[network][name] = _fold(network, folder, joint, name, parts[name], steps, seed, shown, settings)
             evaluations.append(folder / "test")
         draw_examples(runs_dir / name / "lists" / "test" / "datalist.json", evaluations, Path(f"{output}_{name}.jpg"))
     figures = {
@@ -122,6 +125,9 @@ def markdown(figures: Mapping[str, Any]) -> str:
     ]
     for network, fold in results.items():
         rows = {part: [fold[name][part]["jaccard"] for name in names] for part in ("test", "development")}
+        if all("augmented" in fold[name] for name in names):
+            for part in ("test", "development"):
+                rows[f"{part}, with test-time augmentation"] = [fold[name]["augmented"][part] for name in names]
         rows |= {f"shown {scale} times as large": [fold[name]["scales"][scale] for name in names] for scale in scales}
         for title, values in rows.items():
             entries = [f"{value:.3f}" for value in (*values, float(np.mean(values)))]
@@ -181,10 +187,11 @@ def _fold(
     parts: dict[str, list[dict]],
     steps: int,
     seed: int,
-    scales: Sequence[float],
+    shown: tuple[Sequence[float], bool],
     settings: dict[str, Any],
 ) -> dict[str, Any]:
     """Train on the joint list and score the parts of the set that was left out."""
+    scales, augmented = shown
     record = train(
         *config_names(network, "train_shipped"),
         folder=folder,
@@ -203,7 +210,7 @@ def _fold(
     evaluation = {**settings_for(*configs, **settings), "checkpoint": str(folder / "model.pt")}
     lists = folder.parent / "lists"
 
-    def jaccard(items: list[dict], part: str) -> dict[str, float]:
+    def jaccard(items: list[dict], part: str, **how: bool) -> dict[str, float]:
         write_list({"name": name, "test": items}, lists / part)
         out = folder / part
         run(
@@ -214,6 +221,7 @@ def _fold(
             threshold_without_crf=scores["threshold"],
             use_crf=False,
             **evaluation,
+            **how,
         )
         return json.loads((out / "jaccard.json").read_text())["without_crf"]
 
@@ -221,6 +229,10 @@ def _fold(
     for part, items in (("test", parts["test"] or parts["training"]), ("development", development)):
         if part not in scores:
             scores[part] = jaccard(items, part)
+            write_json(done, scores)
+        if augmented and part not in scores.get("augmented", {}):
+            found = jaccard(items, f"{part}_augmented", test_time_augmentation=True)["jaccard"]
+            scores.setdefault("augmented", {})[part] = found
             write_json(done, scores)
     for scale in scales:
         if f"{scale:g}" not in scores["scales"]:

@@ -62,6 +62,9 @@ def test_each_set_is_scored_by_a_training_without_it(sets: list, tmp_path: Path,
     assert [Path(item["image"]).name for item in development] == ["training_000.png", "validation_000.png"]
     changed = (tmp_path / "runs" / "two" / "unet" / "checkpoint.pt").stat().st_mtime_ns
     assert leave_one_out(*sets, **arguments) == table  # nothing is trained again
+    longer = leave_one_out(*sets, **arguments, test_time_augmentation=True)
+    assert [line for line in longer.splitlines() if "augmentation" not in line] == table.splitlines()
+    assert longer.count("with test-time augmentation") == 2
     assert (tmp_path / "runs" / "two" / "unet" / "checkpoint.pt").stat().st_mtime_ns == changed
 
 

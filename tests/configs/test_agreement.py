@@ -53,6 +53,16 @@ def test_network_and_preprocessing(overrides: dict) -> None:
         assert found["inference"][key] == value
 
 
+def test_test_time_augmentation() -> None:
+    for names in (("inference",), ("inference", "evaluate")):
+        for augmented, views in ((False, 1), (True, 6)):
+            parser = parsed(*names, checkpoint=str(ROOT / "models" / "model.pt"), test_time_augmentation=augmented)
+            inferer = parser.get_parsed_content("inferer")
+            assert len(inferer.scales) * len(inferer.flips) == views
+            assert 1 in inferer.scales
+            assert () in inferer.flips
+
+
 def test_crf_and_thresholds() -> None:
     checkpoint = str(ROOT / "models" / "model.pt")
     inference, evaluation = (
