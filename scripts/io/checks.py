@@ -10,7 +10,8 @@ import numpy as np
 from tqdm import tqdm
 
 from .labels import LABEL_FORMATS, binarize_label
-from .reading import read_section
+from .reading import read_header, read_section
+from .section import Section
 
 __all__ = ["check_sections", "read_label"]
 
@@ -22,6 +23,7 @@ def check_sections(
     allow_constant: bool = False,
     require_mitochondria: bool = False,
     leave_out_constant: bool = False,
+    max_bytes: float = float("inf"),
 ) -> None:
     """Read every pixel once, so that a damaged section stops a run before it starts.
 
@@ -33,12 +35,23 @@ def check_sections(
         require_mitochondria: whether some pixel has to be labelled as mitochondrion, as where weights are chosen by it.
         leave_out_constant: whether to go on without constant images, as long as there are others: they are taken out of
             `sections`, a list, and a warning names them. Pages of a stack stay, since its result needs all of them.
+        max_bytes: the most that is read: of sections without labels that hold more, nothing is read but their headers,
+            which was done when they were listed.
 
     Raises:
         ValueError: a file is damaged, an image is constant where it must not be, has colours, NaN or infinite pixels,
             or a label or valid mask has other values than `binarize_label` knows; or no pixel is labelled where one has
             to be.
     """
+    size = sum(_bytes(section) for section in sections)
+    if size > max_bytes and not require_mitochondria and not any("label" in section for section in sections):
+        logger.info(
+            "%d sections of %.1f GB: more than %.1f GB, so only their headers were read before the start",
+            len(sections),
+            size / 1e9,
+            max_bytes / 1e9,
+        )
+        return
     labelled, constant = False, []
     for section in tqdm(sections, desc="checking sections", unit="section", leave=False):
         page = section.get("page")
@@ -66,6 +79,11 @@ def check_sections(
             f"{files[0]}{' and others' if len(files) > 1 else ''}: no mitochondrion is labelled in the sections for "
             "validation, so nothing could tell good weights from bad ones"
         )
+
+
+def _bytes(section: Mapping[str, Any]) -> int:
+    header = section.header if isinstance(section, Section) else read_header(section["image"])
+    return header.width * header.height * header.channels * np.dtype(header.dtype).itemsize
 
 
 def _read_image(section: Mapping[str, Any], hand_on: bool) -> np.ndarray:

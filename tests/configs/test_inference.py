@@ -112,6 +112,34 @@ def test_stack_and_single_sections_agree(infer: Callable, tiny_phantom: Path, tm
         np.testing.assert_array_equal(read_section(output / "stack_mitochondria.tif", number), single)
 
 
+def test_large_stacks_are_checked_by_their_headers(
+    infer: Callable, dark_pixels: dict, tiny_phantom: Path, tmp_path: Path
+) -> None:
+    names = ["a", "b", "c", "d"]
+    for name, source in zip(names, sorted((tiny_phantom / "images").iterdir()), strict=False):
+        write_section(tmp_path / "in" / f"{name}.png", read_section(source))
+    whole = infer(tmp_path / "in", **dark_pixels)
+    expected = {name: (whole / f"{name}_mitochondria.png").read_bytes() for name in names}
+    write_section(tmp_path / "in" / "b.png", np.full((96, 96), 7, np.uint8))  # blank
+    damaged = (tmp_path / "in" / "c.png").read_bytes()
+    (tmp_path / "in" / "c.png").write_bytes(damaged[: len(damaged) // 2])
+    settings = {**dark_pixels, "output_dir": str(tmp_path / "large"), "num_workers": 0}
+    with pytest.raises(RuntimeError) as before:
+        infer(tmp_path / "in", **settings)
+    assert "c.png" in str(first_cause(before.value))
+    assert not list((tmp_path / "large").glob("*"))
+    with pytest.raises(RuntimeError) as amid:
+        infer(tmp_path / "in", **settings, check_bytes=4 * 96 * 96 - 1)
+    assert "c.png" in str(first_cause(amid.value))
+    assert (tmp_path / "large" / "a_mitochondria.png").read_bytes() == expected["a"]
+    assert not read_section(tmp_path / "large" / "b_mitochondria.png").any()
+    assert not (tmp_path / "large" / "c_mitochondria.png").exists()
+    (tmp_path / "in" / "c.png").write_bytes(damaged)
+    infer(tmp_path / "in", **settings, check_bytes=0)
+    for name in "acd":
+        assert (tmp_path / "large" / f"{name}_mitochondria.png").read_bytes() == expected[name]
+
+
 def test_finished_sections_are_not_done_again(infer: Callable, tiny_phantom: Path) -> None:
     images = str(tiny_phantom / "images" / "test_*.png")
     output = infer(images)

@@ -13,6 +13,7 @@ from bundle.runs import ROOT, load_network
 from scripts.inference import ProbabilityInferer, SectionInferer, SimpleInferer, SlidingWindowInferer
 from scripts.io import load_sections, read_section
 from scripts.networks import FusionFCN
+from scripts.resampling import at_pixel_size, resample
 
 
 def test_same_scores_without_normalisation() -> None:
@@ -86,6 +87,17 @@ def test_views_are_undone_and_averaged() -> None:
     scores = ProbabilityInferer(SimpleInferer(), pixel_size=10, **views)(section, network)
     assert network.seen == [(40, 30)] * 3 + [(80, 60)] * 3 + [(120, 90)] * 3
     torch.testing.assert_close(scores, section, atol=0.05, rtol=0)
+
+
+def test_resampled_log_odds_are_the_resampled_logits() -> None:
+    """What was done before took twice the memory: both logits were brought back, and their softmax taken."""
+    torch.manual_seed(0)
+    section, network = torch.rand(1, 1, 60, 44), nn.Conv2d(1, 2, 5, padding=2)
+    inferer = ProbabilityInferer(SimpleInferer(), pixel_size=10)
+    with torch.inference_mode():
+        scores = inferer(MetaTensor(section, meta={"pixel_size": np.array([4.0, 5.0])}), network)
+        logits = resample(network(at_pixel_size(section, (4, 5), 10)), (60, 44))
+    torch.testing.assert_close(scores.as_tensor(), logits.softmax(dim=1)[:, 1:], rtol=0, atol=1e-6)
 
 
 class Left(nn.Module):

@@ -31,6 +31,15 @@ def item(tmp_path: Path, tissue: tuple) -> dict:
     return {"image": str(tmp_path / "image.png"), "label": str(tmp_path / "label.png"), "page": 0}
 
 
+@pytest.mark.parametrize("method", ["tissue", "section", "none"])
+@pytest.mark.parametrize("shape", [(256, 200), (20, 30)])
+def test_a_constant_section_has_no_tissue(method: str, shape: tuple[int, int]) -> None:
+    result = EqualizeSectiond("image", method=method)({"image": torch.full((1, *shape), 7, dtype=torch.uint8)})
+    assert not result["tissue"].any()
+    assert result["image"].dtype == torch.float32
+    assert torch.isfinite(result["image"]).all()
+
+
 def test_margin_is_mirrored_tissue_and_known(item: dict, tissue: tuple) -> None:
     result = Compose([LoadSectiond("image"), EqualizeSectiond("image")])(item)
     image, mask = result["image"], result["tissue"]
