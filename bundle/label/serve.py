@@ -89,7 +89,11 @@ def serve(
     arguments = [f"--{key}={value}" for key, value in options.items()]
     for key, value in conf.items():
         arguments += ["--conf", key, str(value)]
-    os.execve(sys.executable, [sys.executable, "-m", "monailabel.main", "start_server", *arguments], _environment(app))
+    environment = _environment(app)
+    if not bundles:
+        # each request would import `scripts` anew four times, in case another bundle's was imported in between
+        environment["MONAI_LABEL_RELOAD_APP_LIB"] = "false"
+    os.execve(sys.executable, [sys.executable, "-m", "monailabel.main", "start_server", *arguments], environment)
 
 
 def keep_pixel_size(app: Path, stated: float | Sequence[float] | None) -> list[float] | None:
