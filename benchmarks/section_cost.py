@@ -3,11 +3,10 @@
 Run from the root of the bundle: `python -m benchmarks.section_cost [--sizes 1024x1024,8624x8416] [--pixel_size 5]
 [--checkpoint models/model.pt] [--output docs/results/section_cost]`. Each size is segmented by
 `configs/inference.json`, with and without the CRF, in a process of its own, which has segmented a small section before,
-so that what is compiled and loaded once is not counted. Sections
-are phantom tissue, repeated to their size. Printed are seconds per megapixel
-of the section; how many times as long as the floor that is, the network's operations (each pixel once, at its own pixel
-size) at the rate at which this machine multiplies matrices in that precision, measured in the same process; and the
-peak memory of the process, in bytes a pixel beyond what it has before the section.
+so that what is compiled and loaded once is not counted. Sections are phantom tissue, repeated to their size. Printed
+are seconds per megapixel of the section; how many times as long as the floor that is, the network's operations (each
+pixel once, at its own pixel size) at the rate at which this machine multiplies matrices in that precision, measured in
+the same process; and the peak memory of the process, in bytes a pixel beyond what it has before the section.
 """
 
 from __future__ import annotations
