@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["keep_sockets_short", "reason", "require_writable", "write_atomically", "write_json"]
+__all__ = ["keep_sockets_short", "reason", "require_writable", "write_atomically", "write_json", "write_text"]
 
 LONGEST_TEMPORARY = 60
 """Bytes in the name of the folder for temporary files, beyond which a socket in it may have no name: Linux has 108."""
@@ -52,7 +52,21 @@ def write_json(path: str | Path, content: Any) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    write_atomically(path, lambda partial: partial.write_text(json.dumps(content, indent=2) + "\n"))
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write text in UTF-8 as `write_atomically` writes; bytes of a file's name that are none are escaped.
+
+    Args:
+        path: the final name.
+        text: what it holds, lines ended as they are.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    content = text.encode("utf-8", "backslashreplace")
+    write_atomically(path, lambda partial: partial.write_bytes(content))
 
 
 def require_writable(*folders: str | Path) -> None:
