@@ -12,6 +12,8 @@ from typing import Any
 
 __all__ = ["keep_sockets_short", "reason", "require_writable", "write_atomically", "write_json", "write_text"]
 
+BLOCK = 4096
+"""Bytes that a disk gives at the least."""
 LONGEST_TEMPORARY = 60
 """Bytes in the name of the folder for temporary files, beyond which a socket in it may have no name: Linux has 108."""
 
@@ -81,9 +83,10 @@ def require_writable(*folders: str | Path) -> None:
     for folder in folders:
         try:
             Path(folder).mkdir(parents=True, exist_ok=True)
-            # permissions do not tell everything, such as read-only disks
-            with tempfile.TemporaryFile(dir=folder):
-                pass
+            # permissions do not tell everything, such as read-only disks and full ones
+            with tempfile.TemporaryFile(dir=folder) as file:
+                file.write(bytes(BLOCK))
+                os.fsync(file.fileno())
         except OSError as error:
             raise OSError(f"{folder}: the output folder cannot be written: {error.strerror}") from None
 
