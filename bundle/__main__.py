@@ -108,8 +108,9 @@ def quoted(arguments: Sequence[str], command: Callable) -> list[str]:
         is_text, start, text = False, "", argument
         if argument.startswith("--"):
             name, sign, text = argument.partition("=")
-            flag, start = (None if sign else name[2:]), name + sign
-            is_text = bool(sign) and name[2:] in texts
+            parameter = name[2:].replace("-", "_")  # Fire takes both
+            flag, start = (None if sign else parameter), name + sign
+            is_text = bool(sign) and parameter in texts
         elif flag is not None:
             is_text, flag = flag in texts, None
         else:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from scripts.io import write_atomically
+from scripts.io import MARK, write_atomically
 
 __all__ = ["COLOURS", "hide_outside", "overlay", "save_picture"]
 
@@ -49,10 +50,12 @@ def hide_outside(image: np.ndarray, tissue: np.ndarray) -> np.ndarray:
 
 
 def save_picture(picture: np.ndarray, path: str | Path) -> None:
-    """Write a picture in the format of its suffix, complete or not at all.
+    """Write a picture in the format of its suffix, complete or not at all; a PNG is marked as a result, and no section.
 
     Args:
         picture: uint8, (width, height, 3) or (width, height).
         path: file to write.
     """
-    write_atomically(path, lambda target: Image.fromarray(np.swapaxes(picture, 0, 1)).save(target))
+    text = PngInfo()
+    text.add_text("Software", MARK)  # which formats other than PNG do not know
+    write_atomically(path, lambda target: Image.fromarray(np.swapaxes(picture, 0, 1)).save(target, pnginfo=text))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bundle.runs import reject_overrides, run, settings_for
-from scripts.io import find_sections, require_writable, write_atomically
+from scripts.io import find_sections, require_writable, write_text
 
 __all__ = ["analyze"]
 
@@ -61,7 +61,7 @@ def analyze(
     if not isinstance(align, bool):
         raise ValueError(f"align must be True or False, but got {align!r}")
     reject_overrides(settings, "dataset_dir", "sections_dir", "save_probability", "name")
-    align = align and len(find_sections(stack)) > 1
+    align = align and len(find_sections(stack, settings.get("channel"), results=False)) > 1
     folder = Path(output_dir).resolve()
     require_writable(folder)
     sections, masks = str(stack), str(folder / "segmented")
@@ -79,6 +79,8 @@ def analyze(
             output_dir=str(folder / "aligned"),
         )
         sections = str(folder / "aligned" / "images")
+        for stage in ("inference", "objects"):
+            own[stage].pop("channel", None)  # aligned sections have the chosen one alone
     print(f"{stages - 1}/{stages} segmenting: {masks}", flush=True)
     files = {"dataset_dir": sections, "output_dir": masks, "save_probability": True}
     run("inference", run_id="inference", **own["inference"], **files, pixel_size=pixel_size)
@@ -102,7 +104,7 @@ def analyze(
 def _write_readme(folder: Path, stack: str, given: dict[str, Any]) -> None:
     made = f"Made of {stack} with {json.dumps(given)}.\n"
     text = README.format(aligned=ALIGNED if given["align"] else "", settings=made)
-    write_atomically(folder / "README.txt", lambda path: path.write_text(text, encoding="utf-8"))
+    write_text(folder / "README.txt", text)
 
 
 def _own_settings(settings: dict[str, Any], configs: list[str]) -> dict[str, dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bundle.analysis.statistics import FEWEST, compare_groups
-from scripts.io import require_writable, write_atomically
+from scripts.io import require_writable, write_text
 from scripts.objects.outputs import write_table
 
 __all__ = ["compare"]
@@ -67,8 +67,7 @@ def compare(groups: str, output: str = "comparison", seed: int = 0) -> str:
     ]
     write_table(folder / "animals.csv", ["group", "animal", *names], table)
     write_table(folder / "comparison.csv", list(rows[0]), [row.values() for row in rows])
-    page = _page(features, rows, warnings, count)
-    write_atomically(folder / "comparison.html", lambda path: path.write_text(page, encoding="utf-8"))
+    write_text(folder / "comparison.html", _page(features, rows, warnings, count))
     sizes = ", ".join(f"{group} ({number} animals)" for group, number in count.items())
     return "\n".join([f"{folder}: {len(names)} features of {sizes}", *warnings])
 

@@ -95,6 +95,7 @@ def pixel_size(
     smallest: float = 1.5,
     largest: float = 24.0,
     candidates: int = 13,
+    channel: int | None = None,
     **settings: Any,
 ) -> str:
     """Estimate the pixel size of sections from what a network makes of them at several scales.
@@ -110,6 +111,7 @@ def pixel_size(
         smallest: pixel size to try, in nanometres.
         largest: pixel size to try, in nanometres.
         candidates: how many pixel sizes to try.
+        channel: which to read where files have several, from 0.
         **settings: further settings of `inference.json`, such as `checkpoint` or `equalize`.
 
     Returns:
@@ -123,7 +125,7 @@ def pixel_size(
     tried = candidate_pixel_sizes(smallest, largest, candidates)
     if type(count) is not int or count < 1:
         raise ValueError(f"count must be a whole number from 1, but got {count!r}")
-    found = find_sections(sections, results=False)
+    found = find_sections(sections, channel, results=False)
     chosen = spread(found, count)
     scorer = SectionScorer.of(chosen, network, **settings)
     estimator = PixelSizeEstimator(scorer.score, scorer.pixel_size, tried, scorer.tile_size, tiles)
@@ -141,7 +143,7 @@ def pixel_size(
     files = ", ".join(f"'{name}'" for name in configs)
     command = ["python", "-m", "monai.bundle", "run", "inference", "--config_file"]
     command += [f"[{files}]" if len(configs) > 1 else configs[0], "--dataset_dir", sections]
-    for name, value in settings.items():
+    for name, value in {**({} if channel is None else {"channel": channel}), **settings}.items():
         command += [f"--{name}", str(value)]
     stated = next((item["pixel_size_nm"] for item in found if item.get("pixel_size_nm")), None)
     if stated is None:

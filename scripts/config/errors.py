@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import io
 import re
 import sys
 from types import TracebackType
@@ -47,11 +48,14 @@ def _cause_in_worker(text: str) -> BaseException | None:
 
 
 def explain_errors() -> None:
-    """Let the traceback of an uncaught error end with its first cause.
+    """Let the traceback of an uncaught error end with its first cause, and any name of a file be printed.
 
     MONAI wraps an error in one or more of its own, so that the last line says which entry of a config failed, not why.
     To be called as an expression in ``initialize``.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name of a file may have bytes that are no UTF-8
+            stream.reconfigure(errors="backslashreplace")
     previous = sys.excepthook
     if getattr(previous, "explains", False):
         return  # several workflows in one process

@@ -11,7 +11,7 @@ from monai.bundle import ConfigParser
 
 __all__ = ["as_typed", "keep_text", "running_parser"]
 
-PATHS = ("checkpoint", "datalist", "init_checkpoint", "encoder_weights")
+PATHS = ("checkpoint", "datalist", "init_checkpoint", "encoder_weights", "name")
 """Settings that name files or folders, besides those whose names end like the following."""
 PATH_ENDINGS = ("_dir", "_root")
 
@@ -62,21 +62,23 @@ def as_typed(config: dict[str, Any], arguments: Sequence[str]) -> dict[str, str]
         arguments: of the command line, such as ``["--dataset_dir", "raw#2"]``.
 
     Returns:
-        What was typed, by setting, where the config has something else: a number or a truth value in place of a name
-        of a file or folder, or any text that has lost what followed a ``#``.
+        What was typed, by setting, where the config has something else: a number, a truth value or a tuple in place of
+        a name of a file or folder, or any text that has lost what followed a ``#``.
     """
     typed = {}
     for position, argument in enumerate(arguments):
-        if not argument.startswith("--"):
+        if not argument.startswith("-"):
             continue
-        name, sign, text = argument[2:].partition("=")
+        name, sign, text = argument.lstrip("-").partition("=")
+        name = name.replace("-", "_")  # Fire takes `-dataset_dir` and `--dataset-dir` too
         if not sign:
             text = arguments[position + 1] if position + 1 < len(arguments) else ""
         value = config.get(name)
         is_path = name in PATHS or name.endswith(PATH_ENDINGS)
-        # "None" is how a setting is switched off, and a list of files is one
-        became_number = is_path and isinstance(value, int | float)
+        # "None" is how a setting is switched off, and a list of files in brackets is one
+        is_list = text[:1] in "[(" and isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
+        became_else = is_path and not (value is None or isinstance(value, str) or is_list)
         lost_rest = isinstance(value, str) and value != text and text.split("#")[0].rstrip() == value
-        if became_number or lost_rest:
+        if became_else or lost_rest:
             typed[name] = text
     return typed

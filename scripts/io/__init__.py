@@ -4,8 +4,8 @@ from .active_learning import select_query
 from .checks import check_sections
 from .datalist import load_sections
 from .discovery import find_sections
-from .files import keep_sockets_short, require_writable, write_atomically, write_json
-from .formats import FORMATS, IMAGE_2D_SUFFIXES, WRITTEN, split_suffix
+from .files import keep_sockets_short, require_writable, write_atomically, write_json, write_text
+from .formats import FORMATS, IMAGE_2D_SUFFIXES, MARK, WRITTEN, split_suffix
 from .holdout import holdout_split
 from .labels import LABEL_FORMATS, binarize_label
 from .outputs import PageStore, result_path, unfinished_sections
@@ -18,6 +18,7 @@ __all__ = [
     "FORMATS",
     "IMAGE_2D_SUFFIXES",
     "LABEL_FORMATS",
+    "MARK",
     "WRITTEN",
     "Header",
     "PageStore",
@@ -42,4 +43,5 @@ __all__ = [
     "write_atomically",
     "write_json",
     "write_section",
+    "write_text",
 ]

@@ -30,7 +30,7 @@ def find_sections(
         source: a folder (all files of a supported format in it), a glob pattern, one file, a list of sections (.json,
             every image of all its parts, whole), or a sequence of files.
         channel: which to read where files have several, from 0; None where each has one.
-        results: whether segmentations that this bundle wrote are listed too.
+        results: whether results that this bundle wrote are listed too.
 
     Returns:
         The sections, in natural order of the files and then of their pages, with a pixel size where a list or the file
@@ -63,13 +63,13 @@ def find_sections(
         sections += [replace(first, page=page) for page in range(header.pages)]
     if left_out:
         logger.warning(
-            "%d files are segmentations that this bundle wrote, and are no sections: %s%s",
+            "%d files are results that this bundle wrote, and are no sections: %s%s",
             len(left_out),
             left_out[0],
             " and others" if len(left_out) > 1 else "",
         )
     if not sections:
-        also = f"; its {len(left_out)} files are segmentations, and not sections" if left_out else ""
+        also = f"; its {len(left_out)} files are results of this bundle, and not sections" if left_out else ""
         raise FileNotFoundError(f"{source}: no sections found; supported formats are {', '.join(FORMATS)}{also}")
     say_doubts(sections)
     return sections
@@ -84,10 +84,20 @@ def _image_files(source: str | Path | Sequence[str | Path]) -> list[str]:
         entries = [path for path in Path(source).iterdir() if not path.is_dir() and not path.name.startswith(".")]
         return _in_order([str(path) for path in entries if path.name.lower().endswith(FORMATS)])
     if not os.path.lexists(source) and glob.has_magic(source):
-        return _in_order([file for file in glob.glob(source, recursive=True) if not os.path.isdir(file)])
+        return _in_order(
+            [file for file in glob.glob(_with_literal_folders(source), recursive=True) if not os.path.isdir(file)]
+        )
     if not os.path.lexists(source):
         raise FileNotFoundError(f"{source}: no such file or folder")
     return [source]
+
+
+def _with_literal_folders(pattern: str) -> str:
+    """Escape folders that exist: in ``raw[1]/*.tif`` the one of that name is meant, and not ``raw1``."""
+    folder = os.path.dirname(pattern)
+    while folder and not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return glob.escape(folder) + pattern[len(folder) :]
 
 
 def _in_order(files: list[str]) -> list[str]:

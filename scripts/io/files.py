@@ -10,8 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["keep_sockets_short", "reason", "require_writable", "write_atomically", "write_json"]
+__all__ = ["keep_sockets_short", "reason", "require_writable", "write_atomically", "write_json", "write_text"]
 
+BLOCK = 4096
+"""Bytes that a disk gives at the least."""
 LONGEST_TEMPORARY = 60
 """Bytes in the name of the folder for temporary files, beyond which a socket in it may have no name: Linux has 108."""
 
@@ -52,7 +54,21 @@ def write_json(path: str | Path, content: Any) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    write_atomically(path, lambda partial: partial.write_text(json.dumps(content, indent=2) + "\n"))
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write text in UTF-8 as `write_atomically` writes; bytes of a file's name that are none are escaped.
+
+    Args:
+        path: the final name.
+        text: what it holds, lines ended as they are.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    content = text.encode("utf-8", "backslashreplace")
+    write_atomically(path, lambda partial: partial.write_bytes(content))
 
 
 def require_writable(*folders: str | Path) -> None:
@@ -67,9 +83,10 @@ def require_writable(*folders: str | Path) -> None:
     for folder in folders:
         try:
             Path(folder).mkdir(parents=True, exist_ok=True)
-            # permissions do not tell everything, such as read-only disks
-            with tempfile.TemporaryFile(dir=folder):
-                pass
+            # permissions do not tell everything, such as read-only disks and full ones
+            with tempfile.TemporaryFile(dir=folder) as file:
+                file.write(bytes(BLOCK))
+                os.fsync(file.fileno())
         except OSError as error:
             raise OSError(f"{folder}: the output folder cannot be written: {error.strerror}") from None
 

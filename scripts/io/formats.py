@@ -16,7 +16,7 @@ import numpy as np
 
 from .section import Header
 
-__all__ = ["FORMATS", "IMAGE_2D_SUFFIXES", "WRITTEN", "Reader", "format_module", "split_suffix"]
+__all__ = ["FORMATS", "IMAGE_2D_SUFFIXES", "MARK", "WRITTEN", "Reader", "format_module", "split_suffix"]
 
 MODULES = {
     ".tif": "tiff",
@@ -38,6 +38,8 @@ FORMATS = tuple(MODULES)
 """File name suffixes that are read."""
 WRITTEN = (".tif", ".tiff", ".png", ".nii", ".nii.gz", ".nrrd")
 """File name suffixes that are written; results of other formats come as TIFF."""
+MARK = "segmentation by the mitochondria bundle"
+"""What a file says of itself, as the software that wrote it, if it is a result and no section."""
 
 
 class Reader(ABC):

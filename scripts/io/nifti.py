@@ -8,14 +8,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from .formats import Reader
+from .formats import MARK, Reader
 from .pixel_size import NANOMETRES, believed
 from .section import Header
 
 __all__ = ["NiftiReader", "open_file", "write"]
-
-MARK = b"segmentation by the mitochondria bundle"
-"""Description that says that a file is a result, and no section."""
 
 
 class NiftiReader(Reader):
@@ -48,7 +45,7 @@ class NiftiReader(Reader):
             doubt=doubt,
             affine=tuple(map(tuple, np.array(image.affine, dtype=np.float64).tolist())),
             form={"dimensions": len(shape), "unit": unit},
-            result=image.header["descrip"].item().startswith(MARK),
+            result=image.header["descrip"].item().startswith(MARK.encode()),
         )
 
     def read(self, page: int, channel: int | None = None) -> np.ndarray:
@@ -80,5 +77,5 @@ def write(
     if like is not None and like.form["unit"] in NANOMETRES:
         image.header.set_xyzt_units(like.form["unit"])
     if result:
-        image.header["descrip"] = MARK
+        image.header["descrip"] = MARK.encode()
     nib.save(image, path)

@@ -9,14 +9,12 @@ from pathlib import Path
 import itk
 import numpy as np
 
-from .formats import Reader
+from .formats import MARK, Reader
 from .pixel_size import NANOMETRES, believed
 from .section import Header
 
 __all__ = ["NRRDReader", "open_file", "write"]
 
-MARK = ("Software", "segmentation by the mitochondria bundle")
-"""Key and value that say that a file is a result, and no section."""
 
 CODES = {
     name: code
@@ -59,7 +57,7 @@ class NRRDReader(Reader):
             # ITK's axes point to the left and posterior
             affine=tuple(map(tuple, (np.diag([-1, -1, 1, 1]) @ affine).tolist())),
             form={"spacing": spacing, "origin": origin, "direction": direction.tolist(), "units": fields.get("units")},
-            result=fields.get(MARK[0].lower()) == MARK[1],
+            result=fields.get("software") == MARK,
         )
 
     def read(self, page: int, channel: int | None = None) -> np.ndarray:
@@ -92,7 +90,7 @@ def write(
         image.SetOrigin(like.form["origin"])
         image.SetDirection(itk.matrix_from_array(np.array(like.form["direction"])))
     if result:
-        image.GetMetaDataDictionary()[MARK[0]] = MARK[1]
+        image.GetMetaDataDictionary()["Software"] = MARK
     itk.imwrite(image, str(path), compression=True)
     try:
         whole = np.array_equal(itk.array_from_image(itk.imread(str(path))), volume)

@@ -10,15 +10,15 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 
-from .formats import Reader
+from .formats import MARK, Reader
 from .pixel_size import believed
 from .section import Header
 
 __all__ = ["PNGReader", "open_file", "write"]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-MARK = b"Software\0segmentation by the mitochondria bundle"
-"""Text that says that a file is a result, and no section."""
+RESULT = b"Software\0" + MARK.encode()
+"""Text of a file that is a result, and no section."""
 
 
 class PNGReader(Reader):
@@ -63,7 +63,7 @@ class PNGReader(Reader):
             pixel_size_nm=size,
             doubt=doubt,
             form={} if spacing is None else {"pHYs": spacing},
-            result=chunks.get(b"tEXt") == MARK,
+            result=chunks.get(b"tEXt") == RESULT,
         )
 
 
@@ -85,7 +85,7 @@ def write(
     elif pixel_size_nm is not None:
         extra += _chunk(b"pHYs", struct.pack(">IIB", *(round(1e9 / length) for length in pixel_size_nm), 1))
     if result:
-        extra += _chunk(b"tEXt", MARK)
+        extra += _chunk(b"tEXt", RESULT)
     header = len(SIGNATURE) + 25  # signature and IHDR, which both have to come first
     with open(path, "wb") as file:
         file.write(encoded[:header] + extra + encoded[header:])

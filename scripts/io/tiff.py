@@ -10,7 +10,7 @@ import numpy as np
 import tifffile
 from tifffile import PHOTOMETRIC
 
-from .formats import Reader
+from .formats import MARK, Reader
 from .section import Header
 from .tiff_metadata import channels_of_pages, form_of, options_like, pixel_size_of_tiff, place_of
 
@@ -18,8 +18,6 @@ __all__ = ["TIFFReader", "open_file", "write"]
 
 IMAGEJ_CHANNELS = 7
 """Most channels that ImageJ shows together."""
-MARK = "segmentation by the mitochondria bundle"
-"""Software tag that says that a file is a result, and no section."""
 
 GREY = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.PALETTE)
 COLOUR = (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)

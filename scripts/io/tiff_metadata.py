@@ -86,7 +86,8 @@ def form_of(tiff: tifffile.TiffFile, size: tuple[float, float] | None) -> dict[s
         unit = described.get("unit")
         # as ImageJ itself writes it, which knows no characters beyond ASCII
         unit = None if unit is None else str(unit).replace("\u00b5", "\\u00B5").encode("ascii", "replace").decode()
-        kept = {"unit": unit, "spacing": described.get("spacing")}
+        # a unit without a resolution would say that a pixel is one of it
+        kept = {"unit": unit if "resolution" in form else None, "spacing": described.get("spacing")}
         form["imagej"] = {key: value for key, value in kept.items() if value is not None}
     if tiff.is_ome:
         with contextlib.suppress(ElementTree.ParseError):

@@ -22,7 +22,7 @@ from scripts.instances import (
     surfaces,
     volumes,
 )
-from scripts.io import parse_pixel_size, require_writable, same_pixel_size, write_atomically, write_json
+from scripts.io import parse_pixel_size, require_writable, same_pixel_size, write_json, write_text
 
 from .columns import OBJECT_COLUMNS, PROFILE_COLUMNS, columns_markdown, headers
 from .gathering import Gathered, Gathering, labels_of, outlines_of
@@ -259,8 +259,7 @@ class ObjectAnalysis:
 
         write_table(self.output_dir / "profiles.csv", headers(PROFILE_COLUMNS, self.unit), rows())
         write_table(self.output_dir / "mitochondria.csv", headers(OBJECT_COLUMNS, self.unit), table)
-        text = columns_markdown(self.unit)
-        write_atomically(self.output_dir / "columns.md", lambda path: path.write_text(text, encoding="utf-8"))
+        write_text(self.output_dir / "columns.md", columns_markdown(self.unit))
 
     def _instances(self, found: Gathered, work: Path) -> Iterator[NDArray[np.int64]]:
         for index in range(len(self.stack)):

@@ -20,6 +20,7 @@ from scripts.instances import (
     smooth_through,
     supported,
 )
+from scripts.io import write_atomically
 
 from .stack import MaskStack
 
@@ -180,9 +181,13 @@ class Gathering:
 
 
 def _keep(work: Path, index: int, labels: NDArray[np.int32], outlines: list[NDArray[np.float32]]) -> None:
-    tifffile.imwrite(work / f"{index}.tif", labels, compression="zlib", compressionargs={"level": 1})
+    write_atomically(
+        work / f"{index}.tif",
+        lambda path: tifffile.imwrite(path, labels, compression="zlib", compressionargs={"level": 1}),
+    )
     lengths = np.array([len(outline) for outline in outlines], np.int64)
-    np.savez(work / f"{index}.npz", lengths=lengths, points=np.concatenate([*outlines, np.zeros((0, 2))]))
+    points = np.concatenate([*outlines, np.zeros((0, 2))])
+    write_atomically(work / f"{index}.npz", lambda path: np.savez(path, lengths=lengths, points=points))
 
 
 def labels_of(work: Path, index: int) -> NDArray[np.int32]:

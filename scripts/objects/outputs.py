@@ -13,7 +13,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from scripts.io import write_atomically
+from scripts.io import MARK, write_atomically
 
 __all__ = ["write_instances", "write_rois", "write_table"]
 
@@ -57,7 +57,15 @@ def write_instances(
 
     def write(target: Path) -> None:
         tifffile.imwrite(
-            target, pages, shape=shape, dtype=dtype, imagej=fits, bigtiff=not fits, metadata=metadata, **options
+            target,
+            pages,
+            shape=shape,
+            dtype=dtype,
+            imagej=fits,
+            bigtiff=not fits,
+            metadata=metadata,
+            software=MARK,
+            **options,
         )
 
     write_atomically(path, write)
@@ -76,7 +84,8 @@ def write_table(path: Path, header: list[str], rows: Iterable[Iterable[Any]]) ->
     """
 
     def write(target: Path) -> None:
-        with open(target, "w", newline="", encoding="utf-8") as file:
+        # bytes of a file's name that are no UTF-8 are escaped
+        with open(target, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
             writer = csv.writer(file)
             writer.writerow(header)
             writer.writerows([_cell(value) for value in row] for row in rows)

@@ -15,7 +15,7 @@ from PIL import Image
 from skimage.color import hsv2rgb
 from skimage.segmentation import find_boundaries
 
-from scripts.io import write_atomically
+from scripts.io import write_text
 
 from .columns import OBJECT_COLUMNS, PROFILE_COLUMNS
 from .gathering import Gathered, labels_of
@@ -92,7 +92,7 @@ def write_report(
         histograms="".join(_histograms(found, table, unit)),
         numbers="".join(_rows(summary)),
     )
-    write_atomically(path, lambda target: target.write_text(page, encoding="utf-8"))
+    write_text(path, page)
 
 
 def colours_of(count: int) -> NDArray[np.uint8]:

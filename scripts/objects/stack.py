@@ -43,6 +43,7 @@ class MaskStack:
         threshold: probability from which on a pixel is a mitochondrion.
         label_format: of masks, one of `LABEL_FORMATS`.
         missing_sections: places in the complete stack, from 0, whose sections were lost.
+        channel: of the sections, where their files have several.
 
     Raises:
         FileNotFoundError: there are no masks, or a mask has no section.
@@ -56,6 +57,7 @@ class MaskStack:
         threshold: float = 0.5,
         label_format: str = "mask",
         missing_sections: Sequence[int] = (),
+        channel: int | None = None,
     ) -> None:
         if not 0 < threshold < 1:
             raise ValueError(f"threshold must be between 0 and 1, but got {threshold!r}")
@@ -66,7 +68,7 @@ class MaskStack:
         self.threshold = threshold
         self.label_format = label_format
         masks = _without_doubles(find_sections(dataset_dir))
-        sections = None if sections_dir is None else _by_name(find_sections(sections_dir))
+        sections = None if sections_dir is None else _by_name(find_sections(sections_dir, channel))
         lost, position, self.planes = set(missing_sections), 0, []
         for mask in masks:
             while position in lost:

@@ -110,7 +110,7 @@ class StackAlignment:
     def settings(self) -> dict[str, Any]:
         """What decides on the results, by the names of `configs/register.json`, whatever the attributes are called."""
         return {
-            "sections": [[s.path, s.page, _changed(s.path)] for s in self.sections],
+            "sections": [[s.path, s.page, s.channel, _changed(s.path)] for s in self.sections],
             "fold_masks": [mask and [mask, _changed(mask)] for mask in self._images.fold_masks],
             "registration": self.registration.settings(),
             "registration_size": self.registration_size,
@@ -147,8 +147,9 @@ class StackAlignment:
         sizes, scale = self._images.sizes, self._images.scale
         transformations = [t.rescaled(scale, size) for t, size in zip(transformations, sizes, strict=True)]
         transformations, size = place_on_canvas(transformations, sizes[reference], self.canvas)
-        files = [section.path for section in self.sections]
-        writer = ResultWriter(self._images, files, self._names, self._store, size, self.interpolation, self.fill)
+        writer = ResultWriter(
+            self._images, self.sections, self._names, self._store, size, self.interpolation, self.fill
+        )
         rows = []
         for index, link in enumerate(tqdm(links, desc="warping", unit="section")):
             link.report.uncovered_fraction = writer.write(index, transformations[index])

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from scripts.io import write_atomically, write_json
+from scripts.io import write_json, write_text
 from scripts.registration import Quality
 
 __all__ = ["COLUMNS", "SectionReport", "Status", "write_report"]
@@ -97,7 +97,7 @@ def write_report(
     writer = csv.DictWriter(table, COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_atomically(folder / "report.csv", lambda path: path.write_text(table.getvalue()))
+    write_text(folder / "report.csv", table.getvalue())
 
 
 def _rounded(value: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scripts.figures import save_picture
-from scripts.io import read_section, write_atomically, write_section
+from scripts.io import Section, read_section, write_atomically, write_section
 from scripts.registration import Transformation, qc_panel, warp
 
 from .canvas import fill_uncovered
@@ -30,7 +30,7 @@ class ResultWriter:
 
     Args:
         images: the sections.
-        files: of the sections, whose geometry results take over.
+        sections: themselves, whose geometry results take over.
         names: of the sections.
         store: where they are written.
         size: width and height of the aligned stack in pixels.
@@ -41,7 +41,7 @@ class ResultWriter:
     def __init__(
         self,
         images: SectionImages,
-        files: Sequence[str],
+        sections: Sequence[Section],
         names: Sequence[str],
         store: Store,
         size: tuple[int, int],
@@ -49,7 +49,7 @@ class ResultWriter:
         fill: str,
     ) -> None:
         self.images = images
-        self.files = files
+        self.sections = sections
         self.names = names
         self.store = store
         self.size = size
@@ -77,7 +77,7 @@ class ResultWriter:
             self._before = self._read_views(index - 1)
         now = _views(pixels, aligned)
         fill_uncovered(aligned, valid, self.fill)
-        write_section(results["images"], aligned, like=self.files[index])
+        write_section(results["images"], aligned, like=self.sections[index])
         write_section(results["valid"], np.where(valid, np.uint8(255), np.uint8(0)), result=True)
         write_atomically(results["transformations"], lambda path: transformation.save(path, self.size))
         save_picture(qc_panel(self._before, now, transformation, self.size), results["qc"])

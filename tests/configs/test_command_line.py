@@ -107,12 +107,19 @@ def test_without_the_bundle_on_the_path_one_line_says_what_to_do(tmp_path: Path,
         ("dataset_dir", "raw#2"),
         ("output_dir", "out #2/b"),
         ("experiment", "a#b"),
+        ("dataset_dir", "raw,b"),
+        ("output_dir", "1,2"),
+        ("dataset_dir", "[1]"),
+        ("ckpt_dir", "{a}"),
+        ("name", "1e3"),
     ],
 )
 def test_text_is_kept(name: str, text: str) -> None:
     config = {name: DefaultParseValue(text)}
     assert config[name] != text
-    for arguments in (["--other", "1", f"--{name}", text], [f"--{name}={text}", "--last"]):
+    hyphens = name.replace("_", "-")
+    ways = ["--other", "1", f"--{name}", text], [f"--{name}={text}", "--last"]
+    for arguments in (*ways, [f"--{hyphens}", text], [f"-{name}", text]):
         assert as_typed(config, arguments) == {name: text}
 
 
@@ -125,11 +132,31 @@ def test_what_was_read_rightly_is_left(name: str, text: str) -> None:
 
 
 def test_text_of_the_bundle_s_own_commands_is_kept() -> None:
-    def command(*data: str, checkpoint: str, output: str | None = None, trials: int = 1, **settings: object) -> None:
+    def command(
+        *data: str,
+        checkpoint: str,
+        output: str | None = None,
+        output_dir: str = "",
+        trials: int = 1,
+        **settings: object,
+    ) -> None:
         raise AssertionError
 
-    arguments = ["raw#2", "20240115", "--checkpoint", "1e3", "--output=a#b", "--trials", "3", "--output", "None"]
+    arguments = [
+        "raw#2",
+        "20240115",
+        "--checkpoint",
+        "1e3",
+        "--output=a#b",
+        "--trials",
+        "3",
+        "--output",
+        "None",
+        "--output-dir",
+        "a#b",
+    ]
     kept = quoted([*arguments, "--width", "0.25"], command)
     assert [DefaultParseValue(a.removeprefix("--output=")) for a in kept] == [
-        "raw#2", "20240115", "--checkpoint", "1e3", "a#b", "--trials", 3, "--output", None, "--width", 0.25
+        "raw#2", "20240115", "--checkpoint", "1e3", "a#b", "--trials", 3, "--output", None, "--output-dir", "a#b",
+        "--width", 0.25
     ]  # fmt: skip

@@ -12,7 +12,7 @@ import tifffile
 from roifile import roiread
 
 from scripts.config import first_cause
-from scripts.io import write_section
+from scripts.io import find_sections, write_section
 from scripts.objects.outputs import write_instances
 
 FILES = {"profiles.csv", "mitochondria.csv", "columns.md", "summary.json", "rois.zip", "report.html"}
@@ -288,3 +288,27 @@ def test_settings_out_of_range(analysed: Callable, tmp_path: Path, name: str, va
     write(tmp_path / "masks", tubes())
     assert name in str(cause(analysed, **{name: value}))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_instances_are_marked_as_a_result(tmp_path: Path, many: bool) -> None:
+    section = np.zeros((40, 50), np.int64)
+    write_instances(tmp_path / "a.tif", iter([section]), (1, 40, 50), 70000 if many else 2, None, None)
+    with pytest.raises(FileNotFoundError, match="no sections found"):
+        find_sections(tmp_path, results=False)
+
+
+def test_names_that_are_no_utf8_and_a_chosen_channel(analysed: Callable, tmp_path: Path) -> None:
+    name = os.fsdecode(b"s\xe9")
+    (mask,) = tubes(1)
+    write_section(tmp_path / "masks" / f"{name}_mitochondria.png", (255 * mask).astype(np.uint8))
+    grey = np.where(mask, 60, 180).astype(np.uint8).T
+    (tmp_path / "sections").mkdir()
+    with open(tmp_path / "sections" / f"{name}.tif", "wb") as file:
+        tifffile.imwrite(file, np.stack([255 - grey, grey]), imagej=True, metadata={"axes": "CYX"})
+    wrong = cause(analysed, sections_dir=str(tmp_path / "sections"), **NM)
+    assert "has 2 channels" in str(wrong)
+    out = analysed(sections_dir=str(tmp_path / "sections"), channel=1, **NM)
+    profiles = rows(out / "profiles.csv")
+    assert {row["file"] for row in profiles} == {r"s\udce9_mitochondria.png"}
+    assert [float(row["mean_grey"]) for row in profiles] == [60.0] * len(profiles)

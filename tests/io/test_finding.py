@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from scripts.figures import save_picture
 from scripts.io import check_sections, find_sections, read_section, result_path, unfinished_sections, write_section
 from scripts.transforms import LoadSectiond, SaveSectiond
 
@@ -109,7 +110,7 @@ def test_results_are_no_sections(
             save(LoadSectiond("image")(item))
     assert f"a_mask{suffix}" in caplog.text
     assert len(find_sections(pattern)) == 3 * pages  # what is to be warped, for instance
-    with pytest.raises(FileNotFoundError, match=r"no sections found.*segmentations"):
+    with pytest.raises(FileNotFoundError, match=r"no sections found.*results of this bundle"):
         find_sections(tmp_path / "out0", results=False)
     # a copy of a result, and what is made of one, are results
     moved = tmp_path / f"moved{suffix}"
@@ -214,3 +215,17 @@ def test_colours_in_voxels(tmp_path: Path) -> None:
 )
 def test_results_of_formats_that_are_not_written(name: str, result: str) -> None:
     assert result_path(name, "out", "m") == Path("out") / result
+
+
+@pytest.mark.parametrize("pattern", ["raw[1]/*.tif", "raw[1]/**/*.tif"])
+def test_brackets_in_a_folder_name_that_folder(tmp_path: Path, section: np.ndarray, pattern: str) -> None:
+    for name in ("raw[1]", "raw1"):
+        write_section(tmp_path / name / "a.tif", section)
+    (item,) = find_sections(tmp_path / pattern)
+    assert item.path == str(tmp_path / "raw[1]" / "a.tif")
+
+
+def test_pictures_that_show_results_are_no_sections(tmp_path: Path, section: np.ndarray) -> None:
+    save_picture(section, tmp_path / "qc.png")
+    with pytest.raises(FileNotFoundError, match="no sections found"):
+        find_sections(tmp_path, results=False)

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
-from scripts.io import find_sections, read_section, unfinished_sections, write_section
+from scripts.instances import Linker
+from scripts.io import find_sections, read_section, require_writable, unfinished_sections, write_section
+from scripts.objects import Gathering, MaskStack
 from scripts.transforms import LoadSectiond, SaveSectiond
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # nibabel leaves open files
@@ -105,3 +108,20 @@ def test_a_disk_that_is_full_indeed(tmp_path: Path, suffix: str, free: int) -> N
         (disk / "others").unlink()
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_full_disk_is_noticed_before_the_work(tmp_path: Path) -> None:
+    with files_no_longer_than(0), pytest.raises(OSError, match=r"out: the output folder cannot be written: \S"):
+        require_writable(tmp_path / "out")
+    assert os.listdir(tmp_path / "out") == []
+    require_writable(tmp_path / "out")
+
+
+def test_what_the_objects_keep_for_a_while_is_named(tmp_path: Path) -> None:
+    masks, work = tmp_path / "masks", tmp_path / "work"
+    write_section(masks / "a.png", np.pad(np.full((40, 40), 255, np.uint8), 20))
+    stack, spacing = MaskStack(masks), (1.0, 1.0)
+    tifffile.imwrite(tmp_path / "warm-up.tif", np.zeros((9, 9), np.uint8), compression="zlib")
+    with files_no_longer_than(16), pytest.raises(OSError, match=r"0\.tif: cannot be written: \S"):
+        Gathering().run(stack, Linker(), work, spacing, 1, (slice(1, -1), slice(1, -1)))
+    assert os.listdir(work) == []

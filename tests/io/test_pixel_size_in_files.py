@@ -240,3 +240,14 @@ def test_pictures_lie_where_itk_places_them(tmp_path: Path, kind: str) -> None:
     image = itk.imread(str(tmp_path / f"a{suffix}"))
     affine = np.diag([-image.GetSpacing()[0], -image.GetSpacing()[1], 1, 1])
     np.testing.assert_allclose(read_header(tmp_path / f"a{suffix}").affine, affine, rtol=1e-6)
+
+
+def test_a_unit_without_a_resolution_is_none_in_the_result(tmp_path: Path) -> None:
+    """ImageJ would take the unit for the pixel size."""
+    tifffile.imwrite(tmp_path / "a.tif", PIXELS, imagej=True, resolution=(1, 1), metadata={"unit": "um"})
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+b") as tiff:
+        for name in ("XResolution", "YResolution"):
+            tiff.pages[0].tags[name].overwrite((0, 0))
+    assert read_header(tmp_path / "a.tif").pixel_size_nm is None
+    write_section(tmp_path / "mask.tif", PIXELS.T, like=tmp_path / "a.tif")
+    assert read_header(tmp_path / "mask.tif").pixel_size_nm is None

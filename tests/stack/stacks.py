@@ -25,7 +25,8 @@ def registration(detect_folds: bool = False, **settings: object) -> PairRegistra
 
 
 def alignment(source: object, output: Path, pair: PairRegistration | None = None, **settings: object) -> StackAlignment:
-    return StackAlignment(find_sections(source), output, pair or registration(), **settings)
+    sections = source if isinstance(source, list) else find_sections(source)
+    return StackAlignment(sections, output, pair or registration(), **settings)
 
 
 def align(source: object, output: Path, pair: PairRegistration | None = None, **settings: object) -> dict:

@@ -146,7 +146,7 @@ def test_what_identifies_a_run_does_not_hang_on_names_in_the_code(three: Path, t
     stack = alignment(three, tmp_path / "out", registration(detect_folds=True), reference=1)
     stack.check()
     settings = json.loads((tmp_path / "out" / "chain" / "settings.json").read_text())
-    assert [Path(image).name for image, _, _ in settings.pop("sections")] == [f"section_{i}.png" for i in (1, 2, 3)]
+    assert [Path(image).name for image, *_ in settings.pop("sections")] == [f"section_{i}.png" for i in (1, 2, 3)]
     assert settings == {
         "fold_masks": [None, None, None],
         "registration": {

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from scipy.ndimage import gaussian_filter
-from stacks import align, errors, write_folder
+from stacks import align, alignment, errors, write_folder
 from textures import REFERENCE, SIZE, grey, imaged, texture, truth
 
-from scripts.io import read_section
+from scripts.io import find_sections, read_section
 
 pytestmark = pytest.mark.slow
 
@@ -146,3 +148,18 @@ def test_pixels_of_other_types(three: Path, aligned_three: Path, tmp_path: Path,
         assert np.abs(difference).mean() < 0.6
         # cubic interpolation overshoots; in 8 bit it is clipped
         assert np.abs(difference[(expected[valid] > 0) & (expected[valid] < 255)]).max() <= 3
+
+
+def test_a_channel_and_names_that_are_no_utf8(three: Path, aligned_three: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number, file in enumerate(sorted(three.iterdir())):
+        grey = read_section(file).T
+        with open(os.fsencode(tmp_path / "in") + b"/s\xe9%d.tif" % number, "wb") as target:
+            tifffile.imwrite(target, np.stack([255 - grey, grey]), imagej=True, metadata={"axes": "CYX"})
+    align(find_sections(tmp_path / "in", channel=1), tmp_path / "out")
+    expected = sorted((aligned_three / "images").iterdir())
+    for file, other in zip(sorted((tmp_path / "out" / "images").iterdir()), expected, strict=True):
+        np.testing.assert_array_equal(read_section(file), read_section(other))
+    assert r"s\udce90" in (tmp_path / "out" / "report.csv").read_text()
+    with pytest.raises(FileExistsError, match="what differs: sections"):
+        alignment(find_sections(tmp_path / "in", channel=0), tmp_path / "out").check()
