@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -39,7 +40,10 @@ class TIFFReader(Reader):
 
     def __init__(self, path: str) -> None:
         # of an OME-TIFF in several files each is read for itself
-        self._tiff = tifffile.TiffFile(path, _multifile=False)
+        try:
+            self._tiff = tifffile.TiffFile(path, _multifile=False)
+        except struct.error:
+            raise ValueError("is damaged: it ends within its header") from None
         self._mapped: np.ndarray | None = None
         try:
             self.header = self._header(path)

@@ -260,7 +260,7 @@ def test_a_mask_of_opacity_among_the_pages(tmp_path: Path) -> None:
         find_sections(tmp_path / "a.tif")
 
 
-@pytest.mark.parametrize("order", [b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08"])
+@pytest.mark.parametrize("order", [b"II*\0", b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08"])
 @pytest.mark.parametrize("rest", [b"", b"\0\0", b"\0\0\0\0\0\0\0\0"])
 def test_a_header_and_nothing_else(tmp_path: Path, order: bytes, rest: bytes) -> None:
     (tmp_path / "a.tif").write_bytes(order + rest)
