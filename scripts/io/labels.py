@@ -38,7 +38,9 @@ def binarize_label(label: np.ndarray, name: str = "label", label_format: str = "
                 f"{name}: label values run from {lowest} to {highest}; instances are whole numbers, 0 is background"
             )
         return (label > 0).astype(np.uint8)
-    if lowest < 0 or highest not in (0, 1, 255, 65535):
+    # a blurred mask need not reach 1; one that does not reach half has another scale
+    blurred = label.dtype.kind == "f" and 0.5 < highest < 1
+    if lowest < 0 or not (blurred or highest in (0, 1, 255, 65535)):
         raise ValueError(f"{name}: label values run from {lowest} to {highest}; {_expected(255)}")
     if highest > 1:
         between = (label > 0) & (label < highest)

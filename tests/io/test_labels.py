@@ -37,6 +37,8 @@ def test_float_mask_is_cut_at_half() -> None:
     stripe[20:40] = 1
     smooth = gaussian_filter(stripe, 2)
     assert np.array_equal(binarize_label(smooth / smooth.max()), stripe)
+    assert np.array_equal(binarize_label(0.98 * smooth), smooth >= 0.5 / 0.98), "a mask that does not reach 1"
+    assert np.array_equal(binarize_label(smooth.astype(np.float16)), smooth.astype(np.float16) >= 0.5)
     assert binarize_label(np.array([0, 0.49, 0.5, 1], np.float32)).tolist() == [0, 0, 1, 1]
 
 
