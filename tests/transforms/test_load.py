@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import tempfile
+from multiprocessing.process import current_process
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from monai.data import MetaTensor
+from monai.data import DataLoader, Dataset, MetaTensor
 
 from scripts.io import write_section
 from scripts.transforms import BinarizeLabeld, LoadSectiond
@@ -41,3 +43,18 @@ def test_declared_instances(tmp_path: Path, section: np.ndarray) -> None:
     write_section(tmp_path / "instances.tif", instances)
     item = LoadSectiond("label")({"label": tmp_path / "instances.tif", "label_format": "instances"})
     np.testing.assert_array_equal(BinarizeLabeld("label")(item)["label"].numpy()[0], section > 60)
+
+
+def test_sections_come_from_a_loading_process_where_names_of_temporary_files_are_long(
+    tmp_path: Path, section: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name of a socket has some 100 bytes; the run waited for ever."""
+    write_section(tmp_path / "a.png", section)
+    folder = tmp_path / ("scratch_job_" * 9)
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    monkeypatch.setitem(current_process()._config, "tempdir", None)  # as in a process that has just begun
+    loader = DataLoader(Dataset([{"image": tmp_path / "a.png"}], LoadSectiond("image")), num_workers=1, timeout=60)
+    (batch,) = loader
+    np.testing.assert_array_equal(batch["image"][0, 0].numpy(), section)
+    assert tempfile.gettempdir() == str(folder)  # for all else
