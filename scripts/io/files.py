@@ -40,8 +40,9 @@ def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
                 os.fsync(file.fileno())
             os.replace(partial, path)
     except (OSError, RuntimeError) as error:
-        # ITK reports a full disk as a RuntimeError
-        raise OSError(f"{path}: cannot be written: {reason(error)}") from None
+        # ITK and torch report a full disk as a RuntimeError, which does not say so
+        hint = "" if isinstance(error, OSError) else "; the disk may be full"
+        raise OSError(f"{path}: cannot be written: {reason(error)}{hint}") from None
 
 
 def write_json(path: str | Path, content: Any) -> None:

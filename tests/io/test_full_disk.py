@@ -10,9 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import torch
 
 from scripts.instances import Linker
-from scripts.io import find_sections, read_section, require_writable, unfinished_sections, write_section
+from scripts.io import (
+    find_sections,
+    read_section,
+    require_writable,
+    unfinished_sections,
+    write_atomically,
+    write_section,
+)
 from scripts.objects import Gathering, MaskStack
 from scripts.transforms import LoadSectiond, SaveSectiond
 
@@ -125,3 +133,15 @@ def test_what_the_objects_keep_for_a_while_is_named(tmp_path: Path) -> None:
     with files_no_longer_than(16), pytest.raises(OSError, match=r"0\.tif: cannot be written: \S"):
         Gathering().run(stack, Linker(), work, spacing, 1, (slice(1, -1), slice(1, -1)))
     assert os.listdir(work) == []
+
+
+def test_weights_on_a_full_disk(tmp_path: Path) -> None:
+    """torch says of it that a position was not expected."""
+    state = {"weight": torch.zeros(10_000)}
+    torch.save(state, tmp_path / "warm-up.pt")
+    with (
+        files_no_longer_than(20_000),
+        pytest.raises(OSError, match=r"a\.pt: cannot be written: .*disk may be full|a\.pt.*large"),
+    ):
+        write_atomically(tmp_path / "a.pt", lambda path: torch.save(state, path))
+    assert not (tmp_path / "a.pt").exists()
