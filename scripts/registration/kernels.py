@@ -266,27 +266,29 @@ def interpolate(nodes, whole, first_x, first_y, spacing, window, result):
                     result[axis, x, y] = low + slope * y
 
 
-@compiled("UniTuple(f4, 4)(f4[:,:,::1], i8, i8, b1[:,::1])")
-def within(positions, width, height, valid):
-    """Mark the positions within a picture.
+@compiled("i8(f4[:,:,::1], UniTuple(i8, 2), UniTuple(i8, 2), b1[:,::1])")
+def localise(positions, size, start, valid):
+    """Turn positions in a picture into those in a part of it.
 
     Args:
-        positions: (2, W, H), NaN for none.
-        width: of the picture.
-        height: of the picture.
-        valid: (W, H), set.
+        positions: (2, W, H), NaN for none; set to those in the part, and to 0 outside the picture.
+        size: width and height of the picture.
+        start: first pixel of the part along x and y.
+        valid: (W, H), set to whether they lie within the picture.
 
     Returns:
-        Least and greatest x, least and greatest y of those within; the least is greater where there are none.
+        How many do.
     """
-    low_x = low_y = np.float32(np.inf)
-    high_x = high_y = np.float32(-np.inf)
-    least, last_x, last_y = np.float32(-0.5), np.float32(width - 0.5), np.float32(height - 0.5)
+    half = np.float32(0.5)
+    last_x, last_y = np.float32(size[0] - 0.5), np.float32(size[1] - 0.5)
+    start_x, start_y = np.float32(start[0]), np.float32(start[1])
+    count = 0
     for i in range(valid.shape[0]):
         for j in range(valid.shape[1]):
             x, y = positions[0, i, j], positions[1, i, j]
-            inside = (x >= least) & (x < last_x) & (y >= least) & (y < last_y)  # false for NaN
+            inside = (x >= -half) & (x < last_x) & (y >= -half) & (y < last_y)  # false for NaN
             valid[i, j] = inside
-            low_x, high_x = min(low_x, x if inside else low_x), max(high_x, x if inside else high_x)
-            low_y, high_y = min(low_y, y if inside else low_y), max(high_y, y if inside else high_y)
-    return low_x, high_x, low_y, high_y
+            positions[0, i, j] = x - start_x if inside else np.float32(0)
+            positions[1, i, j] = y - start_y if inside else np.float32(0)
+            count += inside
+    return count

@@ -77,9 +77,7 @@ class Lattice:
             As `corners`, but a node behind a fold has the weight 0. All four weights are 0 where every node is.
         """
         index, weight = np.empty((len(points), 4), np.int64), np.empty((len(points), 4))
-        kernels.seen(
-            self.arguments, self.shape, *fold_arguments(folds), kernels.points_of(points), index, weight
-        )
+        kernels.seen(self.arguments, self.shape, *fold_arguments(folds), kernels.points_of(points), index, weight)
         return index, weight
 
     @property

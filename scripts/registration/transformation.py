@@ -101,31 +101,38 @@ class Transformation:
         """
         result = np.full(points.shape, np.nan)
         todo = np.flatnonzero(np.isfinite(points).all(axis=1))
-        reach = REACH * self.lattice.spacing
-        # one candidate after the other: nearly all points are done after the first
-        for rank in range(1 if self._folds is None else CANDIDATES):
-            if not len(todo):
-                break
-            distance, nearest = (column[:, 0] for column in self._tree.query(points[todo], k=[rank + 1]))
-            if rank:
-                close = distance < 2 * self.lattice.spacing
-                todo, nearest = todo[close], nearest[close]
-            targets = kernels.points_of(points[todo])
-            places = np.empty(targets.shape)
-            kernels.backward(
-                *self._arguments,
-                self._inverse,
-                *fold_arguments(self._folds),
-                targets,
-                nearest.astype(np.int64),
-                STEPS,
-                TOLERANCE,
-                reach,
-                places,
-            )
-            result[todo] = places
-            todo = todo[np.isnan(places[:, 0])]
+        nearest = self._tree.query(points[todo])[1]
+        result[todo] = self._from_nodes(points[todo], nearest)
+        if self._folds is not None:
+            # nearly all points are done; the others one candidate after the other
+            todo = todo[np.isnan(result[todo, 0])]
+            others = self._others(points[todo])
+            for candidates in others.T:
+                left = (candidates >= 0) & np.isnan(result[todo, 0])
+                result[todo[left]] = self._from_nodes(points[todo[left]], candidates[left])
         return result
+
+    def _from_nodes(self, points: FloatArray, nearest: NDArray[np.intp]) -> FloatArray:
+        """The way back of points (n, 2) from a node each, (n, 2), NaN where it does not arrive."""
+        result = np.empty(points.shape)
+        kernels.backward(
+            *self._arguments,
+            self._inverse,
+            *fold_arguments(self._folds),
+            kernels.points_of(points),
+            np.require(nearest, np.int64, ("C", "W")),
+            STEPS,
+            TOLERANCE,
+            REACH * self.lattice.spacing,
+            result,
+        )
+        return result
+
+    def _others(self, points: FloatArray) -> NDArray[np.intp]:
+        """The nodes that come next for points (n, 2), (n, CANDIDATES - 1), -1 for those too far away."""
+        count, bound = len(self._tree.data), 2 * self.lattice.spacing
+        nodes = self._tree.query(points, k=range(2, CANDIDATES + 1), distance_upper_bound=bound)[1]
+        return np.where(nodes < count, nodes, -1)
 
     def jacobian(self) -> FloatArray:
         """Determinants of the map over each cell of the lattice, (cells along x, cells along y).
