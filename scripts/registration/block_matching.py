@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -86,22 +87,29 @@ def match_patches(
     points, expected = points[known], expected[known]
     inverse = np.linalg.inv(transformation.derivative(points))
     moving_invalid = moving_invalid.astype(np.uint8)
-    found = []
-    for point, place, back in zip(points, expected, inverse, strict=True):
-        corner = np.rint(place).astype(int) - half  # of the patch in the neighbour
+    corners = np.rint(expected).astype(int) - half  # of the patches in the neighbour
+    middles = points + np.einsum("nij,nj->ni", inverse, corners + half - expected)
+
+    def found(middle: FloatArray, back: FloatArray, corner: NDArray[np.intp]) -> tuple[float, ...] | None:
         start, stop = corner - radius + margin, corner + 2 * half + 1 + radius + margin
-        if (start < 0).any() or (stop > fixed.shape).any():
-            continue
-        window = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
-        if fixed_invalid[window].mean() > MOST_INVALID:
-            continue
-        middle = point + back @ (corner + half - place)
+        if start.min() < 0 or stop[0] > fixed.shape[0] or stop[1] > fixed.shape[1]:
+            return None
+        window = slice(start[0], stop[0]), slice(start[1], stop[1])
+        if _share(fixed_invalid[window]) > MOST_INVALID:
+            return None
         patch = _patch(moving, moving_invalid, middle, back, half)
         match = None if patch is None else _best_place(patch, fixed[window], radius, max(4, half // 4))
-        if match is not None:
-            found.append((*middle, *(corner + half + match[:2]), *(corner + half), *match[2:]))
-    table = np.array(found, np.float64).reshape(-1, 9)
+        return match and (*middle, *(corner + half + match[:2]), *(corner + half), *match[2:])
+
+    # one patch does not depend on another: the number of threads changes nothing
+    with ThreadPoolExecutor(max(1, cv2.getNumThreads())) as pool:
+        matches = [match for match in pool.map(found, middles, inverse, corners) if match is not None]
+    table = np.array(matches, np.float64).reshape(-1, 9)
     return PatchMatches(table[:, 0:2], table[:, 2:4], table[:, 4:6], *table[:, 6:].T)
+
+
+def _share(mask: NDArray[np.uint8]) -> float:
+    return cv2.countNonZero(mask) / mask.size
 
 
 def _patch(
@@ -111,12 +119,14 @@ def _patch(
     shift = middle - back @ (half, half)
     # OpenCV takes the first axis for rows: its x is our y
     matrix = np.array([[back[1, 1], back[1, 0], shift[1]], [back[0, 1], back[0, 0], shift[0]]])
-    masked = _cut_out(invalid, matrix, 2 * half + 1, cv2.INTER_NEAREST, 1).astype(bool)
-    if masked.mean() > MOST_INVALID:
+    masked = _cut_out(invalid, matrix, 2 * half + 1, cv2.INTER_NEAREST, 1)
+    share = _share(masked)
+    if share > MOST_INVALID:
         return None
     patch = _cut_out(moving, matrix, 2 * half + 1, cv2.INTER_LINEAR, 0)
-    if masked.any():
-        patch[masked] = patch[~masked].mean()  # says nothing, wherever it lies
+    if share:
+        known = masked == 0
+        patch[~known] = patch[known].mean()  # says nothing, wherever it lies
     return patch
 
 
@@ -135,7 +145,7 @@ def _best_place(
     patch: NDArray[np.uint8], surroundings: NDArray[np.uint8], radius: int, apart: int
 ) -> tuple[float, float, float, float, float] | None:
     """Offset (x, y) of the best place to a fraction of a pixel, correlation and margin there, initial correlation."""
-    if patch.std() < 2 or surroundings.std() < 2:  # resin or nothing at all
+    if min(cv2.meanStdDev(picture)[1].item() for picture in (patch, surroundings)) < 2:  # resin or nothing at all
         return None
     scores = cv2.matchTemplate(surroundings, patch, cv2.TM_CCOEFF_NORMED)
     i, j = np.unravel_index(scores.argmax(), scores.shape)
@@ -147,7 +157,7 @@ def _best_place(
     initial_correlation = float(scores[radius, radius])
     offset = []
     for before, after in ((scores[i - 1, j], scores[i + 1, j]), (scores[i, j - 1], scores[i, j + 1])):
-        offset.append(np.clip((after - before) / 2 / max(2 * best - before - after, 1e-6), -0.5, 0.5))
+        offset.append(min(max((after - before) / 2 / max(2 * best - before - after, 1e-6), -0.5), 0.5))
     scores[max(0, i - apart) : i + apart + 1, max(0, j - apart) : j + apart + 1] = -1
     return (
         i - radius + offset[0],

@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FoldMask"]
+from . import kernels
+
+__all__ = ["FoldMask", "fold_arguments"]
 
 FloatArray = NDArray[np.float64]
 
@@ -50,21 +52,15 @@ class FoldMask:
         Returns:
             bool (...).
         """
-        touched = self.covers(start) | self.covers(stop)
-        start, stop = (start + 0.5) / self._factor, (stop + 0.5) / self._factor
-        length = np.linalg.norm(stop - start, axis=-1)
-        way = np.argwhere(~touched & (length > 0))
-        place, length = start[tuple(way.T)], length[tuple(way.T)]
-        direction = (stop[tuple(way.T)] - place) / length[:, None]
-        gone = np.zeros(len(way))
-        # as far at once as the nearest fold is away
-        while len(way):
-            free = self._at(self._distance, place + gone[:, None] * direction)
-            touched[tuple(way[free == 0].T)] = True
-            gone += np.maximum(free - 1, 0.5)
-            on = (free > 0) & (gone < length)
-            way, place, direction, length, gone = way[on], place[on], direction[on], length[on], gone[on]
+        start, stop = np.broadcast_arrays(start, stop)
+        touched = np.empty(start.shape[:-1], bool)
+        kernels.between(*self.arguments, *map(kernels.points_of, (start, stop)), touched.reshape(-1))
         return touched
+
+    @property
+    def arguments(self) -> tuple[NDArray[np.float32], tuple[float, float]]:
+        """The folds as `kernels` takes them."""
+        return self._distance, tuple(self._factor)
 
     @cached_property
     def _distance(self) -> NDArray[np.float32]:
@@ -74,3 +70,10 @@ class FoldMask:
     def _at(image: NDArray, places: FloatArray) -> NDArray:
         x, y = (np.clip(places[..., axis].astype(np.intp), 0, image.shape[axis] - 1) for axis in (0, 1))
         return image[x, y]
+
+
+def fold_arguments(folds: FoldMask | None) -> tuple[NDArray[np.float32], tuple[float, float]]:
+    """The folds of a section, perhaps none, as `kernels` takes them."""
+    if folds is None:
+        return np.zeros((0, 0), np.float32), (1.0, 1.0)
+    return folds.arguments

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .fold_mask import FoldMask
+from . import kernels
+from .fold_mask import FoldMask, fold_arguments
 
 __all__ = ["Lattice"]
 
@@ -63,13 +64,7 @@ class Lattice:
             Flat indices of the nodes and their bilinear weights, both (n, 4); the weights add up to 1, and are those at
             the border of the lattice for points outside.
         """
-        shape = np.array(self.shape)
-        position = np.clip((points - self.origin) / self.spacing, 0, shape - 1)
-        cell = np.minimum(position.astype(np.intp), shape - 2)
-        fx, fy = (position - cell).T
-        first = cell[:, 0] * shape[1] + cell[:, 1]
-        index = first[:, None] + np.array([0, 1, shape[1], shape[1] + 1])
-        return index, np.stack([(1 - fx) * (1 - fy), (1 - fx) * fy, fx * (1 - fy), fx * fy], axis=1)
+        return self.seen(points, None)
 
     def seen(self, points: FloatArray, folds: FoldMask | None) -> tuple[NDArray[np.intp], FloatArray]:
         """The nodes around each point that no fold separates from it.
@@ -81,17 +76,14 @@ class Lattice:
         Returns:
             As `corners`, but a node behind a fold has the weight 0. All four weights are 0 where every node is.
         """
-        index, weight = self.corners(points)
-        if folds is None:
-            return index, weight
-        near = np.flatnonzero(folds.distance(points) < 2 * self.spacing)
-        nodes = np.stack(np.divmod(index[near], self.shape[1]), axis=-1) * self.spacing + self.origin
-        hidden = folds.between(np.repeat(points[near, None], 4, axis=1), nodes)
-        # a node on the far side of the cell still counts a little, or a point beside the fold might see none
-        seen = np.where(hidden, 0, weight[near] + 1e-6)
-        total = seen.sum(axis=1, keepdims=True)
-        weight[near] = np.divide(seen, total, out=np.zeros_like(seen), where=total > 0)
+        index, weight = np.empty((len(points), 4), np.int64), np.empty((len(points), 4))
+        kernels.seen(self.arguments, self.shape, *fold_arguments(folds), kernels.points_of(points), index, weight)
         return index, weight
+
+    @property
+    def arguments(self) -> tuple[float, float, float]:
+        """Origin and spacing as `kernels` takes them."""
+        return (*self.origin, self.spacing)
 
     def scatter(self, points: FloatArray, values: FloatArray, folds: FoldMask | None) -> FloatArray:
         """Give the values of points to the nodes around them.

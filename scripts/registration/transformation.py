@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from .fold_mask import FoldMask
+from . import kernels
+from .fold_mask import FoldMask, fold_arguments
 from .lattice import Lattice
 
 __all__ = ["Transformation", "affine_between"]
@@ -77,9 +78,9 @@ class Transformation:
         Returns:
             (n, 2), NaN under a fold.
         """
-        result = self._blend(points)
-        if self._folds is not None:
-            result[self._folds.covers(points)] = np.nan
+        points = kernels.points_of(points)
+        result = np.empty(points.shape)
+        kernels.forward(*self._arguments, *fold_arguments(self._folds), points, result)
         return result
 
     def derivative(self, points: FloatArray) -> FloatArray:
@@ -98,42 +99,40 @@ class Transformation:
         Returns:
             (n, 2), NaN where nothing of the section comes to lie. Close to its border the positions go on outside.
         """
-        nodes, values = self.lattice.nodes(), self.values.reshape(-1, 2)
-        inverse = np.linalg.inv(self.linear).reshape(-1, 2, 2)
         result = np.full(points.shape, np.nan)
         todo = np.flatnonzero(np.isfinite(points).all(axis=1))
-        # one candidate after the other: nearly all points are done after the first
-        for rank in range(1 if self._folds is None else CANDIDATES):
-            if not len(todo):
-                break
-            distance, nearest = (column[:, 0] for column in self._tree.query(points[todo], k=[rank + 1]))
-            if rank:
-                close = distance < 2 * self.lattice.spacing
-                todo, nearest = todo[close], nearest[close]
-            target = points[todo]
-            node, back = nodes[nearest], inverse[nearest]
-            place = node + np.einsum("nij,nj->ni", back, target - values[nearest])
-            error = np.full(target.shape, np.inf)
-            on_way = np.arange(len(todo))
-            for step in range(STEPS):
-                if step and self._folds is not None:
-                    covered = self._folds.covers(place[on_way])
-                    error[on_way[covered]] = np.inf
-                    on_way = on_way[~covered]
-                error[on_way] = target[on_way] - self._blend(place[on_way])
-                # NaN: behind a fold, and so not the right candidate
-                on_way = on_way[np.abs(error[on_way]).max(axis=1, initial=0) > TOLERANCE / 5]
-                place[on_way] += np.einsum("nij,nj->ni", back[on_way], error[on_way])
-                near = np.abs(place[on_way] - node[on_way]).max(axis=1, initial=0) < REACH * self.lattice.spacing
-                error[on_way[~near]] = np.inf
-                on_way = on_way[near]
-            arrived = np.abs(error).max(axis=1, initial=0) < TOLERANCE
-            arrived &= np.abs(place - node).max(axis=1, initial=0) < REACH * self.lattice.spacing
-            if self._folds is not None:
-                arrived &= ~self._folds.covers(place)
-            result[todo[arrived]] = place[arrived]
-            todo = todo[~arrived]
+        nearest = self._tree.query(points[todo])[1]
+        result[todo] = self._from_nodes(points[todo], nearest)
+        if self._folds is not None:
+            # nearly all points are done; the others one candidate after the other
+            todo = todo[np.isnan(result[todo, 0])]
+            others = self._others(points[todo])
+            for candidates in others.T:
+                left = (candidates >= 0) & np.isnan(result[todo, 0])
+                result[todo[left]] = self._from_nodes(points[todo[left]], candidates[left])
         return result
+
+    def _from_nodes(self, points: FloatArray, nearest: NDArray[np.intp]) -> FloatArray:
+        """The way back of points (n, 2) from a node each, (n, 2), NaN where it does not arrive."""
+        result = np.empty(points.shape)
+        kernels.backward(
+            *self._arguments,
+            self._inverse,
+            *fold_arguments(self._folds),
+            kernels.points_of(points),
+            np.require(nearest, np.int64, ("C", "W")),
+            STEPS,
+            TOLERANCE,
+            REACH * self.lattice.spacing,
+            result,
+        )
+        return result
+
+    def _others(self, points: FloatArray) -> NDArray[np.intp]:
+        """The nodes that come next for points (n, 2), (n, CANDIDATES - 1), -1 for those too far away."""
+        count, bound = len(self._tree.data), 2 * self.lattice.spacing
+        nodes = self._tree.query(points, k=range(2, CANDIDATES + 1), distance_upper_bound=bound)[1]
+        return np.where(nodes < count, nodes, -1)
 
     def jacobian(self) -> FloatArray:
         """Determinants of the map over each cell of the lattice, (cells along x, cells along y).
@@ -255,17 +254,18 @@ class Transformation:
         with _archive(path) as archive:
             return tuple(tuple(int(n) for n in archive[key]) for key in ("size", "aligned_size"))
 
-    def _blend(self, points: FloatArray) -> FloatArray:
-        index, weight = self.lattice.seen(points, self._folds)
-        nodes, values = self.lattice.nodes(), self.values.reshape(-1, 2)
-        linear = self.linear.reshape(-1, 2, 2)
-        result = np.zeros(points.shape)
-        for corner in range(4):
-            i = index[:, corner]
-            moved = values[i] + np.einsum("nij,nj->ni", linear[i], points - nodes[i])
-            result += weight[:, corner, None] * moved
-        result[weight.sum(axis=1) == 0] = np.nan
-        return result
+    @cached_property
+    def _arguments(self) -> tuple[tuple[float, float, float], FloatArray, FloatArray]:
+        """The maps as `kernels` takes them."""
+        return (
+            self.lattice.arguments,
+            np.require(self.values, np.float64, ("C", "W")),
+            np.require(self.linear, np.float64, ("C", "W")),
+        )
+
+    @cached_property
+    def _inverse(self) -> FloatArray:
+        return np.ascontiguousarray(np.linalg.inv(self.linear))
 
     @cached_property
     def _tree(self) -> cKDTree:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .kernels import SAME, interpolate, localise
 from .lattice import Lattice
 from .pixel_types import interpolable
 from .transformation import Transformation
@@ -24,10 +26,10 @@ PARTS = 8
 """Parts, along each side, into which cells are divided that a fold touches."""
 MOST_SPACING = 80
 """Pixels between the nodes at which sources are looked up; with `TILE_CELLS` the size of a tile."""
-MOST_POINTS = 50_000
-"""Points whose source is looked for at once."""
-TILE_CELLS = 24
-"""Cells of the lattice along a tile: bounds the memory, and the size of what OpenCV is given."""
+TILE_CELLS = 8
+"""Cells of the lattice along a tile, whose positions fit the cache of a processor."""
+MARGIN = 8
+"""Pixels around the positions of a tile that interpolation may look at."""
 
 
 def warp(
@@ -114,28 +116,32 @@ def _warp(
     whole = source.uncut(points.reshape(nodes.shape), nodes)
     result = np.zeros(lattice.size, image.dtype)
     valid = np.zeros(lattice.size, bool)
-    for cells, pixels in _tiles(lattice):
-        positions = _positions(lattice, nodes, whole, source, cells, pixels)
+    edges = [_edges(lattice, axis) for axis in (0, 1)]
+
+    def fill(cells: tuple[slice, slice]) -> None:
+        positions, pixels = _positions(lattice, nodes, whole, source, edges, cells)
         tile, valid[pixels] = _sample(prepared, positions, INTERPOLATIONS[interpolation])
-        result[pixels] = np.where(valid[pixels], restore(tile), image.dtype.type(0))
+        np.copyto(result[pixels], restore(tile), where=valid[pixels])
+
+    # tiles do not depend on each other: the number of threads changes nothing
+    with ThreadPoolExecutor(max(1, cv2.getNumThreads())) as pool:
+        list(pool.map(fill, _tiles(lattice)))
     return result, valid
 
 
-def _tiles(lattice: Lattice) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
-    """Cells of each tile, and its pixels: those from its first node on and before the first node of the next."""
-    starts = [range(0, max(1, n - 1), TILE_CELLS) for n in lattice.shape]
-    for i in starts[0]:
-        for j in starts[1]:
-            cells = tuple(slice(k, min(k + TILE_CELLS, n - 1)) for k, n in zip((i, j), lattice.shape, strict=True))
-            last = [c.stop == n - 1 for c, n in zip(cells, lattice.shape, strict=True)]
-            pixels = tuple(
-                slice(
-                    int(np.ceil(c.start * lattice.spacing - 1e-6)),
-                    size if end else int(np.ceil(c.stop * lattice.spacing - 1e-6)),
-                )
-                for c, size, end in zip(cells, lattice.size, last, strict=True)
-            )
-            yield cells, pixels
+def _edges(lattice: Lattice, axis: int) -> NDArray[np.int64]:
+    """First pixel of each cell along an axis, and the end of the last cell."""
+    size, cells = lattice.size[axis], lattice.shape[axis] - 1
+    edges = np.ceil(np.arange(cells + 1) * lattice.spacing - SAME).astype(np.int64)
+    edges[-1] = size
+    return np.minimum(edges, size)
+
+
+def _tiles(lattice: Lattice) -> Iterator[tuple[slice, slice]]:
+    """Cells of each tile."""
+    for i in range(0, lattice.shape[0] - 1, TILE_CELLS):
+        for j in range(0, lattice.shape[1] - 1, TILE_CELLS):
+            yield tuple(slice(k, min(k + TILE_CELLS, n - 1)) for k, n in zip((i, j), lattice.shape, strict=True))
 
 
 def _positions(
@@ -143,70 +149,59 @@ def _positions(
     nodes: FloatArray,
     whole: NDArray[np.bool_],
     source: _Source,
+    edges: list[NDArray[np.int64]],
     cells: tuple[slice, slice],
-    pixels: tuple[slice, slice],
-) -> NDArray[np.float32]:
-    """Where each pixel of a tile comes from, (2, width, height), NaN where from nowhere."""
+) -> tuple[NDArray[np.float32], tuple[slice, slice]]:
+    """Where each pixel of a tile comes from, (2, width, height), NaN where from nowhere; and the pixels of the tile."""
+    pixels = tuple(slice(int(e[c.start]), int(e[c.stop])) for e, c in zip(edges, cells, strict=True))
+    shape = [p.stop - p.start for p in pixels]
+    positions = np.empty((2, *shape), np.float32)
     around = tuple(slice(c.start, c.stop + 1) for c in cells)
     known, inside = nodes[around], whole[cells]
-    place = [np.arange(p.start, p.stop) / lattice.spacing - c.start for p, c in zip(pixels, cells, strict=True)]
-    # not by OpenCV, which rounds places to 1/32 of a cell
-    positions = np.stack([_bilinear(known[..., axis], *place) for axis in (0, 1)])
-    if inside.all():
-        return positions
+    place = [c.start * lattice.spacing - p.start for c, p in zip(cells, pixels, strict=True)]
+    interpolate(known, inside, *place, lattice.spacing, (0, shape[0], 0, shape[1]), positions)
     # far from all tissue there is nothing to look for
     useful = ((known > -1) & (known < source.limits)).all(axis=-1)
     useful = useful[:-1, :-1] | useful[1:, :-1] | useful[:-1, 1:] | useful[1:, 1:]
     cut = np.argwhere(~inside & useful)
+    if not len(cut):
+        return positions, pixels
     parts = np.arange(PARTS + 1) / PARTS
     fine = np.stack(np.meshgrid(parts, parts, indexing="ij"), axis=-1)
     corner = cut + [c.start for c in cells]
     fine_points = (corner[:, None, None] + fine) * lattice.spacing
     fine_nodes = source.positions(fine_points.reshape(-1, 2)).reshape(fine_points.shape)
     fine_whole = source.uncut(fine_points, fine_nodes)
-    cell = [np.minimum(axis.astype(np.intp), n - 1) for axis, n in zip(place, inside.shape, strict=True)]
-    positions[:, ~inside[np.ix_(*cell)]] = np.nan
-    exact = np.zeros(positions.shape[1:], bool)
-    for (i, j), its_nodes, its_whole in zip(cut, fine_nodes, fine_whole, strict=True):
-        its = tuple(slice(*np.searchsorted(axis, (k, k + 1))) for axis, k in zip(cell, (i, j), strict=True))
-        if not its_whole.any():
-            exact[its] = np.isfinite(its_nodes).any()
+    exact = np.zeros(shape, bool)
+    for cell, its_nodes, its_whole in zip(corner, fine_nodes, fine_whole, strict=True):
+        if not np.isfinite(its_nodes).any():
             continue
-        within = [(axis[span] - k) * PARTS for axis, span, k in zip(place, its, (i, j), strict=True)]
-        positions[(slice(None), *its)] = np.stack([_bilinear(its_nodes[..., axis], *within) for axis in (0, 1)])
-        part = [np.minimum(axis.astype(np.intp), PARTS - 1) for axis in within]
-        exact[its] = ~its_whole[np.ix_(*part)]
-    points = (np.argwhere(exact) + [p.start for p in pixels]).astype(np.float64)
-    if len(points):
-        # some kilobytes are needed for each point
-        chunks = np.array_split(points, -(-len(points) // MOST_POINTS))
-        positions[:, exact] = np.concatenate([source.positions(chunk) for chunk in chunks]).T
-    return positions
-
-
-def _bilinear(values: FloatArray, x: FloatArray, y: FloatArray) -> NDArray[np.float32]:
-    for axis, place in ((0, x), (1, y)):
-        first = np.minimum(place.astype(np.intp), values.shape[axis] - 2)
-        share = np.expand_dims(place - first, 1 - axis)
-        values = np.take(values, first, axis) * (1 - share) + np.take(values, first + 1, axis) * share
-    return values.astype(np.float32)
+        start, stop = ([int(e[k + n] - p.start) for e, k, p in zip(edges, cell, pixels, strict=True)] for n in (0, 1))
+        place = [k * lattice.spacing - p.start for k, p in zip(cell, pixels, strict=True)]
+        window = (start[0], stop[0], start[1], stop[1])
+        interpolate(its_nodes, its_whole, *place, lattice.spacing / PARTS, window, positions)
+        its = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+        exact[its] = np.isnan(positions[(0, *its)])
+    points = np.argwhere(exact) + [p.start for p in pixels]
+    positions[:, exact] = source.positions(points.astype(np.float64)).T
+    return positions, pixels
 
 
 def _sample(image: NDArray[Any], positions: NDArray[np.float32], interpolation: int) -> tuple[NDArray, NDArray]:
-    x, y = positions
-    valid = (x >= -0.5) & (x < image.shape[0] - 0.5) & (y >= -0.5) & (y < image.shape[1] - 0.5)  # false for NaN
-    if not valid.any():
+    """Pixels of a picture at positions in it, which are overwritten, and whether these lie within; any where not."""
+    valid = np.zeros(positions.shape[1:], bool)
+    flat = positions.reshape(2, -1)
+    low, high = np.fmin.reduce(flat, axis=1), np.fmax.reduce(flat, axis=1)
+    if not ((high >= -0.5) & (low < image.shape)).all():  # NaN without any
         return np.zeros(valid.shape, image.dtype), valid
     # only the part that is needed: OpenCV takes no picture of more than 32767 pixels a side
-    flat = positions.reshape(2, -1)
-    low = np.maximum(np.floor(np.fmin.reduce(flat, axis=1)).astype(int) - 8, 0)
-    high = np.ceil(np.fmax.reduce(flat, axis=1)).astype(int) + 9
-    part = np.ascontiguousarray(image[low[0] : max(high[0], 1), low[1] : max(high[1], 1)])
-    x, y = (np.nan_to_num(axis - np.float32(start)) for axis, start in zip(positions, low, strict=True))
+    start = tuple(max(int(np.floor(n)) - MARGIN, 0) for n in low)
+    stop = tuple(int(np.ceil(n)) + MARGIN + 1 for n in high)
+    part = image[start[0] : stop[0], start[1] : stop[1]]
     if part.dtype == np.float64 and interpolation == cv2.INTER_CUBIC:
         # OpenCV 5.0.0 is off by some 0.5 % within a pixel of the border
-        part = cv2.copyMakeBorder(part, *(4 * [8]), cv2.BORDER_REPLICATE)
-        x, y = x + 8, y + 8
-    tile = cv2.remap(part, y, x, interpolation, borderMode=cv2.BORDER_REPLICATE)
-    tile[~valid] = 0
-    return tile, valid
+        part = cv2.copyMakeBorder(part, *(4 * [MARGIN]), cv2.BORDER_REPLICATE)
+        start = tuple(n - MARGIN for n in start)
+    localise(positions, image.shape, start, valid)
+    x, y = positions
+    return cv2.remap(part, y, x, interpolation, borderMode=cv2.BORDER_REPLICATE), valid

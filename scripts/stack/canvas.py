@@ -14,6 +14,8 @@ __all__ = ["CANVASES", "FILLS", "fill_uncovered", "place_on_canvas"]
 
 CANVASES = ("union", "reference")
 FILLS = ("black", "noise")
+COLUMNS = 256
+"""Of a section that are filled at once."""
 
 
 def place_on_canvas(
@@ -50,4 +52,8 @@ def fill_uncovered(section: NDArray[Any], valid: NDArray[np.bool_], fill: str) -
     """
     if fill == "noise" and valid.any():
         levels = section[valid]
-        section[~valid] = np.random.default_rng(0).choice(levels, np.count_nonzero(~valid))
+        rng = np.random.default_rng(0)
+        # some columns at a time: the numbers of the levels take eight times as much memory as they
+        for start in range(0, len(section), COLUMNS):
+            part, empty = section[start : start + COLUMNS], ~valid[start : start + COLUMNS]
+            part[empty] = rng.choice(levels, np.count_nonzero(empty))

@@ -76,6 +76,7 @@ class ResultWriter:
         if self._before is None and index:
             self._before = self._read_views(index - 1)
         now = _views(pixels, aligned)
+        del pixels  # a whole section less while the results are written
         fill_uncovered(aligned, valid, self.fill)
         write_section(results["images"], aligned, like=self.sections[index])
         write_section(results["valid"], np.where(valid, np.uint8(255), np.uint8(0)), result=True)
