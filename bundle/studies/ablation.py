@@ -69,14 +69,7 @@ def ablation(
         OSError: a file cannot be read or written.
     """
     seeds = tuple(seeds) if isinstance(seeds, list | tuple) else (seeds,)
-    if not seeds or not all(type(seed) is int for seed in seeds) or len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds must be different whole numbers, but got {seeds}")
-    if type(patches) is not int or patches < EPOCHS or patches % EPOCHS:
-        raise ValueError(f"patches must be a multiple of the {EPOCHS} epochs, but got {patches!r}")
-    if type(n_trials) is not int or n_trials < 1:
-        raise ValueError(f"n_trials must be a whole number from 1, but got {n_trials!r}")
-    if encoder_weights is not None and width != 1:
-        raise ValueError(f"encoder_weights need a width of 1, but got {width}")
+    _check(seeds, patches, n_trials, width, encoder_weights)
     starts: dict[str, dict[str, Any]] = {network: {} for network in NETWORKS}
     if encoder_weights is not None:
         starts["fusion_fcn"] = {"encoder_weights": encoder_weights}
@@ -127,6 +120,18 @@ def ablation(
     tests = [runs_dir / f"{network}_equalised_{seeds[0]}" / "test" for network in NETWORKS]
     draw_examples(data_dir / "datalist.json", tests, folder / f"{name}.jpg")
     return table
+
+
+def _check(seeds: tuple[int, ...], patches: int, n_trials: int, width: float, encoder_weights: str | None) -> None:
+    """Refuse arguments that are out of their range."""
+    if not seeds or not all(type(seed) is int for seed in seeds) or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds must be different whole numbers, but got {seeds}")
+    if type(patches) is not int or patches < EPOCHS or patches % EPOCHS:
+        raise ValueError(f"patches must be a multiple of the {EPOCHS} epochs, but got {patches!r}")
+    if type(n_trials) is not int or n_trials < 1:
+        raise ValueError(f"n_trials must be a whole number from 1, but got {n_trials!r}")
+    if encoder_weights is not None and width != 1:
+        raise ValueError(f"encoder_weights need a width of 1, but got {width}")
 
 
 def markdown(figures: dict[str, Any]) -> str:

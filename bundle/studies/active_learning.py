@@ -83,10 +83,7 @@ def active_learning(
     parts = {part: load_sections(data_dir / "datalist.json", part) for part in ("training", "validation", "test")}
     pool = merged(parts["training"] + parts["validation"])
     labelled = tuple(labelled) if isinstance(labelled, list | tuple) else (labelled,)
-    if not labelled or list(labelled) != sorted(set(labelled)) or not 0 < labelled[0] <= labelled[-1] <= len(pool):
-        raise ValueError(f"labelled must hold ascending numbers from 1 to {len(pool)}, but got {labelled}")
-    if type(repeats) is not int or repeats < 1:
-        raise ValueError(f"repeats must be at least 1, but got {repeats!r}")
+    _check(labelled, repeats, len(pool))
     check_steps(steps)
     runs_dir = Path(runs).resolve() / data_dir.name
     require_writable(Path(output).parent, runs_dir)
@@ -100,8 +97,7 @@ def active_learning(
             current, rounds = str(Path(weights).resolve()), []
             for count in labelled:
                 if strategy == "random":
-                    order = np.random.default_rng(draw).permutation(len(pool)).tolist()
-                    chosen += [i for i in order if i not in chosen][: count - len(chosen)]
+                    chosen = _choose_random(len(pool), chosen, count, draw)
                 else:
                     loaded = load_network(current, **network)
                     chosen = _choose_uncertain(sections, chosen, count, loaded, draw)
@@ -135,6 +131,14 @@ def active_learning(
     write_json(f"{output}.json", figures)
     _draw(figures, f"{output}.png")
     return markdown(figures)
+
+
+def _check(labelled: tuple[int, ...], repeats: int, count: int) -> None:
+    """Refuse arguments that are out of their range, with so many sections to choose from."""
+    if not labelled or list(labelled) != sorted(set(labelled)) or not 0 < labelled[0] <= labelled[-1] <= count:
+        raise ValueError(f"labelled must hold ascending numbers from 1 to {count}, but got {labelled}")
+    if type(repeats) is not int or repeats < 1:
+        raise ValueError(f"repeats must be at least 1, but got {repeats!r}")
 
 
 def markdown(figures: dict[str, Any]) -> str:
@@ -171,6 +175,12 @@ def _read(pool: list[dict], weights: str, **settings: Any) -> list[torch.Tensor]
         at_pixel_size(section.as_tensor()[None], section.meta["pixel_size"], network_pixel_size)[0]
         for section in sections
     ]
+
+
+def _choose_random(sections: int, chosen: list[int], count: int, seed: int) -> list[int]:
+    """Add sections to those that were chosen, the same ones for the same seed, until there are so many."""
+    order = np.random.default_rng(seed).permutation(sections).tolist()
+    return chosen + [i for i in order if i not in chosen][: count - len(chosen)]
 
 
 def _choose_uncertain(

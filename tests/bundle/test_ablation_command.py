@@ -12,12 +12,15 @@ from bundle.studies.ablation import ablation, markdown
 
 
 @pytest.mark.slow
-def test_from_training_to_table_and_only_once(tiny_phantom: Path, tmp_path: Path, tiny: dict) -> None:
-    settings = {**tiny, "output": str(tmp_path / "out"), "runs": str(tmp_path / "runs"), "patches": 40, "n_trials": 2}
+def test_from_training_to_table_and_only_once(
+    tiny_phantom: Path, tmp_path: Path, tiny: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bundle.studies.ablation.EPOCHS", 4)
+    settings = {**tiny, "output": str(tmp_path / "out"), "runs": str(tmp_path / "runs"), "patches": 8, "n_trials": 2}
     table = ablation(str(tiny_phantom), **settings)
     figures = json.loads((tmp_path / "out" / "phantom.json").read_text())
     assert (tmp_path / "out" / "phantom.md").read_text() == table == markdown(figures)
-    assert figures["patches"] == 40
+    assert figures["patches"] == 8
     assert [(cell["network"], cell["input"]) for cell in figures["cells"]] == [
         ("unet", "raw"),
         ("unet", "equalised"),
@@ -37,7 +40,7 @@ def test_from_training_to_table_and_only_once(tiny_phantom: Path, tmp_path: Path
     picture = np.asarray(Image.open(tmp_path / "out" / "phantom.jpg"))
     assert picture.shape == (2 * 96 + 8, 4 * 96 + 3 * 8, 3)
     # a second run takes what is there
-    for changed in ({"patches": 60}, {"width": 0.25}, {"n_trials": 3}):
+    for changed in ({"patches": 12}, {"width": 0.25}, {"n_trials": 3}):
         with pytest.raises(ValueError, match=r"(settings|cell)\.json: "):
             ablation(str(tiny_phantom), **{**settings, **changed})
     before = {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file()}
