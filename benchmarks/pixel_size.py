@@ -21,7 +21,7 @@ from tqdm import tqdm
 from bundle.data.pixel_size import SectionScorer, spread
 from bundle.runs import hardware
 from scripts.inference import PixelSizeEstimate, PixelSizeEstimator, candidate_pixel_sizes
-from scripts.io import load_sections, require_writable, write_atomically, write_json
+from scripts.io import load_sections, require_writable, write_json, write_text
 from scripts.resampling import resample
 from scripts.weights import git_revision, sha256_of
 
@@ -93,7 +93,7 @@ def benchmark(
     }
     write_json(f"{output}.json", figures)
     text = markdown(figures)
-    write_atomically(f"{output}.md", lambda path: path.write_text(text + "\n"))
+    write_text(f"{output}.md", text + "\n")
     return text
 
 

@@ -26,7 +26,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from bundle.runs import hardware
-from scripts.io import write_atomically, write_json, write_section
+from scripts.io import write_atomically, write_json, write_section, write_text
 from scripts.phantom import PhantomTissue, acquire
 from scripts.weights import git_revision
 
@@ -113,7 +113,7 @@ def section_cost(
     if output is not None:
         figures = [{"size": name, "crf": crf, "runs": runs} for (name, crf), runs in rows.items()]
         write_json(f"{output}.json", {"machine": hardware(), "commit": git_revision(), "rows": figures})
-        write_atomically(f"{output}.md", lambda path: path.write_text(table + "\n"))
+        write_text(f"{output}.md", table + "\n")
         _plot(rows, Path(f"{output}.png"))
     return table
 

@@ -16,7 +16,7 @@ from urllib.request import urlopen
 
 from tqdm import tqdm
 
-from scripts.io import read_section, write_atomically
+from scripts.io import read_section, write_atomically, write_text
 
 __all__ = [
     "PublicSet",
@@ -194,7 +194,7 @@ def write_list(datalist: Mapping[str, Any], output: Path) -> Path:
         OSError: the list cannot be written.
     """
     path, content = require_same_list(datalist, output)
-    write_atomically(path, lambda partial: partial.write_text(content))
+    write_text(path, content)
     return path
 
 

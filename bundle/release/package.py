@@ -9,7 +9,7 @@ from pathlib import Path
 import monai.bundle
 
 from bundle.runs import ROOT
-from scripts.io import write_atomically
+from scripts.io import write_atomically, write_text
 from scripts.weights import read_record, record_path, sha256_of
 
 __all__ = ["LARGE", "NAME", "check_weights", "export", "large_files", "members", "package"]
@@ -73,7 +73,7 @@ def package(output: str = "dist", url: str | None = None) -> str:
     write_atomically(archive, lambda path: _zip(path, script))
     entries = [*large_files(), *_listed(TORCHSCRIPT, script, url or folder.as_uri())]
     content = yaml.safe_dump({"large_files": entries}, sort_keys=False)
-    write_atomically(folder / "large_files.yml", lambda path: path.write_text(content))
+    write_text(folder / "large_files.yml", content)
     size = f"{archive.stat().st_size / 1e6:.1f} MB, {len(members()) + 1} files"
     return f"{archive}: {size}\n{script}\n{folder / 'large_files.yml'}"
 

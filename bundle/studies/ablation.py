@@ -12,7 +12,7 @@ import numpy as np
 from bundle.runs import check_set, config_names, reject_overrides, run, score, settings_for, train
 from bundle.studies.examples import draw_examples
 from bundle.studies.tune_crf import search
-from scripts.io import require_writable, write_atomically, write_json
+from scripts.io import require_writable, write_json, write_text
 from scripts.weights import settings_of, sha256_of
 
 __all__ = ["ablation", "markdown"]
@@ -116,7 +116,7 @@ def ablation(
     table = markdown(figures)
     folder = Path(output)
     write_json(folder / f"{name}.json", figures)
-    write_atomically(folder / f"{name}.md", lambda path: path.write_text(table))
+    write_text(folder / f"{name}.md", table)
     tests = [runs_dir / f"{network}_equalised_{seeds[0]}" / "test" for network in NETWORKS]
     draw_examples(data_dir / "datalist.json", tests, folder / f"{name}.jpg")
     return table

@@ -14,7 +14,7 @@ from bundle.data.fetch import write_list
 from bundle.runs import check_set, config_names, hardware, reject_overrides, run, settings_for, train
 from bundle.studies.examples import draw_examples
 from bundle.studies.finetune import BATCH, EPOCHS, check_steps
-from scripts.io import require_writable, write_atomically, write_json
+from scripts.io import require_writable, write_json, write_text
 from scripts.weights import sha256_of
 
 __all__ = ["leave_one_out", "markdown"]
@@ -103,7 +103,7 @@ def leave_one_out(
     }
     write_json(f"{output}.json", figures)
     table = markdown(figures)
-    write_atomically(f"{output}.md", lambda path: path.write_text(table + "\n"))
+    write_text(f"{output}.md", table + "\n")
     return table
 
 

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from scripts.io import write_atomically
+from scripts.io import write_atomically, write_text
 
 __all__ = ["plot_training"]
 
@@ -53,7 +53,7 @@ def plot_training(*runs: str, output: str) -> None:
         axes.grid(alpha=0.3)
     write_atomically(f"{output}.png", lambda path: figure.savefig(path, dpi=100))
     plt.close(figure)
-    write_atomically(f"{output}.json", lambda path: path.write_text(json.dumps(series)))
+    write_text(f"{output}.json", json.dumps(series))
     print(f"{output}.png, {output}.json")
 
 

@@ -6,26 +6,17 @@ thread pool, which the threads of a server may not enter together. No sum depend
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
-import numba
 import numpy as np
+
+from scripts.compilation import compiled
 
 _FASTMATH = {"contract", "reassoc", "nsz", "arcp"}  # NaN and infinity keep their meaning
 _ONE = np.uintp(1)  # an index without a sign cannot count from the end, which would have to be tested for
 
 
-def _compiled(signature: str) -> Callable[[Callable], Callable]:
-    """Compile at once, and keep the result for the next process where there is a place for it."""
-
-    def decorate(function: Callable) -> Callable:
-        options = {"nogil": True, "fastmath": _FASTMATH, "error_model": "numpy", "boundscheck": False}
-        try:
-            return numba.njit(signature, cache=True, **options)(function)
-        except (RuntimeError, OSError):  # no folder can be written, or not as much as this
-            return numba.njit(signature, **options)(function)
-
-    return decorate
+_compiled = partial(compiled, fastmath=_FASTMATH)
 
 
 @_compiled(

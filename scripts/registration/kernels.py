@@ -8,10 +8,10 @@ section.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numba
 import numpy as np
+
+from scripts.compilation import compiled
 
 OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False}
 LATTICE = "UniTuple(f8, 3)"
@@ -21,18 +21,6 @@ INDIFFERENT = 1e-6
 a fold might see no other."""
 SAME = 1e-6
 """Pixels within which a pixel lies on the border between two cells, and belongs to the second."""
-
-
-def compiled(signature: str) -> Callable[[Callable], Callable]:
-    """Compile at once, and keep the result for the next process where there is a place for it."""
-
-    def decorate(function: Callable) -> Callable:
-        try:
-            return numba.njit(signature, cache=True, **OPTIONS)(function)
-        except (RuntimeError, OSError):  # no folder can be written, or not as much as this
-            return numba.njit(signature, **OPTIONS)(function)
-
-    return decorate
 
 
 def points_of(points: np.ndarray) -> np.ndarray:

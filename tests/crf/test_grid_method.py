@@ -218,4 +218,5 @@ def test_runs_where_compiled_code_cannot_be_kept(fault: str, tmp_path: Path) -> 
         "assert abs(field - expected).max() < 1e-6",
         "assert tanh_half.stats.cache_path is None",
     ]
+    environment["PYTHONPATH"] = str(Path(__file__).parents[2])  # for `scripts`
     subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=tmp_path, env=environment, check=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bundle.runs import hardware
-from scripts.io import write_atomically, write_json
+from scripts.io import write_json, write_text
 from scripts.weights import git_revision
 
 from .folded_pair import folded_pair_figures
@@ -71,5 +71,5 @@ def evaluate_registration(
             figures[part] = {"figures": measure[part](), "machine": hardware(), "commit": git_revision()}
             write_json(path, figures)
     text = markdown(figures)
-    write_atomically(folder / "registration.md", lambda target: target.write_text(text))
+    write_text(folder / "registration.md", text)
     return text
