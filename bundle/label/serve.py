@@ -243,13 +243,20 @@ def _check_sections(folder: Path) -> None:
             print(f"warning: {file}: has the name of {stems[stem].name}; only one of them is served", file=sys.stderr)
         stems[stem] = file
         try:
-            pages = read_header(file).pages
+            header = read_header(file)
         except ValueError as error:
             print(f"warning: {error}", file=sys.stderr)
             continue
-        if pages > 1:
+        if header.pages > 1:
             print(
-                f"warning: {file}: is a stack of {pages} sections; MONAI Label needs a file for each", file=sys.stderr
+                f"warning: {file}: is a stack of {header.pages} sections; MONAI Label needs a file for each",
+                file=sys.stderr,
+            )
+        if header.channels > 1:
+            print(
+                f"warning: {file}: has {header.channels} channels; MONAI Label needs the one that shows the tissue in "
+                "a file of its own",
+                file=sys.stderr,
             )
 
 

@@ -4,6 +4,7 @@ from .averaging import WeightAverage
 from .checkpoint import TrainingCheckpoint
 from .early_stopping import EarlyStopping
 from .loading import LoadWeights, load_weights
+from .objects import ObjectReport
 from .panels import ValidationFigures
 from .progress import DataLoadingTime, LossProgressBar
 from .promotion import PromoteBestWeights
@@ -17,6 +18,7 @@ __all__ = [
     "JaccardReport",
     "LoadWeights",
     "LossProgressBar",
+    "ObjectReport",
     "PromoteBestWeights",
     "TrainingCheckpoint",
     "ValidationFigures",

@@ -62,6 +62,17 @@ class ObjectScores:
             key = (a + shift_true, b + shift_found)
             self._shared[key] = self._shared.get(key, 0) + count
 
+    def merge(self, other: ObjectScores) -> None:
+        """Take in what was counted elsewhere, such as sections of another process, whose numbers mean nothing here.
+
+        Args:
+            other: it is left as it is.
+        """
+        shift_true, shift_found = max(self._true, default=0), max(self._found, default=0)
+        self._true |= {number + shift_true: count for number, count in other._true.items()}
+        self._found |= {number + shift_found: count for number, count in other._found.items()}
+        self._shared |= {(a + shift_true, b + shift_found): count for (a, b), count in other._shared.items()}
+
     def compute(self, thresholds: Sequence[float] = THRESHOLDS) -> dict[str, float | int]:
         """Compute the scores of all that was counted.
 

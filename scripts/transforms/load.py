@@ -100,6 +100,7 @@ class BinarizeLabeld(MapTransform):
         keys: labels, tensors of any shape.
         label_format_key: item that says what the labels hold, one of `scripts.io.LABEL_FORMATS`; a mask where it is
             missing.
+        instances_key: where to leave the numbers of labels that hold instances; None drops them.
         allow_missing_keys: whether a key may be missing.
 
     Raises:
@@ -107,10 +108,15 @@ class BinarizeLabeld(MapTransform):
     """
 
     def __init__(
-        self, keys: KeysCollection, label_format_key: str = "label_format", allow_missing_keys: bool = False
+        self,
+        keys: KeysCollection,
+        label_format_key: str = "label_format",
+        instances_key: str | None = None,
+        allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.label_format_key = label_format_key
+        self.instances_key = instances_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Binarise the labels of one section."""
@@ -119,6 +125,8 @@ class BinarizeLabeld(MapTransform):
         for key in self.key_iterator(d):
             name = d[key].meta.get(ImageMetaKey.FILENAME_OR_OBJ, key) if isinstance(d[key], MetaTensor) else key
             binary = torch.from_numpy(binarize_label(np.asarray(d[key]), name, label_format))
+            if self.instances_key is not None and label_format == "instances":
+                d[self.instances_key] = d[key]
             d[key] = MetaTensor(binary, meta=d[key].meta) if isinstance(d[key], MetaTensor) else binary
         return d
 

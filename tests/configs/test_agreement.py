@@ -63,6 +63,12 @@ def test_test_time_augmentation() -> None:
             assert () in inferer.flips
 
 
+def test_objects() -> None:
+    objects, evaluation = parsed("objects"), parsed(*WORKFLOWS["evaluation"])
+    for key in ("neck", "min_area"):
+        assert objects.get_parsed_content(key) == evaluation.get_parsed_content(key)
+
+
 def test_crf_and_thresholds() -> None:
     checkpoint = str(ROOT / "models" / "model.pt")
     inference, evaluation = (

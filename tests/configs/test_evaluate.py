@@ -10,9 +10,11 @@ import pytest
 import torch
 from monai.transforms import HistogramNormalize
 from PIL import Image
+from skimage.measure import label as connected_components
 
 from scripts.config import first_cause
 from scripts.crf import dense_crf
+from scripts.instances import ObjectScores, separate
 from scripts.io import load_sections, read_section
 
 ROOT = Path(__file__).parents[2]
@@ -106,6 +108,7 @@ def test_what_is_scored_is_what_is_written(
     images = str(tiny_phantom / "images" / "test_*.png")
     run_config("inference", dataset_dir=images, output_dir=str(tmp_path / "masks"), pixel_size=5.0, **common)
     rows = list(csv.DictReader((tmp_path / "figures" / "jaccard.csv").read_text().splitlines()))
+    objects = ObjectScores()
     for row, section in zip(rows, load_sections(tiny_phantom / "datalist.json", "test"), strict=True):
         mask = read_section(tmp_path / "masks" / f"{row['section']}_mitochondria.png") > 0
         label = read_section(section["label"]) > 0
@@ -113,3 +116,7 @@ def test_what_is_scored_is_what_is_written(
         counts = [(mask & label).sum(), (label & ~mask).sum(), (mask & ~label).sum()]
         name = "with_crf" if use_crf else "without_crf"
         assert [int(row[f"{name}_{kind}"]) for kind in ("true", "missed", "false")] == counts
+        objects.add(connected_components(label, connectivity=1), separate(mask, 0.8, 50), separate=True)
+    scores = json.loads((tmp_path / "figures" / "objects.json").read_text())[name]
+    assert scores["true"] > 1
+    assert scores == pytest.approx(objects.compute(), nan_ok=True)

@@ -89,3 +89,15 @@ def test_no_objects() -> None:
 def test_sizes_differ() -> None:
     with pytest.raises(ValueError, match=r"\(3, 3\).*\(3, 4\)"):
         ObjectScores().add(np.zeros((3, 3), int), np.zeros((3, 4), int))
+
+
+def test_parts_of_several_processes_are_one() -> None:
+    sections = [random_objects(seed) for seed in range(3)]
+    whole, total = ObjectScores(), ObjectScores()
+    for true, found in sections:
+        whole.add(true, found, separate=True)
+        part = ObjectScores()
+        part.add(true, found)
+        total.merge(part)
+    assert total.compute() == whole.compute()
+    assert whole.compute()["true"] == 72
