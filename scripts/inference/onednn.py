@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
 
 import torch
@@ -37,6 +38,15 @@ def fuse_activations(network: nn.Module) -> None:
                     setattr(module, after, nn.Identity())
 
 
+@cache
+def _computes(dtype: torch.dtype) -> bool:
+    """Whether oneDNN computes in a type on this processor: without AVX-512, PyTorch's own convolutions do."""
+    operations = torch.ops.mkldnn
+    if dtype == torch.bfloat16:
+        return operations._is_mkldnn_bf16_supported()
+    return dtype == torch.float32 or (dtype == torch.float16 and operations._is_mkldnn_fp16_supported())
+
+
 class _Convolution(nn.Module):
     """A convolution, plus features where they are given, rectified or not."""
 
@@ -54,6 +64,8 @@ class _Convolution(nn.Module):
     def forward(self, x: torch.Tensor, other: torch.Tensor | None = None) -> torch.Tensor:
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
         x = x.to(dtype)
+        if not _computes(dtype):
+            return self._plain(x, other)
         if self.packed is None or self.dtype != dtype:
             self._pack(dtype, x.shape)
         weights = (self.packed, self.bias, *self.geometry)
@@ -62,6 +74,13 @@ class _Convolution(nn.Module):
         return torch.ops.mkldnn._convolution_pointwise(
             x, other.to(dtype), *weights, "add", 1.0, self.activation, [], ""
         )
+
+    def _plain(self, x: torch.Tensor, other: torch.Tensor | None) -> torch.Tensor:
+        bias = self.convolution.bias
+        bias = None if bias is None else bias.to(x.dtype)
+        y = self.convolution._conv_forward(x, self.convolution.weight.to(x.dtype), bias)
+        y = y if other is None else y.add_(other)
+        return y.relu_() if self.activation == "relu" else y
 
     def _pack(self, dtype: torch.dtype, shape: torch.Size) -> None:
         """Lay the weights out as oneDNN wants them, once for all sections."""
