@@ -18,6 +18,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "Align, segment, number and measure a stack of sections, with a report.",
         ),
         "compare": ("bundle.analysis.compare", "Compare groups of animals by the objects of their stacks."),
+        "continuity": ("bundle.studies.continuity", "Measure what neighbouring sections add to the masks of a stack."),
+        "convert": ("bundle.volumes.convert", "Write a stack as an OME-Zarr volume, or a volume as TIFF files."),
         "evaluate": ("bundle.studies.evaluate", "Score weights on the test parts of data sets."),
         "evaluate_objects": ("bundle.analysis.evaluate_objects", "Score numbered mitochondria against true ones."),
         "evaluate_registration": ("bundle.studies.registration", "Measure what the registration recovers."),
@@ -31,6 +33,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "serve": ("bundle.label.serve", "Serve a folder of sections for annotation with MONAI Label."),
         "synthetic": ("bundle.data.synthetic", "Make a data set of synthetic sections of many kinds of tissue."),
         "tune_crf": ("bundle.studies.tune_crf", "Choose CRF parameters and thresholds on a validation part."),
+        "view": ("bundle.volumes.view", "Show volumes and their mitochondria in a browser, by Neuroglancer."),
         "verify": ("bundle.release.verify", "Run the checks of the MONAI model zoo."),
     },
     "data": {

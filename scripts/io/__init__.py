@@ -5,7 +5,7 @@ from .checks import check_sections
 from .datalist import load_sections
 from .discovery import find_sections
 from .files import keep_sockets_short, require_writable, write_atomically, write_json, write_text
-from .formats import FORMATS, IMAGE_2D_SUFFIXES, MARK, WRITTEN, split_suffix
+from .formats import FORMATS, IMAGE_2D_SUFFIXES, MARK, WRITTEN, is_volume, split_suffix
 from .holdout import holdout_split
 from .labels import LABEL_FORMATS, binarize_label
 from .outputs import PageStore, result_path, unfinished_sections
@@ -28,6 +28,7 @@ __all__ = [
     "check_sections",
     "find_sections",
     "holdout_split",
+    "is_volume",
     "keep_sockets_short",
     "load_sections",
     "parse_pixel_size",

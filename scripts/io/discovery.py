@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .datalist import listed_images, valid_mask
-from .formats import FORMATS
+from .formats import FORMATS, is_volume
 from .pixel_size import say_doubts
 from .reading import check_channel, read_header
 from .section import Section
@@ -27,7 +27,7 @@ def find_sections(
     """List the sections to segment.
 
     Args:
-        source: a folder (all files of a supported format in it), a glob pattern, one file, a list of sections (.json,
+        source: a folder (all files of a supported format in it), a glob pattern, one file, a volume in OME-Zarr, a list of sections (.json,
             every image of all its parts, whole), or a sequence of files.
         channel: which to read where files have several, from 0; None where each has one.
         results: whether results that this bundle wrote are listed too.
@@ -81,11 +81,18 @@ def _image_files(source: str | Path | Sequence[str | Path]) -> list[str]:
     source = str(source)
     if os.path.isdir(source):
         # hidden files are what a file system or a viewer leaves behind; a link to nowhere is named when it is read
-        entries = [path for path in Path(source).iterdir() if not path.is_dir() and not path.name.startswith(".")]
+        if is_volume(source):
+            return [source]
+        entries = [path for path in Path(source).iterdir() if not path.is_dir() or is_volume(path)]
+        entries = [path for path in entries if not path.name.startswith(".")]
         return _in_order([str(path) for path in entries if path.name.lower().endswith(FORMATS)])
     if not os.path.lexists(source) and glob.has_magic(source):
         return _in_order(
-            [file for file in glob.glob(_with_literal_folders(source), recursive=True) if not os.path.isdir(file)]
+            [
+                file
+                for file in glob.glob(_with_literal_folders(source), recursive=True)
+                if not os.path.isdir(file) or is_volume(file)
+            ]
         )
     if not os.path.lexists(source):
         raise FileNotFoundError(f"{source}: no such file or folder")

@@ -8,6 +8,7 @@ NumPy, (z, y, x); `scripts.io.read_section` and `write_section` turn it into MON
 from __future__ import annotations
 
 import importlib
+import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +17,17 @@ import numpy as np
 
 from .section import Header
 
-__all__ = ["FORMATS", "IMAGE_2D_SUFFIXES", "MARK", "WRITTEN", "Reader", "format_module", "split_suffix"]
+__all__ = [
+    "FORMATS",
+    "IMAGE_2D_SUFFIXES",
+    "MARK",
+    "VOLUMES",
+    "WRITTEN",
+    "Reader",
+    "format_module",
+    "is_volume",
+    "split_suffix",
+]
 
 MODULES = {
     ".tif": "tiff",
@@ -28,6 +39,7 @@ MODULES = {
     ".nhdr": "nrrd",
     ".jpg": "jpeg",
     ".jpeg": "jpeg",
+    **dict.fromkeys((".zarr", ".ome.zarr"), "ome_zarr"),
     **dict.fromkeys((".mrc", ".rec", ".st", ".dm3", ".dm4", ".ser", ".emi", ".emd"), "microscopes"),
 }
 """Which module reads files of a suffix; it is imported when the first of them is met."""
@@ -36,6 +48,8 @@ IMAGE_2D_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 """File name suffixes of formats without a third axis; a TIFF of many pages is a series of pictures."""
 FORMATS = tuple(MODULES)
 """File name suffixes that are read."""
+VOLUMES = (".zarr", ".ome.zarr")
+"""Those of them that are folders."""
 WRITTEN = (".tif", ".tiff", ".png", ".nii", ".nii.gz", ".nrrd")
 """File name suffixes that are written; results of other formats come as TIFF."""
 MARK = "segmentation by the mitochondria bundle"
@@ -78,6 +92,18 @@ def format_module(suffix: str) -> ModuleType:
         The module.
     """
     return importlib.import_module(f"scripts.io.{MODULES[suffix]}")
+
+
+def is_volume(path: str | Path) -> bool:
+    """Tell whether a path is that of a volume, a folder that is read as one file.
+
+    Args:
+        path: any path.
+
+    Returns:
+        Whether it is a folder with a suffix of `VOLUMES`.
+    """
+    return Path(path).name.lower().endswith(VOLUMES) and os.path.isdir(path)
 
 
 def split_suffix(path: str | Path) -> tuple[str, str]:

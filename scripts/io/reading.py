@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from .files import reason
-from .formats import Reader, format_module, split_suffix
+from .formats import Reader, format_module, is_volume, split_suffix
 from .section import Header, Section
 
 __all__ = ["check_channel", "read_header", "read_section"]
@@ -38,7 +38,7 @@ class _OpenFile:
         if self._reader is None or state != self._state:
             self.close()
             _, suffix = split_suffix(path)
-            if not os.path.getsize(path):
+            if not is_volume(path) and not os.path.getsize(path):
                 raise ValueError(f"{path}: cannot be read: is an empty file")
             try:
                 self._reader = format_module(suffix).open_file(str(path))
@@ -204,6 +204,10 @@ def _state(path: str | Path) -> tuple:
             raise FileNotFoundError(f"{path}: is a link to {os.readlink(path)}, which does not exist") from None
         raise FileNotFoundError(f"{path}: no such file") from None
     split_suffix(path)
-    if not Path(path).is_file():
+    if is_volume(path):
+        # the folder itself changes with neither its attributes nor its pixels
+        described = [os.path.join(path, name) for name in ("zarr.json", ".zattrs", ".zgroup")]
+        state = next((os.stat(name) for name in described if os.path.isfile(name)), state)
+    elif not Path(path).is_file():
         raise FileNotFoundError(f"{path}: is no file")
     return os.path.abspath(path), state.st_ino, state.st_size, state.st_mtime_ns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import tempfile
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from scripts.io import parse_pixel_size, require_writable, same_pixel_size, writ
 
 from .columns import OBJECT_COLUMNS, PROFILE_COLUMNS, columns_markdown, headers
 from .gathering import Gathered, Gathering, labels_of, outlines_of
-from .outputs import write_instances, write_rois, write_table
+from .outputs import write_instances, write_labels, write_rois, write_table
 from .report import write_report
 from .stack import MaskStack
 from .summary import summarize
@@ -41,7 +41,8 @@ class ObjectAnalysis:
 
     In the output folder appear ``<name>_instances.tif``, ``profiles.csv``, ``mitochondria.csv``, ``columns.md``,
     ``rois.zip``, ``report.html`` and, last, ``summary.json``; each is complete or not there. A run whose settings
-    and files are those of a finished one does nothing.
+    and files are those of a finished one does nothing; one that was stopped goes on after the last section that was
+    measured.
 
     Args:
         stack: masks or probabilities, with or without sections.
@@ -55,6 +56,7 @@ class ObjectAnalysis:
             volumes, surfaces, lengths and densities in space.
         guard: pixels on all sides that the counting frame leaves free; see `scripts.instances.Frame`.
         overwrite: whether to replace what another run left.
+        labels_of: an OME-Zarr volume that gets the instances as its labels "mitochondria", in place of the TIFF.
 
     Raises:
         ValueError: an argument is out of range, or the list states more than one pixel size.
@@ -71,6 +73,7 @@ class ObjectAnalysis:
         section_thickness: float | None = None,
         guard: int = 0,
         overwrite: bool = False,
+        labels_of: str | Path | None = None,
     ) -> None:
         self.stack = stack
         self.output_dir = Path(output_dir)
@@ -93,6 +96,7 @@ class ObjectAnalysis:
         self.frame = Frame.of(*stack.shape, guard)
         self.guard = guard
         self.overwrite = overwrite
+        self.labels_of = labels_of
         self.volumetric = self.pixel_size is not None and self.thickness is not None
 
     @property
@@ -175,24 +179,34 @@ class ObjectAnalysis:
         depth = None if not self.volumetric else self.thickness / 1000
         coarse = 1 if depth is None else max(1, round(depth / 2 / max(self.spacing)))
         inner = slice(self.frame.top + 1, self.frame.bottom + 1), slice(self.frame.left + 1, self.frame.right + 1)
-        with tempfile.TemporaryDirectory(prefix=".objects-", dir=self.output_dir) as folder:
-            work = Path(folder)
-            found = self.gathering.run(self.stack, self.linker, work, self.spacing, coarse, inner)
-            table = self._objects(found)
-            summary = summarize(self, found, table)
-            self._write_tables(found, table)
-            count = int(found.objects.max(initial=0))
-            write_instances(
-                self.output_dir / f"{self.name}_instances.tif",
-                self._instances(found, work),
-                (len(self.stack), *self.stack.shape),
-                count,
-                self.pixel_size,
-                self.thickness,
-            )
-            write_rois(self.output_dir / "rois.zip", self._outlines(found, work))
-            write_report(self.output_dir / "report.html", self.stack, found, table, summary, work, self.unit)
+        work = self._work()
+        found = self.gathering.run(self.stack, self.linker, work, self.spacing, coarse, inner)
+        table = self._objects(found)
+        summary = summarize(self, found, table)
+        self._write_tables(found, table)
+        count = int(found.objects.max(initial=0))
+        shape, size = (len(self.stack), *self.stack.shape), self.pixel_size
+        if self.labels_of is None:
+            path = self.output_dir / f"{self.name}_instances.tif"
+            write_instances(path, self._instances(found, work), shape, count, size, self.thickness)
+        else:
+            write_labels(self.labels_of, self._instances(found, work), shape, size, self.thickness)
+        write_rois(self.output_dir / "rois.zip", self._outlines(found, work))
+        write_report(self.output_dir / "report.html", self.stack, found, table, summary, work, self.unit)
         write_json(self.output_dir / "summary.json", summary)
+        shutil.rmtree(work)
+
+    def _work(self) -> Path:
+        """Folder of what is found in each section, from which a run that was stopped goes on."""
+        work, settings = self.output_dir / ".objects", json.loads(json.dumps(self.settings()))
+        try:
+            same = json.loads((work / "settings.json").read_text()) == settings
+        except (OSError, ValueError):
+            same = False
+        if not same:
+            shutil.rmtree(work, ignore_errors=True)
+            write_json(work / "settings.json", settings)
+        return work
 
     def _objects(self, found: Gathered) -> NDArray[np.float64]:
         """The rows of mitochondria.csv; NaN is empty."""

@@ -105,7 +105,8 @@ class Gathering:
         Args:
             stack: what is read.
             linker: a new one.
-            work: folder for the labels and outlines of each section, see `labels_of` and `outlines_of`.
+            work: folder for what is found in each section, see `labels_of` and `outlines_of`; sections that an
+                interrupted run left there, with the same settings, are not looked at again.
             spacing: height and width of a pixel.
             coarse: pixels to the side of the voxels that skeletons are made of.
             frame: rows and columns of the counting frame.
@@ -120,23 +121,19 @@ class Gathering:
         shared, links, voxels, counts = [], [], [], []
         self._cache.clear()
         for index in tqdm(range(len(stack)), desc="finding objects", unit="section"):
-            labels, probability = self.labels(stack, index, spacing)
-            valid = stack.valid(index)
-            profiles = measure_profiles(labels, spacing, stack.section(index), valid)
+            if not (work / f"{index}.npz").exists():
+                self._measure(stack, index, work, spacing, frame)
+            labels = labels_of(work, index)
+            with np.load(work / f"{index}.npz") as file:
+                found = {name: file[name] for name in (*rows, "counts") if name != "section"}
             before = linker.count
             for values, added in zip((shared, links), linker.add(labels, stack.planes[index].position), strict=True):
                 values.append(added)
-            pixels = np.bincount(labels.ravel(), minlength=1)
-            rows["section"].append(np.full(len(profiles.table), index))
-            rows["table"].append(profiles.table)
-            rows["neighbour"].append(nearest_neighbours(profiles.table[:, 10], profiles.table[:, 11]))
-            rows["boxes"].append(profiles.boxes)
-            rows["score"].append(_scores(labels, probability, pixels))
-            rows["pixels"].append(pixels[1:])
-            voxels.append(_coarse_voxels(labels, profiles.boxes, before, stack.planes[index].position, coarse))
-            tissue = np.ones(labels.shape, bool) if valid is None else valid
-            counts.append((pixels[1:].sum(), np.count_nonzero(tissue), np.count_nonzero(tissue[frame])))
-            _keep(work, index, labels, profiles.outlines)
+            counts.append(found.pop("counts"))
+            for name, values in found.items():
+                rows[name].append(values)
+            rows["section"].append(np.full(len(found["table"]), index))
+            voxels.append(_coarse_voxels(labels, found["boxes"], before, stack.planes[index].position, coarse))
         offsets = np.cumsum([0, *(len(table) for table in rows["table"])])
         objects = join(linker.count, np.concatenate(links))
         names = ("first", "second", "pixels")
@@ -149,6 +146,32 @@ class Gathering:
             **dict(zip(("mitochondria", "tissue", "frame"), np.array(counts, np.int64).T, strict=True)),
             offsets=offsets,
         )
+
+    def _measure(
+        self, stack: MaskStack, index: int, work: Path, spacing: tuple[float, float], frame: tuple[slice, slice]
+    ) -> None:
+        """Find the profiles of a section, and keep them."""
+        labels, probability = self.labels(stack, index, spacing)
+        valid = stack.valid(index)
+        profiles = measure_profiles(labels, spacing, stack.section(index), valid)
+        pixels = np.bincount(labels.ravel(), minlength=1)
+        tissue = np.ones(labels.shape, bool) if valid is None else valid
+        write_atomically(
+            work / f"{index}.tif",
+            lambda path: tifffile.imwrite(path, labels, compression="zlib", compressionargs={"level": 1}),
+        )
+        found = {
+            "table": profiles.table,
+            "neighbour": nearest_neighbours(profiles.table[:, 10], profiles.table[:, 11]),
+            "boxes": profiles.boxes,
+            "score": _scores(labels, probability, pixels),
+            "pixels": pixels[1:],
+            "counts": [pixels[1:].sum(), np.count_nonzero(tissue), np.count_nonzero(tissue[frame])],
+            "lengths": np.array([len(outline) for outline in profiles.outlines], np.int64),
+            "points": np.concatenate([*profiles.outlines, np.zeros((0, 2))]),
+        }
+        # written last: it says that both are there
+        write_atomically(work / f"{index}.npz", lambda path: np.savez(path, **found))
 
     def labels(
         self, stack: MaskStack, index: int, spacing: tuple[float, float]
@@ -178,16 +201,6 @@ class Gathering:
                 del self._cache[old]
             self._cache[index] = stack.mask(index)
         return self._cache[index]
-
-
-def _keep(work: Path, index: int, labels: NDArray[np.int32], outlines: list[NDArray[np.float32]]) -> None:
-    write_atomically(
-        work / f"{index}.tif",
-        lambda path: tifffile.imwrite(path, labels, compression="zlib", compressionargs={"level": 1}),
-    )
-    lengths = np.array([len(outline) for outline in outlines], np.int64)
-    points = np.concatenate([*outlines, np.zeros((0, 2))])
-    write_atomically(work / f"{index}.npz", lambda path: np.savez(path, lengths=lengths, points=points))
 
 
 def labels_of(work: Path, index: int) -> NDArray[np.int32]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from scripts.io import MARK, write_atomically
 
-__all__ = ["write_instances", "write_rois", "write_table"]
+__all__ = ["write_instances", "write_labels", "write_rois", "write_table"]
 
 DENSE = 30
 """Points from which on an outline is written with every third of them: they lie within a pixel of each other."""
@@ -69,6 +69,37 @@ def write_instances(
         )
 
     write_atomically(path, write)
+
+
+def write_labels(
+    volume: str | Path,
+    sections: Iterator[NDArray[np.integer]],
+    shape: tuple[int, int, int],
+    pixel_size: tuple[float, float] | None,
+    thickness: float | None,
+) -> None:
+    """Write numbers of objects as the labels "mitochondria" of an OME-Zarr volume.
+
+    Args:
+        volume: the image that they belong to.
+        sections: (height, width), one after the other.
+        shape: of the whole, (sections, height, width).
+        pixel_size: [x, y] in nanometres, or None.
+        thickness: of a section in nanometres, or None.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    from scripts.io.ome_zarr import Volume
+
+    size = (thickness, *((None, None) if pixel_size is None else reversed(pixel_size)))
+    try:
+        labels = Volume.create_labels(volume, "mitochondria", shape, voxel_size_nm=size)
+        for page, section in enumerate(sections):
+            labels.write(page, section.astype(np.uint32))
+        labels.complete()
+    except OSError as error:
+        raise OSError(f"{volume}: labels cannot be written: {error}") from None
 
 
 def write_table(path: Path, header: list[str], rows: Iterable[Iterable[Any]]) -> None:

@@ -39,7 +39,7 @@ class MaskStack:
         dataset_dir: masks or probabilities: a folder, a glob pattern, one stack, or a list of sections (.json). Of a
             folder that holds both of a section, probabilities are read: they say more.
         sections_dir: the sections themselves, for grey levels and pictures, or None. A mask belongs to the section of
-            its name, without ``_mitochondria`` or ``_probability``.
+            its name, without ``_mitochondria`` or ``_probability``; of two stacks of as many pages, to that of its page.
         threshold: probability from which on a pixel is a mitochondrion.
         label_format: of masks, one of `LABEL_FORMATS`.
         missing_sections: places in the complete stack, from 0, whose sections were lost.
@@ -68,12 +68,14 @@ class MaskStack:
         self.threshold = threshold
         self.label_format = label_format
         masks = _without_doubles(find_sections(dataset_dir))
-        sections = None if sections_dir is None else _by_name(find_sections(sections_dir, channel))
+        sections = (
+            None if sections_dir is None else _sections_of(masks, find_sections(sections_dir, channel), sections_dir)
+        )
         lost, position, self.planes = set(missing_sections), 0, []
-        for mask in masks:
+        for index, mask in enumerate(masks):
             while position in lost:
                 position += 1
-            section = None if sections is None else _section_of(mask, sections, sections_dir)
+            section = None if sections is None else sections[index]
             self.planes.append(_Plane(mask, section, position))
             position += 1
         self.pixel_sizes = [size for item in masks if (size := pixel_size_of(item)) is not None]
@@ -153,8 +155,12 @@ def _name(file: str) -> str:
     return next((stem.removesuffix(postfix) for postfix in POSTFIXES if stem.endswith(postfix)), stem)
 
 
-def _by_name(sections: list[Section]) -> dict[tuple[str, int], Section]:
-    return {(split_suffix(section.path)[0], section.page): section for section in sections}
+def _sections_of(masks: list[Section], sections: list[Section], folder: str | Path) -> list[Section]:
+    """The section of each mask: of its name, or of its page where each are one stack."""
+    if len({m.path for m in masks}) == len({s.path for s in sections}) == 1 and len(masks) == len(sections):
+        return sections
+    known = {(split_suffix(section.path)[0], section.page): section for section in sections}
+    return [_section_of(mask, known, folder) for mask in masks]
 
 
 def _section_of(mask: Section, sections: dict[tuple[str, int], Section], folder: str | Path) -> Section:

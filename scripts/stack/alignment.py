@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from scripts.io import Section
 from scripts.registration import INTERPOLATIONS, PairRegistration, remove_drift
 
@@ -55,6 +53,7 @@ class StackAlignment:
         fill: of pixels without source: ``"black"``, or ``"noise"``, sampled from the grey levels of the section, so
             that its histogram stays as it is and equalisation does to it what it did before.
         overwrite: whether to replace what an earlier run left.
+        num_workers: sections that are registered, and warped, at once; the result is the same for any number.
 
     Raises:
         ValueError: an argument is out of range, or two sections would be written to the same file.
@@ -75,6 +74,7 @@ class StackAlignment:
         interpolation: str = "cubic",
         fill: str = "black",
         overwrite: bool = False,
+        num_workers: int = 1,
     ) -> None:
         if not sections:
             raise ValueError(f"{output_dir}: there must be sections to align, but got none")
@@ -82,6 +82,7 @@ class StackAlignment:
             ("registration_size", registration_size, 64),
             ("neighbours", neighbours, 1),
             ("drift_window", drift_window, 2),
+            ("num_workers", num_workers, 1),
         ):
             if type(value) is not int or value < least:
                 raise ValueError(f"{name} must be a whole number from {least} on, but got {value!r}")
@@ -101,6 +102,7 @@ class StackAlignment:
         self.interpolation = interpolation
         self.fill = fill
         self.overwrite = overwrite
+        self.num_workers = num_workers
         self._names = section_names(self.sections)
         self._store = Store(output_dir)
         self._images = SectionImages(
@@ -139,7 +141,13 @@ class StackAlignment:
             ValueError: no section can be the reference, or none fits it.
         """
         chain = Chain(
-            self._images, self._names, list(map(str, self.sections)), self.registration, self.neighbours, self._store
+            self._images,
+            self._names,
+            list(map(str, self.sections)),
+            self.registration,
+            self.neighbours,
+            self._store,
+            self.num_workers,
         )
         links, reference = chain.run(self.reference)
         transformations = interpolate_missing(links, self._names)
@@ -151,8 +159,9 @@ class StackAlignment:
             self._images, self.sections, self._names, self._store, size, self.interpolation, self.fill
         )
         rows = []
-        for index, link in enumerate(tqdm(links, desc="warping", unit="section")):
-            link.report.uncovered_fraction = writer.write(index, transformations[index])
+        shares = writer.write_all(transformations, self.num_workers)
+        for index, link in enumerate(links):
+            link.report.uncovered_fraction = shares[index]
             section = self.sections[index]
             row = {"section": self._names[index], "image": section.path, "page": section.page}
             rows.append({**row, **link.report.row(scale)})

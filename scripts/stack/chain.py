@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +58,7 @@ class Chain:
         registration: registers one section.
         neighbours: aligned sections with which a section is registered.
         store: keeps what is found, so that a run that was stopped goes on.
+        num_workers: threads; two follow the two ways from the reference at once.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Chain:
         registration: PairRegistration,
         neighbours: int,
         store: Store,
+        num_workers: int = 1,
     ) -> None:
         self.images = images
         self.names = names
@@ -72,6 +77,7 @@ class Chain:
         self.registration = registration
         self.neighbours = neighbours
         self.store = store
+        self.num_workers = num_workers
 
     def run(self, reference: int | None = None) -> tuple[list[Link], int]:
         """Register all sections.
@@ -92,19 +98,44 @@ class Chain:
                 reference = self._find_reference()
             links = {reference: self._reference_link(reference)}
             progress.update()
-            for way in (range(reference + 1, count), range(reference - 1, -1, -1)):
-                near = [reference]
-                for index in way:
-                    links[index] = self.register(index, near, links)
-                    report = links[index].report
-                    if report.status is Status.REGISTERED:
-                        near = [index, *near][: self.neighbours]
-                    else:
-                        logger.warning("%s: is not registered: %s", self.locations[index], report.message)
-                    self.images.forget_all_but([index, *near, reference])
-                    progress.update()
+            ways = range(reference + 1, count), range(reference - 1, -1, -1)
+            failed = threading.Event()
+            with ThreadPoolExecutor(self.num_workers) as pool:
+                followed = [
+                    pool.submit(self._follow, way, reference, links[reference], progress, failed) for way in ways
+                ]
+                try:
+                    for future in followed:
+                        links |= future.result()
+                except BaseException:
+                    failed.set()
+                    raise
         self._require_some_registered(links, reference)
         return [links[index] for index in range(count)], reference
+
+    def _follow(
+        self, way: Sequence[int], reference: int, link: Link, progress: tqdm, failed: threading.Event
+    ) -> dict[int, Link]:
+        """Register the sections on one side of the reference; neither side needs anything of the other."""
+        chain = copy.copy(self)
+        chain.images = self.images.apart()
+        links, near = {reference: link}, [reference]
+        for index in way:
+            if failed.is_set():
+                break
+            try:
+                links[index] = chain.register(index, near, links)
+            except BaseException:
+                failed.set()  # the other way would go on for hours before the error is seen
+                raise
+            report = links[index].report
+            if report.status is Status.REGISTERED:
+                near = [index, *near][: self.neighbours]
+            else:
+                logger.warning("%s: is not registered: %s", self.locations[index], report.message)
+            chain.images.forget_all_but([index, *near, reference])
+            progress.update()
+        return links
 
     def register(self, index: int, near: Sequence[int], links: Mapping[int, Link]) -> Link:
         """Register a section, or read what an earlier run found.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,12 @@ class SectionImages:
             image = to_eight_bit(self.whole(index), self.scale)
             self._cache[index] = image, self._fold(index)
         return self._cache[index]
+
+    def apart(self) -> SectionImages:
+        """The same sections for another thread, with a memory of its own."""
+        other = copy.copy(self)
+        other._cache = {}
+        return other
 
     def forget_all_but(self, indices: Collection[int]) -> None:
         """Free the memory of what is no longer needed."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from scripts.figures import save_picture
 from scripts.io import Section, read_section, write_atomically, write_section
@@ -26,7 +29,7 @@ Views = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
 class ResultWriter:
-    """Warps sections and writes them, one after the other in the order of the stack.
+    """Warps sections and writes them.
 
     Args:
         images: the sections.
@@ -55,35 +58,50 @@ class ResultWriter:
         self.size = size
         self.interpolation = interpolation
         self.fill = fill
-        self._before: Views | None = None
 
-    def write(self, index: int, transformation: Transformation) -> float:
-        """Write what is lacking for a section.
+    def write_all(self, transformations: Sequence[Transformation], num_workers: int = 1) -> list[float]:
+        """Write what is lacking for each section.
 
         Args:
-            index: of the section; the next call is for the next one.
-            transformation: of it.
+            transformations: of all sections.
+            num_workers: sections that are warped at once.
 
         Returns:
-            The share of the aligned section where it has no source.
+            For each section the share of the aligned section where it has no source.
         """
+        shares: list[float] = []
+        before: Views | None = None
+        with ThreadPoolExecutor(num_workers) as pool:
+            waiting: deque[Future] = deque()
+            for index in tqdm(range(len(transformations)), desc="warping", unit="section"):
+                # no more than are being warped: an error ends the run, and a disk that is full has no more to take
+                while len(waiting) < num_workers and index + len(waiting) < len(transformations):
+                    ahead = index + len(waiting)
+                    waiting.append(pool.submit(self._warp, ahead, transformations[ahead]))
+                share, now = waiting.popleft().result()
+                panel = self.store.results(self.names[index])["qc"]
+                if now is not None:
+                    if before is None and index:
+                        before = self._read_views(index - 1)
+                    save_picture(qc_panel(before, now, transformations[index], self.size), panel)
+                shares.append(share)
+                before = now
+        return shares
+
+    def _warp(self, index: int, transformation: Transformation) -> tuple[float, Views | None]:
+        """Write a section and its valid mask, and give the share without source; and the views, if it was not there."""
         results = self.store.results(self.names[index])
         if all(file.exists() for file in results.values()):
-            self._before = None
-            return float(np.mean(read_section(results["valid"]) == 0))
+            return float(np.mean(read_section(results["valid"]) == 0)), None
         pixels = self.images.whole(index)
         aligned, valid = warp(pixels, transformation, self.size, self.interpolation)
-        if self._before is None and index:
-            self._before = self._read_views(index - 1)
         now = _views(pixels, aligned)
         del pixels  # a whole section less while the results are written
         fill_uncovered(aligned, valid, self.fill)
         write_section(results["images"], aligned, like=self.sections[index])
         write_section(results["valid"], np.where(valid, np.uint8(255), np.uint8(0)), result=True)
         write_atomically(results["transformations"], lambda path: transformation.save(path, self.size))
-        save_picture(qc_panel(self._before, now, transformation, self.size), results["qc"])
-        self._before = now
-        return float(1 - valid.mean())
+        return float(1 - valid.mean()), now
 
     def _read_views(self, index: int) -> Views:
         results = self.store.results(self.names[index])

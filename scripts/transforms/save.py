@@ -11,7 +11,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform, SaveImaged
 from monai.utils import ImageMetaKey
 
-from scripts.io import PageStore, read_header, result_path, write_section
+from scripts.io import PageStore, is_volume, read_header, result_path, write_section
 
 __all__ = ["SaveSectiond"]
 
@@ -25,7 +25,7 @@ class SaveSectiond(SaveImaged):
 
     Args:
         keys: results (1, width, height).
-        output_dir: folder of the results.
+        output_dir: folder of the results, or a volume that `scripts.volumes` has made.
         output_postfix: appended to the name of the section's file.
         output_dtype: pixel type, for instance ``"uint8"``.
         scale: factor applied before the conversion, for instance 255 to make a mask of 0/1 viewable.
@@ -74,6 +74,9 @@ class SaveSectiond(SaveImaged):
         return d
 
     def _write(self, image: str, page: int, pixels: np.ndarray) -> None:
+        if is_volume(self.output_dir):
+            self._write_plane(page, pixels)
+            return
         path = result_path(image, self.output_dir, self.output_postfix, self.output_dtype.name)
         if path.exists() and not self.overwrite:
             return
@@ -89,3 +92,10 @@ class SaveSectiond(SaveImaged):
         if len(store.pages()) == header.pages:
             store.join(header)
             self._begun.discard(image)
+
+    def _write_plane(self, page: int, pixels: np.ndarray) -> None:
+        """Write into a volume that is there: the mask is the volume itself, other results lie in it by their names."""
+        from scripts.io.ome_zarr import Volume
+
+        mask = self.output_postfix == "mitochondria"
+        Volume(self.output_dir if mask else self.output_dir / f"{self.output_postfix}.zarr").write(page, pixels.T)

@@ -13,6 +13,8 @@ from roifile import roiread
 
 from scripts.config import first_cause
 from scripts.io import find_sections, write_section
+from scripts.instances import measure_profiles
+from scripts.objects import gathering
 from scripts.objects.outputs import write_instances
 
 FILES = {"profiles.csv", "mitochondria.csv", "columns.md", "summary.json", "rois.zip", "report.html"}
@@ -243,7 +245,7 @@ def test_a_damaged_mask_leaves_no_summary(analysed: Callable, tmp_path: Path) ->
     write(tmp_path / "masks", [rng.random((120, 90)) > 0.5] * 2)
     os.truncate(tmp_path / "masks" / "s1_mitochondria.png", 900)
     assert "s1_mitochondria.png" in str(cause(analysed))
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not [file for file in (tmp_path / "out").iterdir() if not file.name.startswith(".")]
 
 
 def test_results_are_kept_apart_from_masks(analysed: Callable, tmp_path: Path) -> None:
@@ -262,6 +264,36 @@ def test_a_finished_analysis_is_left_and_another_is_refused(analysed: Callable, 
     assert "summary.json" in str(error)
     analysed(**NM, neck=0.5, overwrite=True)
     assert json.loads((out / "summary.json").read_text())["settings"]["neck"] == 0.5
+
+
+def test_a_run_that_was_stopped_goes_on(
+    analysed: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "masks", tubes(6))
+    whole = analysed(**NM, output_dir=str(tmp_path / "whole"))
+    calls = []
+
+    def stopping(*arguments: object) -> object:
+        calls.append(arguments)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return measure_profiles(*arguments)
+
+    monkeypatch.setattr(gathering, "measure_profiles", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        analysed(**NM)
+    assert not (tmp_path / "out" / "summary.json").exists()
+    out = analysed(**NM)
+    assert len(calls) == 4 + 3  # three sections were kept
+    for name in FILES - {"report.html", "rois.zip"}:
+        assert (out / name).read_bytes() == (whole / name).read_bytes()
+    assert sorted(os.listdir(out)) == sorted(os.listdir(whole))
+    # with other settings nothing is taken over
+    calls.clear()
+    with pytest.raises(KeyboardInterrupt):
+        analysed(**NM, neck=0.5, overwrite=True)
+    analysed(**NM, neck=0.6, overwrite=True)
+    assert len(calls) == 4 + 6
 
 
 def test_continuity(analysed: Callable, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation
-from stacks import COUNT, FOLDED, align, alignment, errors, loaded, registration, write_folder
+from stacks import COUNT, FOLDED, align, alignment, assert_same_results, errors, loaded, registration, write_folder
 from textures import REFERENCE, SIZE, imaged, truth
 
 from scripts.io import read_header, read_section, write_section
@@ -44,6 +44,11 @@ def test_each_section_has_all_its_results(folder: Path, aligned: Path) -> None:
         assert entry["image"] == str(folder / f"{name}.png")
         assert entry["uncovered_fraction"] == pytest.approx((valid == 0).mean(), abs=1e-3)
         assert Transformation.load_sizes(aligned / "transformations" / f"{name}.npz") == (SIZE, size)
+
+
+def test_two_sections_at_once(folder: Path, aligned: Path, tmp_path: Path) -> None:
+    align(folder, tmp_path, registration(detect_folds=True), num_workers=2)
+    assert_same_results(tmp_path, aligned)
 
 
 def test_the_table_says_what_the_report_says(aligned: Path) -> None:

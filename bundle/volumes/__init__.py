@@ -1,0 +1,1 @@
+"""Commands for volumes in OME-Zarr."""

@@ -1,0 +1,324 @@
+"""Segmentation of a volume in blocks."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.bundle import ConfigWorkflow
+
+from scripts.io import Section, find_sections, is_volume, parse_pixel_size
+from scripts.io.ome_zarr import Volume
+from scripts.weights import sha256_of
+
+from .job import Job
+from .worker import Worker, work
+
+__all__ = ["VolumeSegmentation"]
+
+logger = logging.getLogger(__name__)
+
+BYTES_PER_PIXEL = 24
+"""Of a section that a worker needs in memory at its most (docs/results/section_cost.md)."""
+BYTES_OF_WORKER = 0.8e9
+"""That a worker needs beside that: PyTorch, MONAI, the weights, features of a batch of windows."""
+RESTARTS = 100
+"""Of a worker that was killed, before the run gives up."""
+LONGEST = 24 * 3600
+"""Seconds that a block may take before it is given to another worker."""
+
+
+class VolumeSegmentation:
+    """Segment a volume section by section, in several processes, so that a run that was stopped goes on.
+
+    A block is some whole sections: equalisation looks at a whole section, and masks are then those of ``run inference``
+    to the pixel, whatever the blocks and workers. The blocks are dealt out by daisy, which notices workers that die and
+    keeps in the output which blocks are done.
+
+    Args:
+        volume: an OME-Zarr image.
+        output: folder of the masks, to be made, whose name ends in ``.zarr``: an OME-Zarr image too, with the
+            probabilities in ``probability.zarr`` in it, if they are wanted.
+        config: file of the inference.
+        settings: overrides of it, such as ``use_crf``.
+        num_workers: processes.
+        block_size: sections of a block.
+        pixel_size: of the sections in nanometres, one number or [x, y]; None is what the volume says.
+        section_thickness: in nanometres; None is what the volume says.
+        cluster: command that starts a worker elsewhere and waits for it, with ``{command}`` in it, such as
+            ``sbatch --wait --wrap {command}``; None starts workers here.
+        version: of OME-Zarr.
+        overwrite: whether to replace what another run left.
+
+    Raises:
+        FileNotFoundError: there is no such volume.
+        ValueError: it is no OME-Zarr volume, or a setting is out of range.
+    """
+
+    def __init__(
+        self,
+        volume: str | Path,
+        output: str | Path,
+        config: str | Path,
+        settings: Mapping[str, Any],
+        num_workers: int = 1,
+        block_size: int = 1,
+        pixel_size: float | list[float] | None = None,
+        section_thickness: float | None = None,
+        cluster: str | None = None,
+        version: str = "0.5",
+        overwrite: bool = False,
+    ) -> None:
+        for name, value in (("num_workers", num_workers), ("block_size", block_size)):
+            if type(value) is not int or value < 1:
+                raise ValueError(f"{name} must be a whole number from 1 on, but got {value!r}")
+        if cluster is not None and "{command}" not in cluster:
+            raise ValueError(f"cluster must have {{command}} where the worker's command goes, but got {cluster!r}")
+        if not os.path.lexists(volume):
+            raise FileNotFoundError(f"{volume}: no such volume")
+        if not is_volume(volume):
+            raise ValueError(
+                f"{volume}: must be an OME-Zarr volume, a folder named *.zarr; make one by python -m bundle convert"
+            )
+        self.output = Path(output).absolute()
+        if self.output.suffix != ".zarr":
+            raise ValueError(f"output_dir must be a folder named *.zarr, but got {output}")
+        self.sections: list[Section] = find_sections(volume, settings.get("channel"), results=False)
+        first = self.sections[0]
+        self.shape = (len(self.sections), first.height, first.width)
+        size = first.pixel_size_nm if pixel_size is None else tuple(parse_pixel_size(pixel_size, "pixel_size"))
+        thickness = first.header.form.get("section_thickness_nm") if section_thickness is None else section_thickness
+        self.voxel_size = (thickness, *((None, None) if size is None else size[::-1]))
+        self.settings = {**settings, "pixel_size": pixel_size}
+        self.config = Path(config).absolute()
+        self.num_workers = num_workers
+        self.block_size = block_size
+        self.cluster = cluster
+        self.version = version
+        self.overwrite = overwrite
+        threads = max(1, torch.get_num_threads() // (1 if cluster else num_workers))
+        self.job = Job(str(self.config), dict(self.settings), str(Path(first.path)), str(self.output), threads)
+
+    def identity(self) -> dict[str, Any]:
+        """What the masks depend on, as JSON holds it."""
+        described = next(p for n in ("zarr.json", ".zattrs") if (p := Path(self.job.volume) / n).is_file())
+        checkpoint = self.settings.get("checkpoint")
+        identity = {
+            "volume": sha256_of(described),
+            "shape": self.shape,
+            "config": sha256_of(self.config),
+            "weights": None if checkpoint is None else sha256_of(Path(checkpoint)),
+            "settings": {key: value for key, value in self.settings.items() if key != "checkpoint"},
+            "block_size": self.block_size,
+            "voxel_size_nm": self.voxel_size,
+            "version": self.version,
+        }
+        return json.loads(json.dumps(identity, default=str))
+
+    def check(self) -> None:
+        """Look at what an earlier run left, before anything is written.
+
+        Raises:
+            FileExistsError: the output is of a run with other settings, and `overwrite` is false, or no result at all.
+            OSError: it cannot be written.
+        """
+        if not self.output.exists() or self._begun() == self.identity():
+            return
+        if self._begun() is None:
+            raise FileExistsError(f"{self.output}: is not of a segmentation; choose another --output_dir")
+        if not self.overwrite:
+            found, wanted = self._begun(), self.identity()
+            differing = [key for key in wanted if found.get(key) != wanted[key]]
+            raise FileExistsError(
+                f"{self.output}: is of a run with another {', '.join(differing)}; choose another --output_dir, or "
+                "replace it by --overwrite True"
+            )
+
+    def run(self) -> None:
+        """Segment what is not segmented yet.
+
+        Raises:
+            OSError: another run writes into the output, or it cannot be written.
+            RuntimeError: sections failed; the message names them, and the others are done.
+        """
+        if self.output.exists() and self._begun() != self.identity():
+            shutil.rmtree(self.output)
+        with self._locked():
+            masks = self._prepare()
+            if not masks.own()["complete"]:
+                self._segment()
+                masks.complete()
+                if self.settings.get("save_probability"):
+                    Volume(self.output / "probability.zarr").complete()
+        logger.info("%s: all %d sections are segmented", self.output, len(self.sections))
+
+    def estimate(self) -> str:
+        """Time one block, and tell what the run costs.
+
+        Returns:
+            Text for a person.
+
+        Raises:
+            RuntimeError: from the config, with the cause chained.
+        """
+        depth, height, width = self.shape
+        blocks, middle = -(-depth // self.block_size), depth // 2
+        with tempfile.TemporaryDirectory() as folder:
+            output = Path(folder) / "block.zarr"
+            self._create(output)
+            job = Job(self.job.config, self.job.settings, self.job.volume, str(output), self.job.threads)
+            worker = Worker(job)
+            worker.segment(middle, middle + 1)  # the first is slower: weights are laid out, loops compiled
+            start = time.monotonic()
+            worker.segment(middle, middle + 1)
+            seconds = time.monotonic() - start
+            written = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
+        pixel = torch.empty(0, dtype=getattr(torch, self.sections[0].dtype, torch.uint8)).element_size()
+        pixels = height * width
+        hours = seconds * depth / 3600
+        lines = [
+            f"{depth} sections of {width}x{height} pixels in {blocks} blocks of {self.block_size}",
+            f"read: {depth * pixels * pixel / 1e9:.3g} GB; written: about {depth * written / 1e9:.3g} GB",
+            f"memory of a worker: about {(BYTES_OF_WORKER + BYTES_PER_PIXEL * pixels) / 1e9:.2g} GB",
+            f"one section: {seconds:.3g} s with {self.job.threads} thread(s), {seconds / pixels * 1e6:.3g} s a megapixel",
+            f"all of them: {hours:.3g} hours with one worker, {hours / self.num_workers:.3g} with {self.num_workers}",
+        ]
+        if self.cluster:
+            lines.append(f"each worker is started by: {self.command()}")
+        return "\n".join(lines)
+
+    def measure(self, config: str | Path, settings: Mapping[str, Any]) -> None:
+        """Number the mitochondria through the volume, and measure them, as ``run objects`` does.
+
+        The numbers are written as labels of the output, the tables into ``objects`` in it.
+
+        Args:
+            config: file of the objects.
+            settings: overrides of it.
+
+        Raises:
+            RuntimeError: from the config, with the cause chained.
+        """
+        smooth = settings.get("smoothing") and self.settings.get("save_probability")
+        thickness, *size = self.voxel_size
+        workflow = ConfigWorkflow(
+            str(config),
+            workflow_type="train",
+            run_id="objects",
+            logging_file=False,
+            bundle_root=self.settings["bundle_root"],
+            **{
+                "dataset_dir": str(self.output / "probability.zarr" if smooth else self.output),
+                "sections_dir": self.job.volume,
+                "output_dir": str(self.output / "objects"),
+                "labels_of": str(self.output),
+                "name": "mitochondria",
+                "channel": self.settings.get("channel"),
+                "checkpoint": self.settings.get("checkpoint"),
+                "pixel_size": None if size[0] is None else size[::-1],
+                "section_thickness": thickness,
+                **settings,
+            },
+        )
+        workflow.initialize()
+        workflow.run()
+
+    def command(self) -> str:
+        """The command line that starts a worker, here or, by `cluster`, elsewhere."""
+        own = shlex.join([os.sys.executable, "-m", "scripts.volumes.worker", str(self.output / ".job.json")])
+        return own if self.cluster is None else self.cluster.replace("{command}", shlex.quote(own))
+
+    def _begun(self) -> dict[str, Any] | None:
+        """The identity of the run that made the output, None where it is no result."""
+        try:
+            return Volume(self.output).own().get("identity")
+        except (OSError, ValueError, KeyError):
+            return None
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Let no second run write into the output; the lock ends with the process, however it ends."""
+        self.output.parent.mkdir(parents=True, exist_ok=True)
+        path = self.output.parent / f".{self.output.name}.lock"
+        with open(path, "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise OSError(f"{self.output}: another run writes into it") from None
+            yield
+        path.unlink(missing_ok=True)
+
+    def _create(self, output: Path, **own: Any) -> Volume:
+        options = {"version": self.version, "average": False, "result": True}
+        volume = Volume.create(output, self.shape, "uint8", self.voxel_size, **options, **own)
+        if self.settings.get("save_probability"):
+            options = {"version": self.version, "result": True}
+            Volume.create(output / "probability.zarr", self.shape, "float32", self.voxel_size, **options)
+        return volume
+
+    def _prepare(self) -> Volume:
+        if self.output.exists():
+            return Volume(self.output)
+        # whole or not at all: a run that is killed here begins anew
+        with tempfile.TemporaryDirectory(prefix=f".{self.output.name}-", dir=self.output.parent) as folder:
+            made = Path(folder) / self.output.name
+            self._create(made, identity=self.identity())
+            os.replace(made, self.output)
+        return Volume(self.output)
+
+    def _segment(self) -> None:
+        import daisy.v2 as daisy
+
+        self.job.save(self.output / ".job.json")
+        shutil.rmtree(self.job.errors, ignore_errors=True)
+        daisy_logs = self.output / ".logs"
+        from daisy.logging import set_log_basedir
+
+        set_log_basedir(str(daisy_logs))
+        whole = daisy.Roi((0, 0, 0), self.shape)
+        block = daisy.Roi((0, 0, 0), (self.block_size, *self.shape[1:]))
+        task = daisy.Task(
+            "segmenting",
+            whole,
+            block,
+            block,
+            process_function=partial(work, path=str(self.output / ".job.json"))
+            if self.cluster is None
+            else partial(_submit, self.command()),
+            read_write_conflict=False,
+            fit="shrink",
+            max_workers=self.num_workers,
+            max_retries=1,
+            max_worker_restarts=RESTARTS,
+            timeout=LONGEST,
+            tracking_path=str(self.output / ".blocks"),
+        )
+        host = None if self.cluster else "127.0.0.1"
+        state = daisy.run_blockwise(task, return_states=True, summary=False, host=host)["segmenting"]
+        if state.completed_count == state.total_block_count:
+            return
+        reports = sorted(self.job.errors.glob("*.txt")) if self.job.errors.is_dir() else []
+        causes = [f"section {int(report.stem)}: {report.read_text().strip()}" for report in reports]
+        causes = causes or [str(state.last_worker_error or "workers died")]
+        raise RuntimeError(
+            f"{self.output}: {state.total_block_count - state.completed_count} of {state.total_block_count} blocks "
+            f"failed, the others are done; call it again when this is mended: {'; '.join(causes[:5])}"
+        )
+
+
+def _submit(command: str) -> None:
+    """Start a worker elsewhere, and wait for its end."""
+    subprocess.run(command, shell=True, check=True)
