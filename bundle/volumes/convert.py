@@ -143,14 +143,20 @@ def _to_files(sections: list[Section], target: Path, wanted: dict[str, Any], ove
     require_writable(target)
     note = target / ".conversion.json"
     found = json.loads(note.read_text()) if note.is_file() else None
-    names = [target / f"section_{page:05d}.tif" for page in range(len(sections))]
+    names = _file_names(target, len(sections))
     if found != wanted:
-        present = next((name for name in names if name.exists()), None)
-        if present is not None and not overwrite:
-            raise FileExistsError(f"{present}: is of other sections or settings; replace it by --overwrite True")
-        for name in names:
+        earlier = names if found is None else _file_names(target, found["sections"])
+        present = next((name for name in earlier if name.exists()), None)
+        if present is not None and (found is None or not overwrite):
+            remedy = "choose another --output" if found is None else "replace it by --overwrite True"
+            raise FileExistsError(f"{present}: is of other sections or settings; {remedy}")
+        for name in earlier:
             name.unlink(missing_ok=True)
         write_json(note, wanted)
     for section, name in zip(tqdm(sections, desc="converting", unit="section"), names, strict=True):
         if not name.exists():
             write_section(name, read_section(section), like=section)
+
+
+def _file_names(folder: Path, count: int) -> list[Path]:
+    return [folder / f"section_{page:05d}.tif" for page in range(count)]

@@ -10,7 +10,7 @@ from .holdout import holdout_split
 from .labels import LABEL_FORMATS, binarize_label
 from .outputs import PageStore, result_path, unfinished_sections
 from .pixel_size import check_pixel_sizes, parse_pixel_size, pixel_size_of, same_pixel_size
-from .reading import read_header, read_section
+from .reading import file_state, read_header, read_section
 from .section import Header, Section
 from .writing import write_section
 
@@ -26,6 +26,7 @@ __all__ = [
     "binarize_label",
     "check_pixel_sizes",
     "check_sections",
+    "file_state",
     "find_sections",
     "holdout_split",
     "is_volume",

@@ -27,8 +27,8 @@ def find_sections(
     """List the sections to segment.
 
     Args:
-        source: a folder (all files of a supported format in it), a glob pattern, one file, a volume in OME-Zarr, a list of sections (.json,
-            every image of all its parts, whole), or a sequence of files.
+        source: a folder (all files of a supported format in it), a glob pattern, one file, a volume in OME-Zarr, a list
+            of sections (.json, every image of all its parts, whole), or a sequence of files.
         channel: which to read where files have several, from 0; None where each has one.
         results: whether results that this bundle wrote are listed too.
 

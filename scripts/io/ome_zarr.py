@@ -1,4 +1,4 @@
-"""OME-Zarr volumes, 0.4 and 0.5: stacks in chunks, in several resolutions. https://ngff.openmicroscopy.org
+"""OME-Zarr volumes, 0.4 and 0.5: stacks in chunks, in several resolutions (https://ngff.openmicroscopy.org).
 
 A volume here is a folder whose name ends in ``.zarr``, an image of the specification: multiscales of one array for each
 resolution. Sections are its planes, with resolutions that are halved within the plane only, so that each section can be
@@ -175,8 +175,6 @@ class Volume:
                 shape=size,
                 dtype=np.dtype(dtype),
                 chunks=chunks,
-                # what is written is there, so that what is lacking can be told from what is black
-                config={"write_empty_chunks": True},
                 **({"shards": shards, "dimension_names": "zyx"} if version == "0.5" else {}),
                 **({} if version == "0.5" else {"chunk_key_encoding": {"name": "v2", "separator": "/"}}),
             )

@@ -14,7 +14,7 @@ from .files import reason
 from .formats import Reader, format_module, is_volume, split_suffix
 from .section import Header, Section
 
-__all__ = ["check_channel", "read_header", "read_section"]
+__all__ = ["check_channel", "file_state", "read_header", "read_section"]
 
 HANDED_ON = 2**26
 """Bytes of pixels, at most, that wait for a loader after they were checked; one section waits whatever its size."""
@@ -34,7 +34,7 @@ class _OpenFile:
     def open(self, path: str | Path) -> Reader:
         """Open a file, unless it is the one that is open and has not changed."""
         # a process has files of its own: another one would move the place at which this one reads
-        state = (os.getpid(), *_state(path))
+        state = (os.getpid(), *file_state(path))
         if self._reader is None or state != self._state:
             self.close()
             _, suffix = split_suffix(path)
@@ -79,7 +79,7 @@ def read_header(path: str | Path) -> Header:
         FileNotFoundError: there is no such file.
         ValueError: the format is not supported or the header cannot be read.
     """
-    state = _state(path)
+    state = file_state(path)
     header = _headers.get(state)
     if header is None:
         with _open.lock:
@@ -115,7 +115,7 @@ def read_section(
         path, page, channel = section.path, section.page, section.channel
     else:
         path = section
-    key = (*_state(path), page or 0, channel)
+    key = (*file_state(path), page or 0, channel)
     pixels = _checked.pop(key, None)
     if pixels is None:
         with _open.lock:
@@ -195,8 +195,19 @@ def _as_grey(path: str | Path, pixels: np.ndarray, channel: int | None) -> np.nd
     return pixels[..., 0]
 
 
-def _state(path: str | Path) -> tuple:
-    """What changes when a file is written anew."""
+def file_state(path: str | Path) -> tuple:
+    """Give what changes when a file is written anew.
+
+    Args:
+        path: of the file, or of a volume, whose description stands for it.
+
+    Returns:
+        Its absolute path, inode, size and time of change in nanoseconds.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the format is not supported.
+    """
     try:
         state = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):

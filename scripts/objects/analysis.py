@@ -22,7 +22,7 @@ from scripts.instances import (
     surfaces,
     volumes,
 )
-from scripts.io import parse_pixel_size, require_writable, same_pixel_size, write_json, write_text
+from scripts.io import file_state, parse_pixel_size, require_writable, same_pixel_size, write_json, write_text
 
 from .columns import OBJECT_COLUMNS, PROFILE_COLUMNS, columns_markdown, headers
 from .gathering import Gathered, Gathering, labels_of, outlines_of
@@ -116,7 +116,7 @@ class ObjectAnalysis:
         gathering = {key: getattr(self.gathering, key) for key in names}
         files = sorted({plane.mask.path for plane in self.stack.planes})
         return {
-            "masks": {Path(file).name: [Path(file).stat().st_size, Path(file).stat().st_mtime_ns] for file in files},
+            "masks": {Path(file).name: list(file_state(file)[2:]) for file in files},
             "positions": self.stack.positions.tolist(),
             "sections": any(plane.section for plane in self.stack.planes),
             "pixel_size_nm": self.pixel_size,

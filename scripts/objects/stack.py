@@ -39,7 +39,7 @@ class MaskStack:
         dataset_dir: masks or probabilities: a folder, a glob pattern, one stack, or a list of sections (.json). Of a
             folder that holds both of a section, probabilities are read: they say more.
         sections_dir: the sections themselves, for grey levels and pictures, or None. A mask belongs to the section of
-            its name, without ``_mitochondria`` or ``_probability``; of two stacks of as many pages, to that of its page.
+            its name, without ``_mitochondria`` or ``_probability``; of two stacks, to that of its page.
         threshold: probability from which on a pixel is a mitochondrion.
         label_format: of masks, one of `LABEL_FORMATS`.
         missing_sections: places in the complete stack, from 0, whose sections were lost.

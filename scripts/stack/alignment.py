@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.io import Section
+from scripts.io import Section, file_state
 from scripts.registration import INTERPOLATIONS, PairRegistration, remove_drift
 
 from .canvas import CANVASES, FILLS, place_on_canvas
@@ -112,8 +112,8 @@ class StackAlignment:
     def settings(self) -> dict[str, Any]:
         """What decides on the results, by the names of `configs/register.json`, whatever the attributes are called."""
         return {
-            "sections": [[s.path, s.page, s.channel, _changed(s.path)] for s in self.sections],
-            "fold_masks": [mask and [mask, _changed(mask)] for mask in self._images.fold_masks],
+            "sections": [[s.path, s.page, s.channel, file_state(s.path)[-1]] for s in self.sections],
+            "fold_masks": [mask and [mask, file_state(mask)[-1]] for mask in self._images.fold_masks],
             "registration": self.registration.settings(),
             "registration_size": self.registration_size,
             "neighbours": self.neighbours,
@@ -177,7 +177,3 @@ class StackAlignment:
 
     def _files(self) -> list[str]:
         return list(dict.fromkeys(section.path for section in self.sections))
-
-
-def _changed(file: str) -> int:
-    return Path(file).stat().st_mtime_ns

@@ -9,6 +9,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -31,6 +32,8 @@ __all__ = ["VolumeSegmentation"]
 
 logger = logging.getLogger(__name__)
 
+ROOT = Path(__file__).resolve().parents[2]
+"""Folder of the package that workers import."""
 BYTES_PER_PIXEL = 24
 """Of a section that a worker needs in memory at its most (docs/results/section_cost.md)."""
 BYTES_OF_WORKER = 0.8e9
@@ -193,7 +196,7 @@ class VolumeSegmentation:
             f"{depth} sections of {width}x{height} pixels in {blocks} blocks of {self.block_size}",
             f"read: {depth * pixels * pixel / 1e9:.3g} GB; written: about {depth * written / 1e9:.3g} GB",
             f"memory of a worker: about {(BYTES_OF_WORKER + BYTES_PER_PIXEL * pixels) / 1e9:.2g} GB",
-            f"one section: {seconds:.3g} s with {self.job.threads} thread(s), {seconds / pixels * 1e6:.3g} s a megapixel",
+            f"one section: {seconds:.3g} s, {seconds / pixels * 1e6:.3g} s a megapixel, {self.job.threads} thread(s)",
             f"all of them: {hours:.3g} hours with one worker, {hours / self.num_workers:.3g} with {self.num_workers}",
         ]
         if self.cluster:
@@ -238,7 +241,8 @@ class VolumeSegmentation:
 
     def command(self) -> str:
         """The command line that starts a worker, here or, by `cluster`, elsewhere."""
-        own = shlex.join([os.sys.executable, "-m", "scripts.volumes.worker", str(self.output / ".job.json")])
+        own = shlex.join([sys.executable, "-m", "scripts.volumes.worker", str(self.output / ".job.json")])
+        own = f"cd {shlex.quote(str(ROOT))} && {own}"
         return own if self.cluster is None else self.cluster.replace("{command}", shlex.quote(own))
 
     def _begun(self) -> dict[str, Any] | None:

@@ -31,12 +31,16 @@ class Worker:
         job: what is to be done.
         number: of this worker, from 0; each takes a GPU of its own where there are several.
 
+    Attributes:
+        usable: False when a section has failed: another worker is to be made then.
+
     Raises:
         RuntimeError: from the config, with the cause chained.
     """
 
     def __init__(self, job: Job, number: int = 0) -> None:
         self.job = job
+        self.usable = True
         torch.set_num_threads(job.threads)
         parser = ConfigParser()
         parser.read_config(job.config)
@@ -89,6 +93,7 @@ class Worker:
         try:
             self.segment(first, last)
         except Exception as error:
+            self.usable = False  # an engine that was interrupted goes on where it was, and not with other data
             block.status = BlockStatus.FAILED
             logger.error("sections %d to %d: %s", first, last - 1, first_cause(error))
             write_text(report, f"{type(first_cause(error)).__name__}: {first_cause(error)}\n")
@@ -107,7 +112,7 @@ def work(block: daisy.Block, path: str) -> None:
         path: of the job.
     """
     global _worker
-    if _worker is None:
+    if _worker is None or not _worker.usable:
         from daisy.v2 import Context
 
         _worker = Worker(Job.load(path), int(Context.from_env()["worker_id"]))

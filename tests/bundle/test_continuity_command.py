@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from bundle.runs import ScoredSection
-from bundle.studies.continuity import continuity
 from bundle.studies.continuity import _compare as compare
+from bundle.studies.continuity import continuity
 from bundle.studies.evaluate import evaluate_sets
 
 WEIGHTS = str(Path(__file__).parents[2] / "models" / "model.pt")

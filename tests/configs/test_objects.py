@@ -12,8 +12,8 @@ import tifffile
 from roifile import roiread
 
 from scripts.config import first_cause
-from scripts.io import find_sections, write_section
 from scripts.instances import measure_profiles
+from scripts.io import find_sections, write_section
 from scripts.objects import gathering
 from scripts.objects.outputs import write_instances
 
@@ -266,9 +266,7 @@ def test_a_finished_analysis_is_left_and_another_is_refused(analysed: Callable, 
     assert json.loads((out / "summary.json").read_text())["settings"]["neck"] == 0.5
 
 
-def test_a_run_that_was_stopped_goes_on(
-    analysed: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_was_stopped_goes_on(analysed: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "masks", tubes(6))
     whole = analysed(**NM, output_dir=str(tmp_path / "whole"))
     calls = []
