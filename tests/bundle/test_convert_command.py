@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bundle.volumes import convert as module
+from bundle.volumes.convert import convert
+from scripts.io import find_sections, read_header, read_section, write_section
+from scripts.io.ome_zarr import Volume
+
+STACK = np.random.default_rng(0).integers(0, 60000, (4, 30, 40), np.uint16)
+
+
+@pytest.fixture
+def sections(tmp_path: Path) -> Path:
+    for page, section in enumerate(STACK):
+        write_section(tmp_path / "in" / f"s{page}.tif", section.T)
+    return tmp_path / "in"
+
+
+def test_there_and_back(sections: Path, tmp_path: Path) -> None:
+    said = convert(str(sections), str(tmp_path / "a.zarr"), pixel_size=[5, 6], section_thickness=50)
+    assert said.endswith("a.zarr: 4 sections of 40x30, pixels of 5 x 6 nm")
+    header = read_header(tmp_path / "a.zarr")
+    assert (header.pixel_size_nm, header.form["section_thickness_nm"]) == ((5, 6), 50)
+    convert(str(tmp_path / "a.zarr"), str(tmp_path / "out"))
+    found = find_sections(tmp_path / "out")
+    np.testing.assert_array_equal([read_section(section).T for section in found], STACK)
+    assert all(section.pixel_size_nm == pytest.approx((5, 6), rel=1e-3) for section in found)
+
+
+@pytest.mark.parametrize("name", ["a.zarr", "out"])
+def test_an_interrupted_conversion_goes_on(
+    sections: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    read = []
+
+    def reading(section: object) -> np.ndarray:
+        if len(read) == 2:
+            raise KeyboardInterrupt
+        read.append(section)
+        return read_section(section)
+
+    monkeypatch.setattr(module, "read_section", reading)
+    with pytest.raises(KeyboardInterrupt):
+        convert(str(sections), str(tmp_path / name))
+    if name == "a.zarr":
+        with pytest.raises(ValueError, match="is not complete"):
+            find_sections(tmp_path / name)
+    monkeypatch.setattr(module, "read_section", lambda section: read.append(section) or read_section(section))
+    for _ in range(2):
+        convert(str(sections), str(tmp_path / name))
+        assert len(read) == 4
+    np.testing.assert_array_equal([read_section(section).T for section in find_sections(tmp_path / name)], STACK)
+
+
+@pytest.mark.parametrize("name", ["a.zarr", "out"])
+def test_other_sections_are_not_mixed_in(sections: Path, tmp_path: Path, name: str) -> None:
+    convert(str(sections), str(tmp_path / name))
+    with pytest.raises(FileExistsError, match=rf"{re.escape(name)}.* is of other sections or settings"):
+        convert(str(sections / "s1.tif"), str(tmp_path / name))
+    convert(str(sections / "s1.tif"), str(tmp_path / name), overwrite=True)
+    (section,) = find_sections(tmp_path / name)
+    np.testing.assert_array_equal(read_section(section).T, STACK[1])
+
+
+def test_sections_that_are_no_volume(sections: Path, tmp_path: Path) -> None:
+    write_section(sections / "s4.tif", STACK[0][:20].T)
+    with pytest.raises(ValueError, match=r"s4\.tif: must be of 40x30 pixels as .*s0\.tif, but got 40x20"):
+        convert(str(sections), str(tmp_path / "a.zarr"))
+    write_section(sections / "s4.tif", STACK[0].T.astype(np.uint8))
+    with pytest.raises(ValueError, match=r"s4\.tif: must have pixels of uint16 .*, but got uint8"):
+        convert(str(sections), str(tmp_path / "a.zarr"))
+    with pytest.raises(ValueError, match="section_thickness must be nanometres"):
+        convert(str(sections / "s1.tif"), str(tmp_path / "a.zarr"), section_thickness=0.05)
+    with pytest.raises(ValueError, match=r"version must be one of 0\.5, 0\.4"):
+        convert(str(sections / "s1.tif"), str(tmp_path / "a.zarr"), version="0.3")
+    assert not (tmp_path / "a.zarr").exists()
+
+
+def test_a_folder_of_someone_else_is_left_alone(sections: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.zarr").mkdir()
+    (tmp_path / "a.zarr" / "mine.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="is no volume of this bundle"):
+        convert(str(sections), str(tmp_path / "a.zarr"), overwrite=True)
+    assert (tmp_path / "a.zarr" / "mine.txt").read_text() == "mine"
+
+
+def test_masks_stay_masks(sections: Path, tmp_path: Path) -> None:
+    write_section(tmp_path / "m_mitochondria.png", np.full((1100, 20), 255, np.uint8), result=True)
+    convert(str(tmp_path / "m_mitochondria.png"), str(tmp_path / "m.zarr"))
+    assert read_header(tmp_path / "m.zarr").result
+    assert not Volume(tmp_path / "m.zarr").average

@@ -1,0 +1,227 @@
+"""``run volume``: the masks of ``run inference``, in blocks, whatever happens on the way."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+
+from bundle.volumes.convert import convert
+from scripts.config import first_cause
+from scripts.io import find_sections, read_section
+
+ROOT = Path(__file__).parents[2]
+COUNT = 5
+
+pytestmark = [
+    pytest.mark.slow,
+    # the engine's own
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def volume(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five sections of 96x96 pixels of a phantom."""
+    from bundle.data.phantom import phantom
+
+    folder = tmp_path_factory.mktemp("volume")
+    phantom(output=str(folder / "phantom"), seed=1, size=96, sections=(1, 1, COUNT))
+    convert(
+        str(folder / "phantom" / "images" / "test_*.png"),
+        str(folder / "sections.zarr"),
+        pixel_size=5,
+        section_thickness=50,
+    )
+    return folder / "sections.zarr"
+
+
+@pytest.fixture
+def run_volume(volume: Path, tmp_path: Path, run_whole_config: Callable[..., None]) -> Callable[..., Path]:
+    def run(name: str = "out.zarr", **overrides: Any) -> Path:
+        settings = {"dataset_dir": str(volume), "output_dir": str(tmp_path / name), "use_crf": False, **overrides}
+        run_whole_config("volume", "volume", **settings)
+        return tmp_path / name
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def expected(volume: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[bool, np.ndarray]:
+    """Masks of ``run inference``, without and with the CRF."""
+    from bundle.runs import run
+
+    masks = {}
+    for use_crf in (False, True):
+        out = tmp_path_factory.mktemp("inference")
+        run("inference", run_id="inference", dataset_dir=str(volume), output_dir=str(out), use_crf=use_crf)
+        masks[use_crf] = pixels(out / "sections_mitochondria.tif")
+    assert masks[False].any()
+    assert (masks[True] != masks[False]).any()
+    return masks
+
+
+def pixels(path: Path) -> np.ndarray:
+    return np.stack([read_section(section) for section in find_sections(path)])
+
+
+def command(volume: Path, output: Path, *more: str) -> list[str]:
+    settings = ["--dataset_dir", str(volume), "--output_dir", str(output), "--use_crf", "False", *more]
+    config = [sys.executable, "-m", "monai.bundle", "run", "volume", "--config_file", "configs/volume.json"]
+    return [*config, "--number_objects", "False", *settings]
+
+
+def test_objects_of_a_volume(run_volume: Callable, expected: dict) -> None:
+    out = run_volume(use_crf=True, workers=2, save_probability=True)
+    np.testing.assert_array_equal(pixels(out), expected[True])
+    probability = pixels(out / "probability.zarr")
+    assert probability.dtype == np.float32
+    assert (probability[expected[True] > 0].min(), probability.max()) > (0.3, 0.5)
+    labels = zarr.open_group(out / "labels" / "mitochondria", mode="r")
+    numbers = labels["0"][:]
+    assert numbers.shape == (COUNT, 96, 96)
+    found = json.loads((out / "objects" / "summary.json").read_text())
+    assert numbers.max() == found["objects"] > 0
+    assert found["settings"]["section_thickness_nm"] == 50
+    assert found["settings"]["pixel_size_nm"] == [5, 5]
+    assert ((numbers > 0).transpose(0, 2, 1) <= (expected[True] > 0)).mean() > 0.99
+    assert zarr.open_group(out / "labels", mode="r").attrs["ome"]["labels"] == ["mitochondria"]
+    # again: nothing is done
+    before = (out / "objects" / "summary.json").stat().st_mtime_ns
+    run_volume(use_crf=True, workers=2, save_probability=True)
+    assert (out / "objects" / "summary.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(("workers", "block_size", "version"), [(1, 1, "0.5"), (1, 5, "0.5"), (2, 2, "0.4")])
+def test_masks_are_those_of_the_inference(
+    run_volume: Callable, expected: dict, workers: int, block_size: int, version: str
+) -> None:
+    out = run_volume(workers=workers, block_size=block_size, version=version, number_objects=False)
+    np.testing.assert_array_equal(pixels(out), expected[False])
+    assert not (out / "labels").exists()
+
+
+def test_a_chunk_that_is_damaged(run_volume: Callable, volume: Path, expected: dict, tmp_path: Path) -> None:
+    damaged = tmp_path / "sections.zarr"
+    shutil.copytree(volume, damaged)
+    shard = damaged / "0" / "c" / "2" / "0" / "0"
+    content = shard.read_bytes()
+    shard.write_bytes(content[: len(content) // 2])
+    with pytest.raises(RuntimeError) as caught:
+        run_volume(dataset_dir=str(damaged), workers=2)
+    message = str(first_cause(caught.value))
+    assert "1 of 5 blocks failed" in message
+    assert "section 2" in message
+    assert str(damaged) in message
+    with pytest.raises(ValueError, match="is not complete"):
+        find_sections(tmp_path / "out.zarr")
+    shard.write_bytes(content)
+    run_volume(dataset_dir=str(damaged), workers=2, number_objects=False)
+    np.testing.assert_array_equal(pixels(tmp_path / "out.zarr"), expected[False])
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_run_that_is_killed_goes_on(volume: Path, expected: dict, tmp_path: Path, whole: bool) -> None:
+    """One worker is killed, or the run with all its workers, when one block is done at the least."""
+    out = tmp_path / "out.zarr"
+    with subprocess.Popen(command(volume, out, "--workers", "2"), cwd=ROOT, start_new_session=True) as process:
+        deadline = time.monotonic() + 120
+        while not list((out / "0").glob("c/*/0/0")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if whole:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+            assert process.wait() == 0
+    if whole:
+        with pytest.raises(ValueError, match="is not complete"):
+            find_sections(out)
+        subprocess.run(command(volume, out, "--workers", "2"), cwd=ROOT, check=True)
+    np.testing.assert_array_equal(pixels(out), expected[False])
+
+
+def workers_of(process: int) -> list[int]:
+    """Processes that are called as the engine calls its workers, with this one as their parent."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+        except OSError:
+            continue
+        if b"daisy._subprocess_worker" in words and parent == process:
+            found.append(int(folder.name))
+    return found
+
+
+def test_a_cluster(
+    run_volume: Callable,
+    expected: dict,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    """A stand-in for sbatch runs what it is given, and says what that was."""
+    binaries = tmp_path / "bin"
+    binaries.mkdir()
+    script = '#!/bin/bash\necho "$@" >> "$SAID"\nwhile [ "$1" != --wrap ]; do shift; done\nexec bash -c "$2"\n'
+    (binaries / "sbatch").write_text(script)
+    (binaries / "sbatch").chmod(0o755)
+    for name, value in {"PATH": f"{binaries}:{os.environ['PATH']}", "SAID": str(tmp_path / "said")}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DAISY_HOST", "127.0.0.1")
+    run_volume(cluster="slurm", dry_run=True)
+    shown = capsys.readouterr().out
+    submitted = next(line for line in shown.splitlines() if "sbatch" in line).split(": ", 1)[1]
+    assert submitted.startswith("sbatch --wait")
+    assert not (tmp_path / "said").exists()
+    out = run_volume(cluster="slurm", workers=2, number_objects=False)
+    np.testing.assert_array_equal(pixels(out), expected[False])
+    jobs = (tmp_path / "said").read_text().splitlines()
+    assert len(jobs) == 2
+    assert all("scripts.volumes.worker" in job and "--cpus-per-task" in job for job in jobs)
+
+
+def test_an_estimate_writes_nothing(run_volume: Callable, capsys: pytest.CaptureFixture) -> None:
+    out = run_volume(dry_run=True, workers=2, block_size=2)
+    printed = capsys.readouterr().out
+    assert "5 sections of 96x96 pixels in 3 blocks of 2" in printed
+    assert "read: 4.61e-05 GB" in printed
+    assert "a megapixel" in printed
+    assert not out.exists()
+
+
+def test_what_is_refused(run_volume: Callable, volume: Path, tmp_path: Path) -> None:
+    def refusal(**settings: Any) -> str:
+        with pytest.raises(RuntimeError) as caught:
+            run_volume(**settings)
+        return str(first_cause(caught.value))
+
+    assert "python -m bundle convert" in refusal(dataset_dir=str(tmp_path))
+    assert "no such volume" in refusal(dataset_dir=str(tmp_path / "none.zarr"))
+    assert "must be a folder named *.zarr" in refusal(name="out")
+    assert "workers" in refusal(workers=0)
+    assert "{command}" in refusal(cluster="qsub")
+    assert "no setting" in refusal(inference={"treshold": 0.5}) or "treshold" in refusal(inference={"treshold": 0.5})
+    (tmp_path / "out.zarr").mkdir()
+    assert "is not of a segmentation" in refusal()
+    (tmp_path / "out.zarr").rmdir()
+    out = run_volume(number_objects=False, block_size=5)
+    assert "is of a run with another settings" in refusal(block_size=5, use_crf=True)
+    assert "another block_size" in refusal()
+    with open(tmp_path / ".out.zarr.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert "another run writes into it" in refusal(block_size=5, overwrite=True)
+    assert out.exists()

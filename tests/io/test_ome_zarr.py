@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from ome_zarr_models import open_ome_zarr
+
+from scripts.io import find_sections, read_header, read_section
+from scripts.io.ome_zarr import Volume
+
+STACK = np.random.default_rng(0).integers(0, 255, (3, 1500, 1101), np.uint8)
+
+
+def written(path: Path, stack: np.ndarray = STACK, **options: object) -> Volume:
+    volume = Volume.create(path, stack.shape, stack.dtype, (50, 5, 4), **options)
+    for page, section in enumerate(stack):
+        volume.write(page, section)
+    volume.complete()
+    return volume
+
+
+def foreign(path: Path, names: str, shape: tuple[int, ...], unit: str | None = "nanometer") -> None:
+    """A volume that others wrote."""
+    group = zarr.create_group(path, zarr_format=3)
+    array = group.create_array("s0", shape=shape, chunks=shape, dtype=np.uint8)
+    array[:] = np.arange(np.prod(shape)).reshape(shape) % 251
+    axes = [{"name": name, **({"unit": unit} if name in "zyx" and unit else {})} for name in names]
+    scale = {"type": "scale", "scale": [{"z": 50, "y": 6, "x": 5}.get(name, 1) for name in names]}
+    datasets = [{"path": "s0", "coordinateTransformations": [scale]}]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets}]}
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize("average", [False, True])
+def test_what_is_written_is_valid(tmp_path: Path, version: str, average: bool) -> None:
+    volume = written(tmp_path / "a.zarr", version=version, average=average)
+    image = open_ome_zarr(zarr.open_group(tmp_path / "a.zarr", mode="r"), version=version)
+    assert type(image).__name__ == "Image"
+    multiscales = (image.attributes if version == "0.4" else image.attributes.ome).multiscales[0]
+    assert [axis.unit for axis in multiscales.axes] == ["nanometer"] * 3
+    assert [level.shape for level in volume.levels] == [(3, 1500, 1101), (3, 750, 551)]
+    assert multiscales.datasets[0].coordinateTransformations[0].scale == [50, 5, 4]
+    assert multiscales.datasets[1].coordinateTransformations[0].scale == [50, 10, 8]
+    labels = Volume.create_labels(tmp_path / "a.zarr", "mitochondria", STACK.shape, voxel_size_nm=(50, 5, 4))
+    labels.complete()
+    group = zarr.open_group(tmp_path / "a.zarr" / "labels" / "mitochondria", mode="r")
+    assert type(open_ome_zarr(group, version=version)).__name__ == "ImageLabel"
+    assert type(open_ome_zarr(zarr.open_group(tmp_path / "a.zarr" / "labels", mode="r"))).__name__ == "Labels"
+
+
+def test_coarser_resolutions(tmp_path: Path) -> None:
+    mean = written(tmp_path / "mean.zarr").levels[1][1]
+    sides = STACK[1, :, :1100].astype(int)
+    expected = sides[::2, ::2] + sides[1::2, ::2] + sides[::2, 1::2] + sides[1::2, 1::2]
+    assert np.abs(mean[:, :550] - expected / 4).max() <= 0.5
+    np.testing.assert_allclose(mean[:, 550], STACK[1, :, 1100].reshape(-1, 2).mean(axis=1), atol=0.5)
+    labels = written(tmp_path / "labels.zarr", average=False).levels[1][1]
+    np.testing.assert_array_equal(labels, STACK[1, ::2, ::2])
+
+
+def test_a_section_is_one_file(tmp_path: Path) -> None:
+    written(tmp_path / "a.zarr")
+    assert len(list((tmp_path / "a.zarr" / "0" / "c").rglob("*/*/*"))) == 3
+
+
+def test_a_volume_that_is_not_complete(tmp_path: Path) -> None:
+    Volume.create(tmp_path / "a.zarr", (2, 20, 30), np.uint8)
+    with pytest.raises(ValueError, match=r"a\.zarr: cannot be read: is not complete"):
+        find_sections(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "shape", "message"),
+    [
+        ("zy", (2, 3), "must have the axes y and x"),
+        ("xyz", (2, 3, 4), "must have the axes y and x"),
+        ("tyx", (2, 3, 4), "must be of one point in time"),
+    ],
+)
+def test_axes_that_are_no_stack(tmp_path: Path, names: str, shape: tuple[int, ...], message: str) -> None:
+    foreign(tmp_path / "a.zarr", names, shape)
+    with pytest.raises(ValueError, match=rf"a\.zarr: cannot be read: {message}"):
+        find_sections(tmp_path / "a.zarr")
+
+
+def test_channels(tmp_path: Path) -> None:
+    foreign(tmp_path / "a.zarr", "tczyx", (1, 2, 3, 4, 5))
+    with pytest.raises(ValueError, match=r"a\.zarr: has 2 channels"):
+        find_sections(tmp_path / "a.zarr")
+    section = find_sections(tmp_path / "a.zarr", channel=1)[2]
+    np.testing.assert_array_equal(read_section(section).T, np.arange(100, 120).reshape(4, 5))
+
+
+@pytest.mark.parametrize(
+    ("unit", "size"),
+    [("nanometer", (5, 6)), ("angstrom", (0.5, 0.6)), (None, None), ("foot", None), ("micrometer", None)],
+)
+def test_units(tmp_path: Path, unit: str | None, size: tuple | None) -> None:
+    foreign(tmp_path / "a.zarr", "zyx", (2, 3, 4), unit)
+    header = read_header(tmp_path / "a.zarr")
+    assert header.pixel_size_nm == (None if size is None else pytest.approx(size))
+    # what is stated and not believed is said: a unit that is none of lengths, pixels of 5 micrometres
+    assert (header.doubt is not None) == (unit in ("foot", "micrometer"))
