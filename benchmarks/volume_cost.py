@@ -2,10 +2,10 @@
 
 Run from the root of the bundle: `python -m benchmarks.volume_cost [--sections 20] [--side 4096] [--workers 1,2]
 [--pixel_size 5] [--use_crf True] [--output docs/results/volume_cost]`. Sections are phantom tissue, repeated to their
-size. Printed are megapixels a second from start to end, which counts the start of the workers, and after the first block
-of each worker, which does not; the peak memory of a worker; and the engine's share: the time for which it keeps a worker
-from one block to the next, measured on blocks that do nothing, over the time of a block of 2048x2048 pixels as its pixels
-cost here.
+size. Printed are megapixels a second from start to end, which counts the start of the workers, and after the first
+block of each worker, which does not; the peak memory of a worker; and the engine's share: the time for which it keeps a
+worker from one block to the next, measured on blocks that do nothing, over the time of a block of 2048x2048 pixels as
+its pixels cost here.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def main(
         for r in rows
     ]
     about = (
-        f"{sections} sections of {side}x{side} pixels of {pixel_size:g} nm, {'with' if use_crf else 'without'} the CRF; "
+        f"{sections} sections of {side}x{side} pixels of {pixel_size:g} nm, with{'' if use_crf else 'out'} the CRF; "
         f"{hardware()}, commit {git_revision()}."
     )
     print("\n".join([*lines, "", about]))

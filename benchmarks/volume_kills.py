@@ -1,9 +1,9 @@
 """Kill runs of a volume at random times, and see whether they go on to the same masks.
 
 Run from the root of the bundle: `python -m benchmarks.volume_kills [--kills 20] [--seed 0] [--output
-docs/results/volume_kills.txt]`. Each time a worker, or the whole run with its workers, is killed by SIGKILL at a random
-moment between its first and its last block; a run that did not survive it is called again. Masks are compared with those
-of a run that was left alone.
+docs/results/volume_kills.txt]`. Each time a worker, or the whole run with its workers, is killed by SIGKILL at a
+random moment between its first and its last block; a run that did not survive it is called again. Masks are compared
+with those of a run that was left alone.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def main(kills: int = 20, seed: int = 0, output: str | None = None) -> None:
             same = np.array_equal(masks(target), expected)
             equal += same
             lines.append(
-                f"{number + 1:2d}: {'the whole run' if whole else 'a worker'} killed after {after:.1f} s with {done} of "
-                f"{SECTIONS} sections done; {runs} run(s); masks {'equal' if same else 'DIFFER'}"
+                f"{number + 1:2d}: {'the whole run' if whole else 'a worker'} killed after {after:.1f} s with {done} "
+                f"of {SECTIONS} sections done; {runs} run(s); masks {'equal' if same else 'DIFFER'}"
             )
             print(lines[-1], flush=True)
             shutil.rmtree(target)
@@ -76,7 +76,16 @@ def masks(path: Path) -> np.ndarray:
 def start(volume: Path, output: Path) -> subprocess.Popen:
     """Start a run as a user does, in a session of its own."""
     command = [sys.executable, "-m", "monai.bundle", "run", "volume", "--config_file", "configs/volume.json"]
-    command += ["--dataset_dir", str(volume), "--output_dir", str(output), "--workers", "2", "--number_objects", "False"]
+    command += [
+        "--dataset_dir",
+        str(volume),
+        "--output_dir",
+        str(output),
+        "--workers",
+        "2",
+        "--number_objects",
+        "False",
+    ]
     quiet = subprocess.DEVNULL
     return subprocess.Popen(command, cwd=ROOT, stdout=quiet, stderr=quiet, start_new_session=True)
 

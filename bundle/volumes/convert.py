@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -117,14 +116,10 @@ def _to_volume(sections: list[Section], target: Path, wanted: dict[str, Any], ov
             shutil.rmtree(target)
     if not target.exists():
         require_writable(target.parent)
-        # whole or not at all: a run that is killed here begins anew
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as folder:
-            made = Path(folder) / target.name
-            shape = (len(sections), first.height, first.width)
-            result = {"result": True, "average": False} if first.header.result else {}
-            version, size = wanted["version"], wanted["voxel_size_nm"]
-            Volume.create(made, shape, first.dtype, size, version, conversion=wanted, written=0, **result)
-            os.replace(made, target)
+        shape = (len(sections), first.height, first.width)
+        result = {"result": True, "average": False} if first.header.result else {}
+        version, size = wanted["version"], wanted["voxel_size_nm"]
+        Volume.create(target, shape, first.dtype, size, version, conversion=wanted, written=0, **result)
     volume = Volume(target)
     if volume.own()["complete"]:
         return

@@ -103,7 +103,7 @@ def listed_images(datalist: Path) -> dict[str, list[float] | None]:
 
 
 def valid_mask(image: Header, mask: Path | None = None) -> str | None:
-    """Name the mask of a section: that given, or what `run registration` leaves in ``valid`` beside ``images``.
+    """Name the mask of a section: that given, or what `run registration` leaves beside ``images`` or ``images.zarr``.
 
     Args:
         image: header of the section's file.
@@ -119,7 +119,11 @@ def valid_mask(image: Header, mask: Path | None = None) -> str | None:
     if mask is None:
         folder = Path(image.path).parent
         mask = folder.parent / "valid" / f"{split_suffix(image.path)[0]}.png"
-        if folder.name != "images" or not mask.is_file():
+        if Path(image.path).name == "images.zarr":
+            mask = folder / "valid.zarr"
+            if not mask.is_dir():
+                return None
+        elif folder.name != "images" or not mask.is_file():
             return None
     valid = read_header(mask)
     if image.size != valid.size:

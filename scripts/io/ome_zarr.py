@@ -7,7 +7,9 @@ written by itself.
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -140,10 +142,10 @@ class Volume:
         result: bool = False,
         **own: Any,
     ) -> Volume:
-        """Make an empty volume.
+        """Make an empty volume, whole or not at all.
 
         Args:
-            path: of the folder, which is not there yet.
+            path: of the folder, which is not there yet; folders above it are made.
             shape: sections, height, width.
             dtype: pixel type.
             voxel_size_nm: distance of two sections, height and width of a pixel in nanometres; None where one is not
@@ -160,9 +162,31 @@ class Volume:
 
         Raises:
             ValueError: there is no such version.
+            OSError: it cannot be written.
         """
         if version not in VERSIONS:
             raise ValueError(f"version must be one of {', '.join(VERSIONS)}, but got {version!r}")
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
+            made = Path(folder) / path.name
+            cls._make(made, shape, dtype, voxel_size_nm, version, chunk, average, label, result, own)
+            os.replace(made, path)
+        return cls(path)
+
+    @staticmethod
+    def _make(
+        path: Path,
+        shape: tuple[int, int, int],
+        dtype: Any,
+        voxel_size_nm: Sequence[float | None],
+        version: str,
+        chunk: int,
+        average: bool,
+        label: bool,
+        result: bool,
+        own: dict[str, Any],
+    ) -> None:
         shapes = [shape]
         while max(shapes[-1][1:]) > SMALLEST_LEVEL:
             shapes.append((shape[0], *(max(1, -(-side // 2)) for side in shapes[-1][1:])))
@@ -178,7 +202,7 @@ class Volume:
                 **({"shards": shards, "dimension_names": "zyx"} if version == "0.5" else {}),
                 **({} if version == "0.5" else {"chunk_key_encoding": {"name": "v2", "separator": "/"}}),
             )
-        image: dict[str, Any] = {"multiscales": [_multiscales(Path(path).name, len(shapes), voxel_size_nm, average)]}
+        image: dict[str, Any] = {"multiscales": [_multiscales(path.name, len(shapes), voxel_size_nm, average)]}
         if label:
             image["image-label"] = {"source": {"image": "../../"}}
         if version == "0.5":
@@ -189,7 +213,6 @@ class Volume:
                 image["image-label"]["version"] = version
         marked = {"software": MARK} if result else {}
         group.attrs.update({**image, OWN: {"complete": False, "average": average, **marked, **own}})
-        return cls(path)
 
     @classmethod
     def create_labels(cls, image: str | Path, name: str, shape: tuple[int, int, int], **options: Any) -> Volume:

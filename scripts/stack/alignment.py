@@ -16,7 +16,7 @@ from .images import SectionImages
 from .names import section_names
 from .report import Status, write_report
 from .results import ResultWriter
-from .store import Store
+from .store import FORMATS, Store
 
 __all__ = ["StackAlignment"]
 
@@ -54,6 +54,8 @@ class StackAlignment:
             that its histogram stays as it is and equalisation does to it what it did before.
         overwrite: whether to replace what an earlier run left.
         num_workers: sections that are registered, and warped, at once; the result is the same for any number.
+        output_format: ``"tif"``, or ``"zarr"`` for ``images.zarr`` and ``valid.zarr`` in place of the folders of those
+            names: OME-Zarr volumes.
 
     Raises:
         ValueError: an argument is out of range, or two sections would be written to the same file.
@@ -75,6 +77,7 @@ class StackAlignment:
         fill: str = "black",
         overwrite: bool = False,
         num_workers: int = 1,
+        output_format: str = FORMATS[0],
     ) -> None:
         if not sections:
             raise ValueError(f"{output_dir}: there must be sections to align, but got none")
@@ -86,8 +89,14 @@ class StackAlignment:
         ):
             if type(value) is not int or value < least:
                 raise ValueError(f"{name} must be a whole number from {least} on, but got {value!r}")
-        choices = {"canvas": CANVASES, "interpolation": [i for i in INTERPOLATIONS if i != "nearest"], "fill": FILLS}
-        for name, value in (("canvas", canvas), ("interpolation", interpolation), ("fill", fill)):
+        choices = {
+            "canvas": CANVASES,
+            "interpolation": [i for i in INTERPOLATIONS if i != "nearest"],
+            "fill": FILLS,
+            "output_format": FORMATS,
+        }
+        given = {"canvas": canvas, "interpolation": interpolation, "fill": fill, "output_format": output_format}
+        for name, value in given.items():
             if value not in choices[name]:
                 raise ValueError(f"{name} must be one of {', '.join(choices[name])}, but got {value!r}")
         if reference is not None and (type(reference) is not int or not 0 <= reference < len(sections)):
@@ -104,7 +113,7 @@ class StackAlignment:
         self.overwrite = overwrite
         self.num_workers = num_workers
         self._names = section_names(self.sections)
-        self._store = Store(output_dir)
+        self._store = Store(output_dir, output_format)
         self._images = SectionImages(
             self.sections, self._names, registration_size, registration.min_size, fold_masks_dir
         )
@@ -122,16 +131,24 @@ class StackAlignment:
             "canvas": self.canvas,
             "interpolation": self.interpolation,
             "fill": self.fill,
+            **({} if self._store.output_format == FORMATS[0] else {"output_format": self._store.output_format}),
         }
 
     def check(self) -> None:
         """Look at what an earlier run left, before anything is written.
 
         Raises:
-            ValueError: the output folder holds the sections, or a fold mask cannot be read as one.
+            ValueError: the output folder holds the sections, a fold mask cannot be read as one, or sections of several
+                pixel types would have to go into one volume.
             FileExistsError: it holds an alignment of other sections, or with other settings, and `overwrite` is false.
         """
         self._images.check_fold_masks()
+        other = next((s for s in self.sections if s.dtype != self.sections[0].dtype), None)
+        if other is not None and self._store.output_format == "zarr":
+            raise ValueError(
+                f"{other.path}: must have pixels of {self.sections[0].dtype} as the others to be written into one "
+                f"volume, but got {other.dtype}; leave --output_format out"
+            )
         self._store.prepare(self._files(), self.settings(), self.overwrite)
 
     def run(self) -> None:

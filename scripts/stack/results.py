@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from scripts.registration import Transformation, qc_panel, warp
 from .canvas import fill_uncovered
 from .images import SectionImages, to_eight_bit
 from .store import Store
+
+if TYPE_CHECKING:
+    from scripts.io.ome_zarr import Volume
 
 __all__ = ["ResultWriter"]
 
@@ -58,6 +61,22 @@ class ResultWriter:
         self.size = size
         self.interpolation = interpolation
         self.fill = fill
+        self._volumes = None if store.output_format == "tif" else self._open_volumes()
+
+    def _open_volumes(self) -> dict[str, Volume]:
+        """The volumes of aligned sections and of where they have a source, made if they are not there."""
+        from scripts.io.ome_zarr import Volume
+
+        first, (width, height) = self.sections[0], self.size
+        size = first.pixel_size_nm or (None, None)
+        voxel = (first.header.form.get("section_thickness_nm"), *size[::-1])
+        for key, path in self.store.volumes().items():
+            if not path.exists():
+                options = {"average": False, "result": True} if key == "valid" else {}
+                dtype = np.uint8 if key == "valid" else first.dtype
+                shape = (len(self.sections), height, width)
+                Volume.create(path, shape, dtype, voxel, **options)
+        return {key: Volume(path) for key, path in self.store.volumes().items()}
 
     def write_all(self, transformations: Sequence[Transformation], num_workers: int = 1) -> list[float]:
         """Write what is lacking for each section.
@@ -86,27 +105,39 @@ class ResultWriter:
                     save_picture(qc_panel(before, now, transformations[index], self.size), panel)
                 shares.append(share)
                 before = now
+        for volume in (self._volumes or {}).values():
+            volume.complete()
         return shares
 
     def _warp(self, index: int, transformation: Transformation) -> tuple[float, Views | None]:
         """Write a section and its valid mask, and give the share without source; and the views, if it was not there."""
         results = self.store.results(self.names[index])
         if all(file.exists() for file in results.values()):
-            return float(np.mean(read_section(results["valid"]) == 0)), None
+            return float(np.mean(self._read("valid", index) == 0)), None
         pixels = self.images.whole(index)
         aligned, valid = warp(pixels, transformation, self.size, self.interpolation)
         now = _views(pixels, aligned)
         del pixels  # a whole section less while the results are written
         fill_uncovered(aligned, valid, self.fill)
-        write_section(results["images"], aligned, like=self.sections[index])
-        write_section(results["valid"], np.where(valid, np.uint8(255), np.uint8(0)), result=True)
+        covered = np.where(valid, np.uint8(255), np.uint8(0))
+        if self._volumes is None:
+            write_section(results["images"], aligned, like=self.sections[index])
+            write_section(results["valid"], covered, result=True)
+        else:
+            self._volumes["images"].write(index, aligned.T)
+            self._volumes["valid"].write(index, covered.T)
         write_atomically(results["transformations"], lambda path: transformation.save(path, self.size))
         return float(1 - valid.mean()), now
 
+    def _read(self, key: str, index: int) -> NDArray[Any]:
+        """What was written of a section, (width, height)."""
+        if self._volumes is None:
+            return read_section(self.store.results(self.names[index])[key])
+        return self._volumes[key].levels[0][index].T
+
     def _read_views(self, index: int) -> Views:
-        results = self.store.results(self.names[index])
-        aligned = read_section(results["images"])
-        aligned[read_section(results["valid"]) == 0] = 0
+        aligned = self._read("images", index)
+        aligned[self._read("valid", index) == 0] = 0
         return _views(self.images.whole(index), aligned)
 
 

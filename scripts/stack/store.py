@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,14 @@ from scripts.registration import Transformation
 
 from .report import SectionReport
 
-__all__ = ["RESULTS", "Store"]
+__all__ = ["FORMATS", "RESULTS", "Store"]
 
 RESULTS = {"images": ".tif", "valid": ".png", "transformations": ".npz", "qc": ".png"}
 """What is written for each section: folders, and the suffix of the files in them."""
+VOLUMES = {"images": "images.zarr", "valid": "valid.zarr"}
+"""Those that can be one OME-Zarr volume instead."""
+FORMATS = ("tif", "zarr")
+"""Of aligned sections."""
 LINKS = "chain/links"
 """Folder of what the chain found for each section so far."""
 
@@ -25,10 +30,12 @@ class Store:
 
     Args:
         folder: of the output.
+        output_format: of aligned sections, one of `FORMATS`.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, output_format: str = FORMATS[0]) -> None:
         self.folder = Path(folder)
+        self.output_format = output_format
 
     def prepare(self, images: Collection[str], settings: Mapping[str, Any], overwrite: bool) -> None:
         """Look at what an earlier run left, before anything is written.
@@ -61,16 +68,22 @@ class Store:
             for file in (self.folder / folder).glob(f"*{suffix}")
             if file.is_file()
         ]
+        present += [path for path in self.volumes().values() if path.exists()]
         if found is None and present:
             raise FileExistsError(f"{present[0]}: is not of an alignment; choose another --output_dir")
         if overwrite:
             for file in present:
-                file.unlink()
+                shutil.rmtree(file) if file.is_dir() else file.unlink()
         write_json(path, wanted)
 
     def results(self, name: str) -> dict[str, Path]:
-        """Files of the results of a section, by folder."""
-        return {folder: self.folder / folder / f"{name}{suffix}" for folder, suffix in RESULTS.items()}
+        """Files of the results of a section, by folder; those that are planes of a volume have none."""
+        own = [folder for folder in RESULTS if self.output_format == "tif" or folder not in VOLUMES]
+        return {folder: self.folder / folder / f"{name}{RESULTS[folder]}" for folder in own}
+
+    def volumes(self) -> dict[str, Path]:
+        """Where volumes are, if results are written so."""
+        return {key: self.folder / name for key, name in VOLUMES.items()}
 
     def save_link(self, name: str, transformation: Transformation, report: SectionReport) -> None:
         """Keep what the chain found for a section."""

@@ -160,7 +160,7 @@ class VolumeSegmentation:
         if self.output.exists() and self._begun() != self.identity():
             shutil.rmtree(self.output)
         with self._locked():
-            masks = self._prepare()
+            masks = self._create(self.output, identity=self.identity())
             if not masks.own()["complete"]:
                 self._segment()
                 masks.complete()
@@ -266,22 +266,14 @@ class VolumeSegmentation:
         path.unlink(missing_ok=True)
 
     def _create(self, output: Path, **own: Any) -> Volume:
-        options = {"version": self.version, "average": False, "result": True}
-        volume = Volume.create(output, self.shape, "uint8", self.voxel_size, **options, **own)
-        if self.settings.get("save_probability"):
-            options = {"version": self.version, "result": True}
-            Volume.create(output / "probability.zarr", self.shape, "float32", self.voxel_size, **options)
-        return volume
-
-    def _prepare(self) -> Volume:
-        if self.output.exists():
-            return Volume(self.output)
-        # whole or not at all: a run that is killed here begins anew
-        with tempfile.TemporaryDirectory(prefix=f".{self.output.name}-", dir=self.output.parent) as folder:
-            made = Path(folder) / self.output.name
-            self._create(made, identity=self.identity())
-            os.replace(made, self.output)
-        return Volume(self.output)
+        """Make the volumes of results that are not there."""
+        options = {"version": self.version, "result": True}
+        if not output.exists():
+            Volume.create(output, self.shape, "uint8", self.voxel_size, average=False, **options, **own)
+        scores = output / "probability.zarr"
+        if self.settings.get("save_probability") and not scores.exists():
+            Volume.create(scores, self.shape, "float32", self.voxel_size, **options)
+        return Volume(output)
 
     def _segment(self) -> None:
         import daisy.v2 as daisy

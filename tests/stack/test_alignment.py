@@ -14,7 +14,7 @@ from scipy.ndimage import binary_dilation
 from stacks import COUNT, FOLDED, align, alignment, assert_same_results, errors, loaded, registration, write_folder
 from textures import REFERENCE, SIZE, imaged, truth
 
-from scripts.io import read_header, read_section, write_section
+from scripts.io import find_sections, read_header, read_section, write_section
 from scripts.registration import Transformation, warp_inverse
 from scripts.stack import StackAlignment
 from scripts.stack.store import RESULTS
@@ -49,6 +49,28 @@ def test_each_section_has_all_its_results(folder: Path, aligned: Path) -> None:
 def test_two_sections_at_once(folder: Path, aligned: Path, tmp_path: Path) -> None:
     align(folder, tmp_path, registration(detect_folds=True), num_workers=2)
     assert_same_results(tmp_path, aligned)
+
+
+def test_a_volume(three: Path, aligned_three: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same pixels, and a run that was killed while sections were warped goes on."""
+    monkeypatch.setattr("scripts.stack.results.qc_panel", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        align(three, tmp_path, output_format="zarr")
+    with pytest.raises(ValueError, match="is not complete"):
+        find_sections(tmp_path / "images.zarr")
+    monkeypatch.undo()
+    align(three, tmp_path, output_format="zarr", num_workers=2)
+    sections = find_sections(tmp_path / "images.zarr")
+    assert len(sections) == 3
+    for page, name in enumerate(("section_1", "section_2", "section_3")):
+        assert sections[page].valid == str(tmp_path / "valid.zarr")
+        for volume, file in (("images.zarr", f"images/{name}.tif"), ("valid.zarr", f"valid/{name}.png")):
+            np.testing.assert_array_equal(read_section(tmp_path / volume, page), read_section(aligned_three / file))
+        assert (tmp_path / "qc" / f"{name}.png").read_bytes() == (aligned_three / "qc" / f"{name}.png").read_bytes()
+    with pytest.raises(FileExistsError, match="what differs: output_format"):
+        align(three, tmp_path)
+    align(three, tmp_path, overwrite=True)
+    assert not (tmp_path / "images.zarr").exists()
 
 
 def test_the_table_says_what_the_report_says(aligned: Path) -> None:
