@@ -103,7 +103,13 @@ def is_volume(path: str | Path) -> bool:
     Returns:
         Whether it is a folder with a suffix of `VOLUMES`.
     """
-    return Path(path).name.lower().endswith(VOLUMES) and os.path.isdir(path)
+    return (Path(path).name.lower().endswith(VOLUMES) or _are_labels(path)) and os.path.isdir(path)
+
+
+def _are_labels(path: str | Path) -> bool:
+    """Whether a path is that of labels in a volume, whose names have no suffix: ``a.zarr/labels/cells``."""
+    above = Path(path).parent
+    return above.name == "labels" and above.parent.name.lower().endswith(VOLUMES)
 
 
 def split_suffix(path: str | Path) -> tuple[str, str]:
@@ -122,4 +128,6 @@ def split_suffix(path: str | Path) -> tuple[str, str]:
     for suffix in sorted(FORMATS, key=len, reverse=True):
         if name.lower().endswith(suffix):
             return name[: -len(suffix)], suffix
+    if _are_labels(path):
+        return name, ".zarr"
     raise ValueError(f"{path}: not a supported image format; supported are {', '.join(FORMATS)}")

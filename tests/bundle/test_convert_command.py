@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -94,3 +95,40 @@ def test_masks_stay_masks(sections: Path, tmp_path: Path) -> None:
     convert(str(tmp_path / "m_mitochondria.png"), str(tmp_path / "m.zarr"))
     assert read_header(tmp_path / "m.zarr").result
     assert not Volume(tmp_path / "m.zarr").average
+
+
+def test_labels_of_a_volume(tmp_path: Path) -> None:
+    Volume.create(tmp_path / "r.zarr", STACK.shape, np.uint8, (50, 5, 5), result=True).complete()
+    labels = Volume.create_labels(tmp_path / "r.zarr", "mitochondria", STACK.shape, voxel_size_nm=(50, 5, 5))
+    for page, section in enumerate(STACK):
+        labels.write(page, section)
+    labels.complete()
+    convert(str(tmp_path / "r.zarr" / "labels" / "mitochondria"), str(tmp_path / "out"))
+    found = find_sections(tmp_path / "out")
+    np.testing.assert_array_equal([read_section(section).T for section in found], STACK)
+    assert found[0].dtype == "uint32"
+    assert found[0].pixel_size_nm == pytest.approx((5, 5), rel=1e-3)
+
+
+def test_a_full_disk(sections: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=65536", "tmpfs", str(disk)], capture_output=True)
+    if done.returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    try:
+        (disk / "others").write_bytes(bytes(38000))
+        rng = np.random.default_rng(0)
+        for page in range(4):
+            write_section(sections / f"s{page}.tif", rng.integers(0, 60000, (60, 70), np.uint16))
+        with pytest.raises(OSError, match=r"a\.zarr: section \d cannot be written"):
+            convert(str(sections), str(disk / "a.zarr"))
+        with pytest.raises(ValueError, match="is not complete"):
+            find_sections(disk / "a.zarr")
+        (disk / "others").unlink()
+        convert(str(sections), str(disk / "a.zarr"))
+        assert len(find_sections(disk / "a.zarr")) == 4
+        for page in range(4):
+            np.testing.assert_array_equal(read_section(disk / "a.zarr", page), read_section(sections / f"s{page}.tif"))
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)

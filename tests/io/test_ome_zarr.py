@@ -103,3 +103,12 @@ def test_units(tmp_path: Path, unit: str | None, size: tuple | None) -> None:
     assert header.pixel_size_nm == (None if size is None else pytest.approx(size))
     # what is stated and not believed is said: a unit that is none of lengths, pixels of 5 micrometres
     assert (header.doubt is not None) == (unit in ("foot", "micrometer"))
+
+
+def test_pixels_that_are_no_grey_levels(tmp_path: Path) -> None:
+    foreign(tmp_path / "a.zarr", "zyx", (2, 3, 4))
+    group = zarr.open_group(tmp_path / "a.zarr", mode="r+")
+    del group["s0"]
+    group.create_array("s0", shape=(2, 3, 4), dtype=np.complex64)[:] = 1j
+    with pytest.raises(ValueError, match=r"a\.zarr: its pixels are complex numbers"):
+        read_section(find_sections(tmp_path / "a.zarr")[0])
