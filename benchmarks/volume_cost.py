@@ -64,7 +64,7 @@ def main(
             rows.append({"workers": count, **measured(volume, Path(folder), sections, side, count, use_crf)})
             rows[-1]["engine_share_at_2048"] = engine(count, Path(folder)) / (2048**2 / 1e6 * rows[-1]["s_per_mp"])
             print(rows[-1], flush=True)
-    lines = ["| workers | s | MP/s, all | MP/s, running | peak GB of a worker | engine's share |", "| " + "--- | " * 6]
+    lines = ["| workers | s | MP/s, all | MP/s, running | peak GB of a worker | engine's share |", "| --- " * 6 + "|"]
     lines += [
         f"| {r['workers']} | {r['seconds']:.0f} | {r['mp_per_s']:.2f} | {r['mp_per_s_running']:.2f} | "
         f"{r['worker_gb']:.2f} | {100 * r['engine_share_at_2048']:.2f} % |"

@@ -20,7 +20,7 @@ from .vnc import VNC
 __all__ = ["combine", "merged", "read_parts"]
 
 PARTS = ("training", "validation", "test")
-FILES = ("image", "label", "valid")
+FILES = ("image", "label", "known", "valid")
 
 PUBLIC = {VNC.datalist["name"]: VNC, SBEM.datalist["name"]: SBEM, **SMALL}
 TERMS = {name: public_set.datalist for name, public_set in PUBLIC.items()}

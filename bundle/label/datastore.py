@@ -14,7 +14,10 @@ from monailabel.interfaces.exception import ImageNotFoundException
 from bundle.label.serve import APP
 from scripts.io import WRITTEN, binarize_label, read_header, read_section, split_suffix
 
-__all__ = ["SectionStore"]
+__all__ = ["UNKNOWN", "SectionStore"]
+
+UNKNOWN = 2
+"""Of label pixels that nobody looked at: the second segment in 3D Slicer."""
 
 
 class SectionStore(LocalDatastore):
@@ -48,7 +51,7 @@ class SectionStore(LocalDatastore):
         section = read_header(image)
         if section.pages > 1:
             raise ValueError(f"{image}: is a stack of {section.pages} sections; a label needs a file of one section")
-        mask = binarize_label(read_section(label_filename), f"the label of {image_id}")
+        mask = binarize_label(read_section(label_filename), f"the label of {image_id}", ignore_value=UNKNOWN)
         if mask.shape != (section.width, section.height):
             raise ValueError(
                 f"the label of {image_id} has {mask.shape[0]}x{mask.shape[1]} pixels, the section "

@@ -17,6 +17,7 @@ from monailabel.tasks.infer.bundle import BundleInferTask
 from monailabel.tasks.scoring.epistemic_v2 import EpistemicScoring
 from monailabel.tasks.train.bundle import BundleTrainTask
 
+from bundle.label.datastore import UNKNOWN
 from bundle.label.serve import NO_LABELS
 from scripts.config import compare_settings, first_cause, require_between
 from scripts.inference import dropout_uncertainty
@@ -231,6 +232,7 @@ class FineTuning(BundleTrainTask):
     def _partition_datalist(self, datalist: list[dict], request: dict[str, Any], shuffle: bool = False) -> tuple:
         if not datalist:
             raise ValueError(NO_LABELS)
+        datalist = [{**item, "ignore_value": UNKNOWN} for item in datalist]
         # the same in each training, or weights would be judged by what they have learned
         record = self._trainings.parent / "held_out.json"
         known = json.loads(record.read_text()) if record.exists() else {}

@@ -1,13 +1,13 @@
 """Files of sections: finding, reading, checking and writing them."""
 
 from .active_learning import select_query
-from .checks import check_sections
+from .checks import check_sections, read_known
 from .datalist import load_sections
 from .discovery import find_sections
 from .files import keep_sockets_short, require_writable, write_atomically, write_json, write_text
 from .formats import FORMATS, IMAGE_2D_SUFFIXES, MARK, WRITTEN, is_volume, split_suffix
 from .holdout import holdout_split
-from .labels import LABEL_FORMATS, binarize_label
+from .labels import IGNORE_INDEX, LABEL_FORMATS, binarize_label
 from .outputs import PageStore, result_path, unfinished_sections
 from .pixel_size import check_pixel_sizes, parse_pixel_size, pixel_size_of, same_pixel_size
 from .reading import file_state, read_header, read_section
@@ -16,6 +16,7 @@ from .writing import write_section
 
 __all__ = [
     "FORMATS",
+    "IGNORE_INDEX",
     "IMAGE_2D_SUFFIXES",
     "LABEL_FORMATS",
     "MARK",
@@ -35,6 +36,7 @@ __all__ = [
     "parse_pixel_size",
     "pixel_size_of",
     "read_header",
+    "read_known",
     "read_section",
     "require_writable",
     "result_path",

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from .labels import LABEL_FORMATS, binarize_label
+from .labels import IGNORE_INDEX, LABEL_FORMATS, binarize_label
 from .reading import read_header, read_section
 from .section import Section
 
-__all__ = ["check_sections", "read_label"]
+__all__ = ["check_sections", "read_known", "read_label"]
 
 logger = logging.getLogger(__name__)
 
@@ -67,9 +67,12 @@ def check_sections(
         if "label" in section:
             left, top, right, bottom = section.get("region", (None,) * 4)
             label = read_label(section, page, hand_on=True)[left:right, top:bottom]
-            labelled |= bool(label.any())
-            if label.min() == label.max():
-                kind = "mitochondrion" if label.flat[0] else "background"
+            mitochondria, background = bool((label == 1).any()), bool((label == 0).any())
+            labelled |= mitochondria
+            if not mitochondria and not background:
+                raise ValueError(f"{section['label']}: no pixel has a label that is known; leave the section out")
+            if not (mitochondria and background):
+                kind = "mitochondrion" if mitochondria else "background"
                 logger.warning("%s: all labelled pixels are %s", section["label"], kind)
     if constant:
         _leave_out(sections, constant)
@@ -105,15 +108,37 @@ def read_label(section: Mapping[str, Any], page: int | None = None, hand_on: boo
     """Read the label of a section.
 
     Args:
-        section: with a `label`, and a `label_format` where it is no mask.
+        section: with a `label`, a `label_format` where it is no mask, and `ignore_value` or `known` where not all of
+            it is known.
         page: of its stack, from 0.
         hand_on: see `scripts.io.read_section`.
 
     Returns:
-        uint8 (width, height), 1 in mitochondria.
+        uint8 (width, height), 1 in mitochondria, `IGNORE_INDEX` where it is not known.
 
     Raises:
         ValueError: see `scripts.io.read_section` and `scripts.io.binarize_label`.
     """
     label = read_section(section["label"], page, hand_on=hand_on)
-    return binarize_label(label, section["label"], section.get("label_format", LABEL_FORMATS[0]))
+    label_format, ignored = section.get("label_format", LABEL_FORMATS[0]), section.get("ignore_value")
+    binary = binarize_label(label, section["label"], label_format, ignored)
+    if section.get("known") is not None:
+        binary[~read_known(section["known"], page)] = IGNORE_INDEX
+    return binary
+
+
+def read_known(mask: str, page: int | None = None) -> np.ndarray:
+    """Read where the label of a section is known.
+
+    Args:
+        mask: path of the mask, of one section or of as many as the stack.
+        page: of the section in its stack, from 0.
+
+    Returns:
+        bool (width, height).
+
+    Raises:
+        ValueError: see `scripts.io.read_section` and `scripts.io.binarize_label`.
+    """
+    page = page if read_header(mask).pages > 1 else None
+    return binarize_label(read_section(mask, page), mask) > 0

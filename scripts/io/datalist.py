@@ -33,7 +33,10 @@ __all__ = ["listed_images", "load_sections", "valid_mask"]
 PARTS = ("training", "validation", "test")
 """The usual parts of a list; others may have any name."""
 
-ITEM_KEYS = ("image", "label", "region", "page", "pages", "channel", "valid", "pixel_size_nm", "label_format", "weight")
+ITEM_KEYS = (
+    *("image", "label", "region", "page", "pages", "channel", "valid", "pixel_size_nm", "label_format"),
+    *("ignore_value", "known", "weight"),
+)
 """What an item of a list may hold; `pages` is what the file says, and not read again."""
 
 
@@ -59,7 +62,7 @@ def load_sections(datalist: str | Path, part: str) -> list[Section]:
     items = content.get(part)
     if not isinstance(items, list) or not items:
         raise ValueError(f"{datalist}: its list '{part}' is missing or empty")
-    shared = {key: content[key] for key in ("label_format",) if key in content}
+    shared = {key: content[key] for key in ("label_format", "ignore_value") if key in content}
     shared |= _pixel_size_entry(content, str(datalist))
     root = datalist.resolve().parent
     headers: dict[str, Header] = {}  # many items are regions of one file
@@ -177,6 +180,8 @@ def _checked_item(item: dict, shared: dict, root: Path, where: str, headers: dic
         label=label.path,
         label_format=_checked_format(own.get("label_format", LABEL_FORMATS[0]), where),
         region=tuple(item["region"]) if "region" in item else None,
+        ignore_value=_checked_ignore_value(own.get("ignore_value"), where),
+        known=_known_mask(image, root / item["known"], where) if "known" in item else None,
         valid=valid_mask(image, root / item["valid"] if "valid" in item else None),
         weight=_checked_weight(item.get("weight", 1.0), where),
     )
@@ -193,6 +198,19 @@ def _checked_format(value: object, where: str) -> str:
     if value not in LABEL_FORMATS:
         raise ValueError(f"{where}: label_format must be one of {', '.join(LABEL_FORMATS)}, but got {value!r}")
     return value
+
+
+def _checked_ignore_value(value: object, where: str) -> int | None:
+    if value is not None and (type(value) is not int or value < 1):
+        raise ValueError(f"{where}: ignore_value must be a whole number from 1 on, but got {value!r}")
+    return value
+
+
+def _known_mask(image: Header, mask: Path, where: str) -> str:
+    known = read_header(mask)
+    if (known.width, known.height) != (image.width, image.height) or known.pages not in (1, image.pages):
+        raise ValueError(f"{where}: {image.path} is {image}, but its mask of what is known, {mask}, is {known}")
+    return str(mask)
 
 
 def _checked_weight(value: object, where: str) -> float:

@@ -39,7 +39,7 @@ def holdout_split(
         info = read_header(section["image"])
         if info.pages > 1:
             raise ValueError(f"{section['image']}: is a stack of {info.pages} sections where one section is expected")
-        label = read_label(section)
+        label = read_label(section) == 1  # what is not known is no mitochondrion here
         width, height = label.shape
         if (width, height) != (info.width, info.height):
             raise ValueError(

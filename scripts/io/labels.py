@@ -5,16 +5,21 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import binary_erosion
 
-__all__ = ["LABEL_FORMATS", "binarize_label"]
+__all__ = ["IGNORE_INDEX", "LABEL_FORMATS", "binarize_label"]
 
 LABEL_FORMATS = ("mask", "instances")
 """What a list of sections may declare its labels to be; the first is the default."""
+
+IGNORE_INDEX = 255
+"""Class of pixels whose label is not known: neither background nor mitochondrion."""
 
 MOST_BETWEEN = 0.25
 """Share of labelled pixels that may belong to anti-aliased borders, in the public sets it is below 0.002."""
 
 
-def binarize_label(label: np.ndarray, name: str = "label", label_format: str = "mask") -> np.ndarray:
+def binarize_label(
+    label: np.ndarray, name: str = "label", label_format: str = "mask", ignore_value: int | None = None
+) -> np.ndarray:
     """Tell mitochondrion from background in a label as annotation tools write it.
 
     Args:
@@ -22,14 +27,20 @@ def binarize_label(label: np.ndarray, name: str = "label", label_format: str = "
             borders are cut at half; as "instances" it holds 0 and the numbers of the mitochondria.
         name: what an error calls the label, usually its file.
         label_format: one of `LABEL_FORMATS`.
+        ignore_value: of pixels whose label is not known, or None where all are.
 
     Returns:
-        uint8 array of the same shape: 1 in mitochondria, 0 elsewhere.
+        uint8 array of the same shape: 1 in mitochondria, `IGNORE_INDEX` where it is not known, 0 elsewhere.
 
     Raises:
         ValueError: any other values, such as several classes, pixels to be ignored, or numbered instances that are not
             declared as such.
     """
+    if ignore_value is not None:
+        unknown = label == ignore_value
+        known = binarize_label(np.where(unknown, np.zeros(1, label.dtype), label), name, label_format)
+        known[unknown] = IGNORE_INDEX
+        return known
     # Python numbers: 255 + 1 has no place in uint8
     lowest, highest = label.min().item(), label.max().item()
     if label_format == "instances":
@@ -48,7 +59,7 @@ def binarize_label(label: np.ndarray, name: str = "label", label_format: str = "
         if values.size and values[-1] == values.size < highest // 2 and _has_area(between):
             raise ValueError(
                 f"{name}: holds {_listed(values)} beside {highest:.0f}: where 1 is a class, {highest:.0f} marks pixels "
-                f"to ignore (nnU-Net), and those are not supported yet; {_expected(highest)}"
+                f'to ignore (nnU-Net): declare them by "ignore_value": {highest:.0f}; {_expected(highest)}'
             )
         share = np.count_nonzero(between) / np.count_nonzero(label)
         if share > MOST_BETWEEN:

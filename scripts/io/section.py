@@ -73,6 +73,8 @@ class Section(Mapping):
         label: path of its label.
         label_format: one of `LABEL_FORMATS`.
         region: left, top, right and bottom in pixels, the last two exclusive; None is all of it.
+        ignore_value: of label pixels that are not known.
+        known: path of a mask, 255 where the label is known; None is everywhere.
         valid: path of a mask, 255 where there is a section at all.
         weight: how often patches are drawn from it, in proportion to other sections.
     """
@@ -84,6 +86,8 @@ class Section(Mapping):
     pixel_size_stated: bool = False
     label: str | None = None
     label_format: str | None = None
+    ignore_value: int | None = None
+    known: str | None = None
     region: tuple[int, int, int, int] | None = None
     valid: str | None = None
     weight: float | None = None
@@ -121,7 +125,7 @@ class Section(Mapping):
     def item(self) -> dict[str, Any]:
         """Make the item of a dataset, plain values that fit into a batch and into JSON."""
         item = {"image": self.path, "page": self.page, "pages": self.pages}
-        for key in ("channel", "label", "label_format", "valid", "weight"):
+        for key in ("channel", "label", "label_format", "ignore_value", "known", "valid", "weight"):
             if getattr(self, key) is not None:
                 item[key] = getattr(self, key)
         for key in ("pixel_size_nm", "region"):

@@ -4,7 +4,7 @@ from .crf import DenseCRFd
 from .crop import CropRegiond
 from .equalize import EqualizeSectiond
 from .layout import FileLayoutd
-from .load import BinarizeLabeld, LoadSectiond
+from .load import BinarizeLabeld, LeaveOutUnknownd, LoadSectiond
 from .patch import RandPatchd
 from .save import SaveSectiond
 
@@ -14,6 +14,7 @@ __all__ = [
     "DenseCRFd",
     "EqualizeSectiond",
     "FileLayoutd",
+    "LeaveOutUnknownd",
     "LoadSectiond",
     "RandPatchd",
     "SaveSectiond",

@@ -13,16 +13,18 @@ from monai.transforms import MapTransform
 from monai.utils import ImageMetaKey
 
 from scripts.io import (
+    IGNORE_INDEX,
     LABEL_FORMATS,
     Section,
     binarize_label,
     keep_sockets_short,
     pixel_size_of,
     read_header,
+    read_known,
     read_section,
 )
 
-__all__ = ["BinarizeLabeld", "LoadSectiond"]
+__all__ = ["BinarizeLabeld", "LeaveOutUnknownd", "LoadSectiond"]
 
 
 class LoadSectiond(MapTransform):
@@ -94,7 +96,10 @@ class LoadSectiond(MapTransform):
 
 
 class BinarizeLabeld(MapTransform):
-    """Turn labels into 0 = background, 1 = mitochondrion.
+    """Turn labels into 0 = background, 1 = mitochondrion, `scripts.io.IGNORE_INDEX` = not known.
+
+    What is not known is told by the items ``ignore_value``, a value of the label, and ``known``, the path of a mask that
+    is 255 where the label is known; both are taken out, since not every section has them.
 
     Args:
         keys: labels, tensors of any shape.
@@ -122,12 +127,40 @@ class BinarizeLabeld(MapTransform):
         """Binarise the labels of one section."""
         d = dict(data)
         label_format = d.get(self.label_format_key, LABEL_FORMATS[0])
+        ignored, known = d.pop("ignore_value", None), d.pop("known", None)
         for key in self.key_iterator(d):
             name = d[key].meta.get(ImageMetaKey.FILENAME_OR_OBJ, key) if isinstance(d[key], MetaTensor) else key
-            binary = torch.from_numpy(binarize_label(np.asarray(d[key]), name, label_format))
+            pixels = binarize_label(np.asarray(d[key]), name, label_format, ignored)
+            if known is not None:
+                pixels[..., ~read_known(known, d.get("page"))] = IGNORE_INDEX
+            binary = torch.from_numpy(pixels)
             if self.instances_key is not None and label_format == "instances":
                 d[self.instances_key] = d[key]
             d[key] = MetaTensor(binary, meta=d[key].meta) if isinstance(d[key], MetaTensor) else binary
+        return d
+
+
+class LeaveOutUnknownd(MapTransform):
+    """Take what is not known out of the tissue, so that no score counts it.
+
+    Args:
+        keys: labels of `BinarizeLabeld`; not known becomes background.
+        tissue_key: item where there may be mitochondria, 0 or 1; it becomes 0 where the label is not known.
+        allow_missing_keys: whether a key may be missing.
+    """
+
+    def __init__(self, keys: KeysCollection, tissue_key: str = "tissue", allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.tissue_key = tissue_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Look at the labels of one section."""
+        d = dict(data)
+        for key in self.key_iterator(d):
+            unknown = d[key] == IGNORE_INDEX
+            if unknown.any():
+                d[key] = torch.where(unknown, torch.zeros_like(d[key]), d[key])
+                d[self.tissue_key] = torch.where(unknown, torch.zeros_like(d[self.tissue_key]), d[self.tissue_key])
         return d
 
 

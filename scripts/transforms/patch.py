@@ -13,6 +13,7 @@ from monai.transforms import MapTransform, Randomizable
 from monai.utils import convert_to_tensor
 from torch.nn import functional as F
 
+from scripts.io import IGNORE_INDEX
 from scripts.resampling import resample
 from scripts.tiles import tile_corners
 
@@ -107,8 +108,15 @@ class RandPatchd(Randomizable, MapTransform):
             centre = np.round(centre - half) + half
         positions = self._positions(steps, free) + torch.as_tensor(centre, dtype=torch.float32)
         for number, key in enumerate(self.key_iterator(d)):
-            patch = sample(convert_to_tensor(d[key]), positions, float(steps.min()))
-            d[key] = patch if number == 0 else (patch >= 0.5).to(torch.uint8)
+            pixels = convert_to_tensor(d[key])
+            if number == 0:
+                d[key] = sample(pixels, positions, float(steps.min()))
+                continue
+            patch = (sample((pixels == 1).to(torch.uint8), positions, float(steps.min())) >= 0.5).to(torch.uint8)
+            unknown = pixels == IGNORE_INDEX
+            if unknown.any():
+                patch[sample(unknown.to(torch.uint8), positions, float(steps.min())) >= 0.5] = IGNORE_INDEX
+            d[key] = patch
         return d
 
     def _steps(self, section: torch.Tensor, free: bool) -> np.ndarray:

@@ -18,10 +18,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from monai.bundle import ConfigWorkflow
 
-from scripts.io import Section, find_sections, is_volume, parse_pixel_size
+from scripts.io import Section, file_state, find_sections, is_volume, parse_pixel_size
 from scripts.io.ome_zarr import Volume
 from scripts.weights import sha256_of
 
@@ -105,6 +106,8 @@ class VolumeSegmentation:
         size = first.pixel_size_nm if pixel_size is None else tuple(parse_pixel_size(pixel_size, "pixel_size"))
         thickness = first.header.form.get("section_thickness_nm") if section_thickness is None else section_thickness
         self.voxel_size = (thickness, *((None, None) if size is None else size[::-1]))
+        if thickness is not None and not 1 <= thickness <= 1000:
+            raise ValueError(f"section_thickness must be nanometres from 1 to 1000, but got {thickness!r}")
         self.settings = {**settings, "pixel_size": pixel_size}
         self.config = Path(config).absolute()
         self.num_workers = num_workers
@@ -117,14 +120,13 @@ class VolumeSegmentation:
 
     def identity(self) -> dict[str, Any]:
         """What the masks depend on, as JSON holds it."""
-        described = next(p for n in ("zarr.json", ".zattrs") if (p := Path(self.job.volume) / n).is_file())
         checkpoint = self.settings.get("checkpoint")
         identity = {
-            "volume": sha256_of(described),
+            "volume": list(file_state(self.job.volume)[2:]),
             "shape": self.shape,
             "config": sha256_of(self.config),
             "weights": None if checkpoint is None else sha256_of(Path(checkpoint)),
-            "settings": {key: value for key, value in self.settings.items() if key != "checkpoint"},
+            "settings": {k: v for k, v in self.settings.items() if k not in ("checkpoint", "bundle_root")},
             "block_size": self.block_size,
             "voxel_size_nm": self.voxel_size,
             "version": self.version,
@@ -132,12 +134,19 @@ class VolumeSegmentation:
         return json.loads(json.dumps(identity, default=str))
 
     def check(self) -> None:
-        """Look at what an earlier run left, before anything is written.
+        """Look at the settings, and at what an earlier run left, before anything is written.
 
         Raises:
+            ValueError: the config does not know a setting.
             FileExistsError: the output is of a run with other settings, and `overwrite` is false, or no result at all.
             OSError: it cannot be written.
         """
+        _require_known(self.settings, self.config)
+        if self.voxel_size[1] is None:
+            logger.warning(
+                "The pixel size is not known: sections are taken as they are, as if it were that of the network. State "
+                "it by --pixel_size, in nanometres"
+            )
         if not self.output.exists() or self._begun() == self.identity():
             return
         if self._begun() is None:
@@ -157,9 +166,9 @@ class VolumeSegmentation:
             OSError: another run writes into the output, or it cannot be written.
             RuntimeError: sections failed; the message names them, and the others are done.
         """
-        if self.output.exists() and self._begun() != self.identity():
-            shutil.rmtree(self.output)
         with self._locked():
+            if self.output.exists() and self._begun() != self.identity():
+                shutil.rmtree(self.output)
             masks = self._create(self.output, identity=self.identity())
             if not masks.own()["complete"]:
                 self._segment()
@@ -189,8 +198,7 @@ class VolumeSegmentation:
             worker.segment(middle, middle + 1)
             seconds = time.monotonic() - start
             written = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
-        pixel = torch.empty(0, dtype=getattr(torch, self.sections[0].dtype, torch.uint8)).element_size()
-        pixels = height * width
+        pixel, pixels = np.dtype(self.sections[0].dtype).itemsize, height * width
         hours = seconds * depth / 3600
         lines = [
             f"{depth} sections of {width}x{height} pixels in {blocks} blocks of {self.block_size}",
@@ -202,6 +210,20 @@ class VolumeSegmentation:
         if self.cluster:
             lines.append(f"each worker is started by: {self.command()}")
         return "\n".join(lines)
+
+    def check_objects(self, config: str | Path, settings: Mapping[str, Any]) -> None:
+        """Look at the settings of `measure`, before hours are spent on the masks.
+
+        Args:
+            config: file of the objects.
+            settings: overrides of it.
+
+        Raises:
+            ValueError: the config does not know one, or probabilities are to be smoothed that are not kept.
+        """
+        _require_known(settings, Path(config))
+        if settings.get("smoothing") and not self.settings.get("save_probability"):
+            raise ValueError(f"smoothing {settings['smoothing']!r} needs the probabilities: --save_probability True")
 
     def measure(self, config: str | Path, settings: Mapping[str, Any]) -> None:
         """Number the mitochondria through the volume, and measure them, as ``run objects`` does.
@@ -215,7 +237,6 @@ class VolumeSegmentation:
         Raises:
             RuntimeError: from the config, with the cause chained.
         """
-        smooth = settings.get("smoothing") and self.settings.get("save_probability")
         thickness, *size = self.voxel_size
         workflow = ConfigWorkflow(
             str(config),
@@ -224,7 +245,7 @@ class VolumeSegmentation:
             logging_file=False,
             bundle_root=self.settings["bundle_root"],
             **{
-                "dataset_dir": str(self.output / "probability.zarr" if smooth else self.output),
+                "dataset_dir": str(self.output / "probability.zarr" if settings.get("smoothing") else self.output),
                 "sections_dir": self.job.volume,
                 "output_dir": str(self.output / "objects"),
                 "labels_of": str(self.output),
@@ -237,7 +258,8 @@ class VolumeSegmentation:
             },
         )
         workflow.initialize()
-        workflow.run()
+        with self._locked():
+            workflow.run()
 
     def command(self) -> str:
         """The command line that starts a worker, here or, by `cluster`, elsewhere."""
@@ -263,7 +285,6 @@ class VolumeSegmentation:
             except BlockingIOError:
                 raise OSError(f"{self.output}: another run writes into it") from None
             yield
-        path.unlink(missing_ok=True)
 
     def _create(self, output: Path, **own: Any) -> Volume:
         """Make the volumes of results that are not there."""
@@ -277,13 +298,12 @@ class VolumeSegmentation:
 
     def _segment(self) -> None:
         import daisy.v2 as daisy
+        from daisy.logging import set_log_basedir
 
         self.job.save(self.output / ".job.json")
         shutil.rmtree(self.job.errors, ignore_errors=True)
-        daisy_logs = self.output / ".logs"
-        from daisy.logging import set_log_basedir
-
-        set_log_basedir(str(daisy_logs))
+        set_log_basedir(str(self.output / ".logs"))
+        local = partial(work, path=str(self.output / ".job.json"))
         whole = daisy.Roi((0, 0, 0), self.shape)
         block = daisy.Roi((0, 0, 0), (self.block_size, *self.shape[1:]))
         task = daisy.Task(
@@ -291,9 +311,7 @@ class VolumeSegmentation:
             whole,
             block,
             block,
-            process_function=partial(work, path=str(self.output / ".job.json"))
-            if self.cluster is None
-            else partial(_submit, self.command()),
+            process_function=local if self.cluster is None else partial(_submit, self.command()),
             read_write_conflict=False,
             fit="shrink",
             max_workers=self.num_workers,
@@ -313,6 +331,13 @@ class VolumeSegmentation:
             f"{self.output}: {state.total_block_count - state.completed_count} of {state.total_block_count} blocks "
             f"failed, the others are done; call it again when this is mended: {'; '.join(causes[:5])}"
         )
+
+
+def _require_known(settings: Mapping[str, Any], config: Path) -> None:
+    known = {name for name in json.loads(config.read_text()) if not name.startswith("_")}
+    for name, value in settings.items():
+        if name.split("#")[0] not in known:
+            raise ValueError(f"{name} must be a setting of {config.name}, but got {name} = {value!r}")
 
 
 def _submit(command: str) -> None:

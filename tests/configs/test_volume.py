@@ -215,7 +215,10 @@ def test_what_is_refused(run_volume: Callable, volume: Path, tmp_path: Path) -> 
     assert "must be a folder named *.zarr" in refusal(name="out")
     assert "workers" in refusal(workers=0)
     assert "{command}" in refusal(cluster="qsub")
-    assert "no setting" in refusal(inference={"treshold": 0.5}) or "treshold" in refusal(inference={"treshold": 0.5})
+    assert "treshold must be a setting of inference.json" in refusal(inference={"treshold": 0.5})
+    assert "smoting must be a setting of objects.json" in refusal(objects={"smoting": 0.25})
+    assert "--save_probability True" in refusal(objects={"smoothing": 0.25})
+    assert "section_thickness" in refusal(section_thickness=0.05)
     (tmp_path / "out.zarr").mkdir()
     assert "is not of a segmentation" in refusal()
     (tmp_path / "out.zarr").rmdir()
@@ -224,5 +227,6 @@ def test_what_is_refused(run_volume: Callable, volume: Path, tmp_path: Path) -> 
     assert "another block_size" in refusal()
     with open(tmp_path / ".out.zarr.lock", "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        assert "another run writes into it" in refusal(block_size=5, overwrite=True)
-    assert out.exists()
+        for use_crf in (False, True):
+            assert "another run writes into it" in refusal(block_size=5, use_crf=use_crf, overwrite=True)
+    assert pixels(out).shape == (COUNT, 96, 96)

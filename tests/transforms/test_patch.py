@@ -135,3 +135,18 @@ def test_a_section_without_mitochondria_gives_patches() -> None:
 def test_faulty_arguments(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         RandPatchd(KEYS, **{"spatial_size": 8, **arguments})
+
+
+@pytest.mark.parametrize("prob", [0, 1])
+def test_what_is_not_known_stays_so(prob: float) -> None:
+    """The label of a patch is not known where that of the section is not, and a class elsewhere."""
+    section = disc_section()
+    places = torch.arange(200.0).reshape(1, 200, 1).expand(1, 200, 160)
+    section["label"][:, :120] = 255
+    patch = RandPatchd(KEYS, 64, pixel_size=5, prob=prob, sampling="balanced").set_random_state(1)
+    drawn = patch({**section, "image": MetaTensor(places, meta=section["image"].meta)})
+    columns = drawn["image"][0]
+    inside = (columns > 2) & (columns < 197)  # beyond the border it is mirrored
+    assert set(drawn["label"].unique().tolist()) == {0, 1, 255}
+    assert (drawn["label"][0] == 255)[inside & (columns < 118)].all()
+    assert (drawn["label"][0] != 255)[inside & (columns > 122)].all()
