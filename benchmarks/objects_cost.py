@@ -1,11 +1,10 @@
 """What numbering and measuring costs: seconds, megapixels a second, and memory, on a stack of masks of tubes.
 
-Run from the repository: ``python benchmarks/objects_cost.py [sections] [side]``.
+Run from the root of the bundle: ``python -m benchmarks.objects_cost [sections] [side]``.
 """
 
 from __future__ import annotations
 
-import os
 import resource
 import subprocess
 import sys
@@ -17,8 +16,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bundle.runs import hardware
 from scripts.io import write_section
 from scripts.objects import MaskStack, ObjectAnalysis
+from scripts.weights import git_revision
 
 TUBES_PER_MEGAPIXEL = 30
 
@@ -53,8 +54,9 @@ def analyse(masks: str, output: str) -> None:
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
         f"{len(stack)} sections of {width}x{height}: {seconds:.0f} s, {megapixels / seconds:.1f} megapixels a second, "
-        f"{megapixels / time.process_time():.1f} a second of processor time, {memory:.2f} GB, {os.cpu_count()} cores"
+        f"{megapixels / time.process_time():.1f} a second of processor time, {memory:.2f} GB"
     )
+    print(f"{hardware()}, commit {git_revision()}")
 
 
 def main(sections: int = 200, side: int = 2048) -> None:
