@@ -98,8 +98,8 @@ class LoadSectiond(MapTransform):
 class BinarizeLabeld(MapTransform):
     """Turn labels into 0 = background, 1 = mitochondrion, `scripts.io.IGNORE_INDEX` = not known.
 
-    What is not known is told by the items ``ignore_value``, a value of the label, and ``known``, the path of a mask that
-    is 255 where the label is known; both are taken out, since not every section has them.
+    What is not known is told by the items ``ignore_value``, a value of the label, and ``known``, the path of a mask
+    that is 255 where the label is known; both are taken out, since not every section has them.
 
     Args:
         keys: labels, tensors of any shape.
