@@ -73,7 +73,8 @@ def compare_settings(config: Mapping[str, Any], defaults: Mapping[str, list], gr
     """Compare the entries of a config, and of groups in it, with those that are known.
 
     Entries that begin with an underscore are headings or the user's own and not compared. What stands inside a
-    component (an entry with a ``_target_``) is left to the component, which refuses arguments that it does not know.
+    component (an entry with a ``_target_``) is left to the component, which refuses arguments that it does not know,
+    and what stands in a group that is empty by default to whoever reads it.
 
     Args:
         config: raw config, expressions not evaluated.
@@ -104,7 +105,8 @@ def compare_settings(config: Mapping[str, Any], defaults: Mapping[str, list], gr
             for entry in known:
                 for name, default in entry.items():
                     merged.setdefault(name, []).append(default)
-            compare_settings(value, merged, f"{group}{key}#")
+            if merged:
+                compare_settings(value, merged, f"{group}{key}#")
 
 
 def unused_settings(config: Mapping[str, Any], defaults: Mapping[str, list]) -> list[str]:

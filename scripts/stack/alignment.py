@@ -53,7 +53,8 @@ class StackAlignment:
         fill: of pixels without source: ``"black"``, or ``"noise"``, sampled from the grey levels of the section, so
             that its histogram stays as it is and equalisation does to it what it did before.
         overwrite: whether to replace what an earlier run left.
-        num_workers: sections that are registered, and warped, at once; the result is the same for any number.
+        num_workers: sections that are registered, and warped, at once; 0 is one after the other, as 1. The result is
+            the same for any number.
         output_format: ``"tif"``, or ``"zarr"`` for ``images.zarr`` and ``valid.zarr`` in place of the folders of those
             names: OME-Zarr volumes.
 
@@ -85,7 +86,7 @@ class StackAlignment:
             ("registration_size", registration_size, 64),
             ("neighbours", neighbours, 1),
             ("drift_window", drift_window, 2),
-            ("num_workers", num_workers, 1),
+            ("num_workers", num_workers, 0),
         ):
             if type(value) is not int or value < least:
                 raise ValueError(f"{name} must be a whole number from {least} on, but got {value!r}")
@@ -111,7 +112,7 @@ class StackAlignment:
         self.interpolation = interpolation
         self.fill = fill
         self.overwrite = overwrite
-        self.num_workers = num_workers
+        self.num_workers = max(1, num_workers)
         self._names = section_names(self.sections)
         self._store = Store(output_dir, output_format)
         self._images = SectionImages(

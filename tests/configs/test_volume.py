@@ -204,7 +204,7 @@ def test_an_estimate_writes_nothing(run_volume: Callable, capsys: pytest.Capture
     assert not out.exists()
 
 
-def test_what_is_refused(run_volume: Callable, volume: Path, tmp_path: Path) -> None:
+def test_what_is_refused(run_volume: Callable, expected: dict, tmp_path: Path) -> None:
     def refusal(**settings: Any) -> str:
         with pytest.raises(RuntimeError) as caught:
             run_volume(**settings)
@@ -222,11 +222,13 @@ def test_what_is_refused(run_volume: Callable, volume: Path, tmp_path: Path) -> 
     (tmp_path / "out.zarr").mkdir()
     assert "is not of a segmentation" in refusal()
     (tmp_path / "out.zarr").rmdir()
-    out = run_volume(number_objects=False, block_size=5)
-    assert "is of a run with another settings" in refusal(block_size=5, use_crf=True)
-    assert "another block_size" in refusal()
+    given = {"block_size": 5, "inference": {"threshold_without_crf": 0.9}}
+    out = run_volume(number_objects=False, **given)
+    assert 0 < (pixels(out) > 0).sum() < (expected[False] > 0).sum()
+    assert "is of a run with another settings" in refusal(**given, use_crf=True)
+    assert "is of a run with another block_size" in refusal(**{**given, "block_size": 1})
     with open(tmp_path / ".out.zarr.lock", "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         for use_crf in (False, True):
-            assert "another run writes into it" in refusal(block_size=5, use_crf=use_crf, overwrite=True)
+            assert "another run writes into it" in refusal(**given, use_crf=use_crf, overwrite=True)
     assert pixels(out).shape == (COUNT, 96, 96)
