@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from tqdm import tqdm
 
 from scripts.io import (
     Section,
+    file_state,
     find_sections,
     parse_pixel_size,
     read_section,
@@ -70,10 +70,7 @@ def convert(
     thickness = section_thickness or sections[0].header.form.get("section_thickness_nm")
     _require_alike(sections)
     wanted = {
-        "source": [
-            [os.path.basename(p), os.stat(p).st_size, os.stat(p).st_mtime_ns]
-            for p in dict.fromkeys(s.path for s in sections)
-        ],
+        "source": [[Path(p).name, *file_state(p)[2:]] for p in dict.fromkeys(s.path for s in sections)],
         "sections": len(sections),
         "channel": channel,
         "voxel_size_nm": [thickness, *([None, None] if size is None else size[::-1])],

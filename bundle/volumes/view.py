@@ -36,11 +36,10 @@ def view(*volumes: str, host: str = "127.0.0.1", port: int = 0, screenshot: str 
         OSError: a volume is not there, Neuroglancer or chromium is not installed, or the port is in use.
     """
     viewer = show(*volumes, host=host, port=port)
-    address = viewer.get_viewer_url()
     if screenshot is not None:
         _picture(viewer, Path(screenshot))
         return
-    print(f"Open {address} in a browser; Ctrl-C ends the viewer", flush=True)
+    print(f"Open {viewer.get_viewer_url()} in a browser; Ctrl-C ends the viewer", flush=True)
     try:
         while True:
             time.sleep(3600)
@@ -77,9 +76,7 @@ def show(*volumes: str, host: str = "127.0.0.1", port: int = 0) -> Any:
     server = neuroglancer.server.global_server
     handlers = [(rf"/volumes/{i}/(.*)", StaticFileHandler, {"path": str(path)}) for i, (path, _) in enumerate(layers)]
     server.app.add_handlers(r".*", handlers)
-    first = read_header(
-        layers[0][0].parents[1] if layers[0][1] and layers[0][0].parent.name == "labels" else layers[0][0]
-    )
+    first = read_header(layers[0][0])
     with viewer.txn() as state:
         state.dimensions, state.position = _space(neuroglancer, first), [first.width / 2, first.height / 2, 0.5]
         state.cross_section_scale = max(first.width / PICTURE[0], first.height / PICTURE[1])

@@ -15,6 +15,7 @@ from scripts.io import (
     Section,
     binarize_label,
     find_sections,
+    is_volume,
     pixel_size_of,
     read_section,
     split_suffix,
@@ -39,7 +40,7 @@ class MaskStack:
         dataset_dir: masks or probabilities: a folder, a glob pattern, one stack, or a list of sections (.json). Of a
             folder that holds both of a section, probabilities are read: they say more.
         sections_dir: the sections themselves, for grey levels and pictures, or None. A mask belongs to the section of
-            its name, without ``_mitochondria`` or ``_probability``; of two stacks, to that of its page.
+            its name, without ``_mitochondria`` or ``_probability``; one of a volume, to that of its page.
         threshold: probability from which on a pixel is a mitochondrion.
         label_format: of masks, one of `LABEL_FORMATS`.
         missing_sections: places in the complete stack, from 0, whose sections were lost.
@@ -156,8 +157,8 @@ def _name(file: str) -> str:
 
 
 def _sections_of(masks: list[Section], sections: list[Section], folder: str | Path) -> list[Section]:
-    """The section of each mask: of its name, or of its page where each are one stack."""
-    if len({m.path for m in masks}) == len({s.path for s in sections}) == 1 and len(masks) == len(sections):
+    """The section of each mask: of its name, or of its page where the masks are a volume."""
+    if is_volume(masks[0].path) and len({s.path for s in sections}) == 1 and len(masks) == len(sections):
         return sections
     known = {(split_suffix(section.path)[0], section.page): section for section in sections}
     return [_section_of(mask, known, folder) for mask in masks]

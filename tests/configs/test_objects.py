@@ -342,3 +342,11 @@ def test_names_that_are_no_utf8_and_a_chosen_channel(analysed: Callable, tmp_pat
     profiles = rows(out / "profiles.csv")
     assert {row["file"] for row in profiles} == {r"s\udce9_mitochondria.png"}
     assert [float(row["mean_grey"]) for row in profiles] == [60.0] * len(profiles)
+
+
+def test_a_mask_of_another_name_is_not_taken_for_that_of_a_section(analysed: Callable, tmp_path: Path) -> None:
+    write(tmp_path / "masks", tubes(1))
+    write_section(tmp_path / "sections" / "other.png", np.full((120, 90), 100, np.uint8))
+    error = cause(analysed, **NM, sections_dir=str(tmp_path / "sections"))
+    assert isinstance(error, FileNotFoundError)
+    assert "s0_mitochondria.png" in str(error)
