@@ -14,6 +14,7 @@ from scripts.io import (
     file_state,
     find_sections,
     parse_pixel_size,
+    parse_section_thickness,
     read_section,
     require_writable,
     write_json,
@@ -55,8 +56,7 @@ def convert(
         OSError: a section cannot be read, or the output not be written.
     """
     sections = find_sections(source, channel)
-    if section_thickness is not None and not 1 <= section_thickness <= 1000:
-        raise ValueError(f"section_thickness must be nanometres from 1 to 1000, but got {section_thickness!r}")
+    parse_section_thickness(section_thickness)
     sizes = (
         {s.pixel_size_nm for s in sections}
         if pixel_size is None

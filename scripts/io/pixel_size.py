@@ -15,6 +15,7 @@ __all__ = [
     "believed",
     "check_pixel_sizes",
     "parse_pixel_size",
+    "parse_section_thickness",
     "pixel_size_of",
     "same_pixel_size",
     "say_doubts",
@@ -24,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 SMALLEST, LARGEST = 0.1, 1000.0
 """Nanometres; what lies outside was meant in another unit."""
+
+THINNEST, THICKEST = 1, 1000
+"""Nanometres between two sections."""
 
 MOST_ANISOTROPIC = 8.0
 """Of the two sides; beyond, one of them is the distance of sections."""
@@ -87,6 +91,24 @@ def parse_pixel_size(value: Any, where: str) -> list[float]:
             "section"
         )
     return [float(v) for v in pair]
+
+
+def parse_section_thickness(value: Any) -> float | None:
+    """Check a distance of two sections that a person or a file states.
+
+    Args:
+        value: nanometres, or None where it is not known.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: it is no number of nanometres from 1 to 1000.
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is not None and not (number and THINNEST <= value <= THICKEST):
+        raise ValueError(f"section_thickness must be nanometres from {THINNEST} to {THICKEST}, but got {value!r}")
+    return value
 
 
 def pixel_size_of(

@@ -22,7 +22,15 @@ from scripts.instances import (
     surfaces,
     volumes,
 )
-from scripts.io import file_state, parse_pixel_size, require_writable, same_pixel_size, write_json, write_text
+from scripts.io import (
+    file_state,
+    parse_pixel_size,
+    parse_section_thickness,
+    require_writable,
+    same_pixel_size,
+    write_json,
+    write_text,
+)
 
 from .columns import OBJECT_COLUMNS, PROFILE_COLUMNS, columns_markdown, headers
 from .gathering import Gathered, Gathering, labels_of, outlines_of
@@ -86,13 +94,7 @@ class ObjectAnalysis:
                 f"{stack.planes[0].mask.path}: sections must have one pixel size, but got {known[0]} and others"
             )
         self.pixel_size = known[0] if known else None
-        if section_thickness is not None and (
-            isinstance(section_thickness, bool)
-            or not isinstance(section_thickness, int | float)
-            or not 1 <= section_thickness <= 1000
-        ):
-            raise ValueError(f"section_thickness must be nanometres from 1 to 1000, but got {section_thickness!r}")
-        self.thickness = section_thickness
+        self.thickness = parse_section_thickness(section_thickness)
         self.frame = Frame.of(*stack.shape, guard)
         self.guard = guard
         self.overwrite = overwrite
@@ -114,11 +116,13 @@ class ObjectAnalysis:
         linker = {key: getattr(self.linker, key) for key in ("min_iou", "min_share", "branch_share", "max_gap")}
         names = ("neck", "min_area", "smoothing", "min_agreement", "require_support")
         gathering = {key: getattr(self.gathering, key) for key in names}
-        files = sorted({plane.mask.path for plane in self.stack.planes})
+        masks = sorted({plane.mask.path for plane in self.stack.planes})
+        sections = sorted({plane.section.path for plane in self.stack.planes if plane.section})
         return {
-            "masks": {Path(file).name: list(file_state(file)[2:]) for file in files},
+            "masks": {Path(file).name: list(file_state(file)[2:]) for file in masks},
+            "sections": {Path(file).name: list(file_state(file)[2:]) for file in sections},
+            "labels_of": None if self.labels_of is None else Path(self.labels_of).name,
             "positions": self.stack.positions.tolist(),
-            "sections": any(plane.section for plane in self.stack.planes),
             "pixel_size_nm": self.pixel_size,
             "section_thickness_nm": self.thickness,
             "threshold": self.stack.threshold,

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from monai.bundle import ConfigWorkflow
 
-from scripts.io import Section, file_state, find_sections, is_volume, parse_pixel_size
+from scripts.io import Section, file_state, find_sections, is_volume, parse_pixel_size, parse_section_thickness
 from scripts.io.ome_zarr import Volume
 from scripts.weights import sha256_of
 
@@ -104,10 +104,9 @@ class VolumeSegmentation:
         first = self.sections[0]
         self.shape = (len(self.sections), first.height, first.width)
         size = first.pixel_size_nm if pixel_size is None else tuple(parse_pixel_size(pixel_size, "pixel_size"))
-        thickness = first.header.form.get("section_thickness_nm") if section_thickness is None else section_thickness
+        own = first.header.form.get("section_thickness_nm")
+        thickness = parse_section_thickness(own if section_thickness is None else section_thickness)
         self.voxel_size = (thickness, *((None, None) if size is None else size[::-1]))
-        if thickness is not None and not 1 <= thickness <= 1000:
-            raise ValueError(f"section_thickness must be nanometres from 1 to 1000, but got {thickness!r}")
         self.settings = {**settings, "pixel_size": pixel_size}
         self.config = Path(config).absolute()
         self.num_workers = num_workers

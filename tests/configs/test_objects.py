@@ -266,6 +266,21 @@ def test_a_finished_analysis_is_left_and_another_is_refused(analysed: Callable, 
     assert json.loads((out / "summary.json").read_text())["settings"]["neck"] == 0.5
 
 
+def test_an_analysis_is_another_where_the_sections_or_the_place_of_the_numbers_are(
+    analysed: Callable, tmp_path: Path
+) -> None:
+    write(tmp_path / "masks", tubes())
+    for index in range(4):
+        write_section(tmp_path / "images" / f"s{index}.png", np.full((120, 90), 40 + index, np.uint8))
+    with_sections = {**NM, "sections_dir": str(tmp_path / "images")}
+    analysed(**with_sections)
+    analysed(**with_sections)
+    assert isinstance(cause(analysed, **NM), FileExistsError)
+    assert isinstance(cause(analysed, **with_sections, labels_of=str(tmp_path / "volume.zarr")), FileExistsError)
+    write_section(tmp_path / "images" / "s1.png", np.full((120, 90), 90, np.uint8))
+    assert isinstance(cause(analysed, **with_sections), FileExistsError)
+
+
 def test_a_run_that_was_stopped_goes_on(analysed: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "masks", tubes(6))
     whole = analysed(**NM, output_dir=str(tmp_path / "whole"))
