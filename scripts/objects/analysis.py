@@ -120,7 +120,7 @@ class ObjectAnalysis:
         sections = sorted({plane.section.path for plane in self.stack.planes if plane.section})
         return {
             "masks": {Path(file).name: list(file_state(file)[2:]) for file in masks},
-            "sections": {Path(file).name: list(file_state(file)[2:]) for file in sections},
+            "section_files": {Path(file).name: list(file_state(file)[2:]) for file in sections},
             "labels_of": None if self.labels_of is None else Path(self.labels_of).name,
             "positions": self.stack.positions.tolist(),
             "pixel_size_nm": self.pixel_size,

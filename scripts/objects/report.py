@@ -166,9 +166,8 @@ def _pictures(stack: MaskStack, found: Gathered, work: Path) -> Iterator[str]:
         edges = find_boundaries(numbers, mode="inner")
         picture[edges] = colours[numbers[edges]]
         plane = stack.planes[index]
-        name = f"section {plane.position}: {Path(plane.mask.path).name}" + (
-            f", page {plane.mask.page}" if plane.mask.page else ""
-        )
+        shown = plane.section or plane.mask
+        name = f"section {plane.position}: {Path(shown.path).name}" + (f", page {shown.page}" if shown.page else "")
         yield f'<img alt="{html.escape(name)}" src="data:image/jpeg;base64,{_jpeg(picture)}">'
 
 
@@ -190,7 +189,7 @@ def _rows(value: Any, name: str = "") -> Iterator[str]:
     """Every number of the summary, a row for each."""
     if isinstance(value, dict):
         for key, entry in value.items():
-            if key not in ("warnings", "masks", "positions"):  # said above, or long and no result
+            if key not in ("warnings", "masks", "section_files", "positions"):  # said above, or long and no result
                 yield from _rows(entry, f"{name} {key}".strip())
         return
     if value is None:
