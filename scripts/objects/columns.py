@@ -86,7 +86,8 @@ OBJECT_COLUMNS = (
         "surface",
         "from section to section the root of (mean perimeter times distance)² + (area that one of both shows)², which "
         "is exact for cones, and caps where pieces end",
-        "spheres -1 to -2 %, tubes and branches -4 % on average over rotations (5 x 5 x 50 nm)",
+        "spheres -1 to -2 %, tubes and branches -4 % on average over rotations (5 x 5 x 50 nm); spheres that "
+        "two sections show -8 %, one alone more: sphericity and complexity_index need four or more",
         2,
         True,
     ),

@@ -32,6 +32,12 @@ def test_sphere(radius: float) -> None:
     assert all(result["branch_points"] == 0 for result in results)
 
 
+def test_surface_of_a_sphere_in_two_sections_is_too_low() -> None:
+    rng = np.random.default_rng(0)
+    results = [measure(sections([capsule(ORIGIN, ORIGIN, 50)], 250, rng))["surface"] for _ in range(20)]
+    assert np.mean(results) / (4 * np.pi * 50**2) - 1 == pytest.approx(-0.08, abs=0.02)
+
+
 def test_tube() -> None:
     radius, length = 120, 1000
     end = np.array([0, 0, length / 2])
