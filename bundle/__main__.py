@@ -25,6 +25,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "evaluate_registration": ("bundle.studies.registration", "Measure what the registration recovers."),
         "finetune": ("bundle.studies.finetune", "Score weights fine-tuned on a few sections."),
         "leave_one_out": ("bundle.studies.leave_one_out", "Train on all data sets but one, and score on that one."),
+        "napari": ("bundle.viewer.napari", "Open sections in napari: segment, correct, teach, measure."),
         "package": ("bundle.release.package", "Write the zip of the bundle for the MONAI model zoo."),
         "phantom": ("bundle.data.phantom", "Make a data set of serial sections with known mitochondria."),
         "pixel_size": ("bundle.data.pixel_size", "Estimate the pixel size of sections."),

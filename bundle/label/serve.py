@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
 import json
 import os
@@ -17,6 +16,7 @@ from bundle.release.package import NAME
 from bundle.runs import ROOT
 from scripts.io import (
     WRITTEN,
+    lock,
     parse_pixel_size,
     read_header,
     require_writable,
@@ -214,12 +214,8 @@ def _provide_weights(folder: Path) -> None:
 def _lock(app: Path) -> None:
     """Let no second server write the same weights; the lock is that of the process, and outlives `execve`."""
     require_writable(app)
-    descriptor = os.open(app / ".running", os.O_RDWR | os.O_CREAT)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise OSError(f"{app}: another server serves this folder") from None
+    # a descriptor of its own, which nothing closes
+    descriptor = os.dup(lock(app / ".running", f"{app}: another server serves this folder").fileno())
     os.set_inheritable(descriptor, True)
 
 

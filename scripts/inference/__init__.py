@@ -3,9 +3,10 @@
 from .fuse import fuse_conv_bn
 from .inferers import ProbabilityInferer, SectionInferer, SimpleInferer, SlidingWindowInferer
 from .pixel_size import PixelSizeEstimate, PixelSizeEstimator, candidate_pixel_sizes
-from .uncertainty import dropout_uncertainty
+from .uncertainty import PatchUncertainty, dropout_uncertainty, patch_uncertainties
 
 __all__ = [
+    "PatchUncertainty",
     "PixelSizeEstimate",
     "PixelSizeEstimator",
     "ProbabilityInferer",
@@ -15,4 +16,5 @@ __all__ = [
     "candidate_pixel_sizes",
     "dropout_uncertainty",
     "fuse_conv_bn",
+    "patch_uncertainties",
 ]

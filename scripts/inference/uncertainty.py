@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn.functional import pad
@@ -10,11 +13,49 @@ from scripts.tiles import tile_corners
 
 from .fuse import fuse_conv_bn
 
-__all__ = ["dropout_uncertainty"]
+__all__ = ["PatchUncertainty", "dropout_uncertainty", "patch_uncertainties"]
+
+
+@dataclass(frozen=True)
+class PatchUncertainty:
+    """How unsure a network is of a patch.
+
+    Attributes:
+        left: of the patch in pixels, along x.
+        top: of the patch in pixels, along y.
+        width: in pixels.
+        height: in pixels.
+        nats: mutual information of a pixel, its mean over the patch.
+    """
+
+    left: int
+    top: int
+    width: int
+    height: int
+    nats: float
+
+
+def dropout_uncertainty(network: nn.Module, section: torch.Tensor, **options: Any) -> float:
+    """Measure the epistemic uncertainty of a network as the mean over the pixels of a section.
+
+    Args:
+        network: see `patch_uncertainties`.
+        section: (channel, width, height) as the network wants it.
+        **options: of `patch_uncertainties`.
+
+    Returns:
+        The mutual information in nats per pixel, from 0 to the logarithm of the number of classes.
+
+    Raises:
+        ValueError: see `patch_uncertainties`.
+    """
+    patches = patch_uncertainties(network, section, **options)
+    pixels = [patch.width * patch.height for patch in patches]
+    return sum(patch.nats * count for patch, count in zip(patches, pixels, strict=True)) / sum(pixels)
 
 
 @torch.no_grad()
-def dropout_uncertainty(
+def patch_uncertainties(
     network: nn.Module,
     section: torch.Tensor,
     samples: int = 20,
@@ -22,8 +63,8 @@ def dropout_uncertainty(
     patch_size: int = 256,
     max_patches: int = 16,
     seed: int = 0,
-) -> float:
-    """Measure the epistemic uncertainty of a network by its dropout, as the mean over the pixels of a section.
+) -> list[PatchUncertainty]:
+    """Measure the epistemic uncertainty of a network by its dropout, patch by patch.
 
     With dropout acting, a network is a sample from the posterior of its weights (Gal and Ghahramani 2016, "Dropout as
     a Bayesian approximation"). The measure is the mutual information of label and weights (Houlsby et al. 2011,
@@ -44,7 +85,7 @@ def dropout_uncertainty(
         seed: of the dropout, so that sections are compared by the same networks.
 
     Returns:
-        The mutual information in nats per pixel, from 0 to the logarithm of the number of classes.
+        The patches that were looked at.
 
     Raises:
         ValueError: fewer than 2 samples or no patches are asked for, or a probability that is none, or the network has
@@ -55,16 +96,18 @@ def dropout_uncertainty(
     if not 0 < dropout < 1:
         raise ValueError(f"dropout must be between 0 and 1, but got {dropout}")
     network = _sampling(fuse_conv_bn(network), samples, dropout)
-    total, pixels = 0.0, 0
+    result = []
     with torch.random.fork_rng(devices=[section.device] if section.device.type == "cuda" else []):
         torch.manual_seed(seed)
-        for patch in _patches(section, patch_size, max_patches):
+        for left, top in _corners(section, patch_size, max_patches):
+            patch = section[:, left : left + patch_size, top : top + patch_size]
             width, height = patch.shape[1:]
             padded = pad(patch[None], (0, patch_size - height, 0, patch_size - width), mode="replicate")
             draws = network(padded)[:, :, :width, :height].float().softmax(dim=1)
             information = _entropy(draws.mean(dim=0)) - _entropy(draws).mean(dim=0)
-            total, pixels = total + information.sum().item(), pixels + information.numel()
-    return max(0.0, total / pixels)  # rounding can leave it below 0
+            nats = max(0.0, information.mean().item())  # rounding can leave it below 0
+            result.append(PatchUncertainty(left, top, width, height, nats))
+    return result
 
 
 class _Sampling(nn.Module):
@@ -89,12 +132,12 @@ def _sampling(network: nn.Module, samples: int, dropout: float) -> nn.Module:
     return network
 
 
-def _patches(section: torch.Tensor, size: int, most: int) -> list[torch.Tensor]:
+def _corners(section: torch.Tensor, size: int, most: int) -> list[tuple[int, int]]:
     """Cover a section with a regular grid of patches, or thin the grid out evenly."""
     corners = tile_corners(section.shape[1:], (size, size))
     if len(corners) > most:
         corners = [corners[(2 * i + 1) * len(corners) // (2 * most)] for i in range(most)]
-    return [section[:, x : x + size, y : y + size] for x, y in corners]
+    return corners
 
 
 def _entropy(probabilities: torch.Tensor) -> torch.Tensor:

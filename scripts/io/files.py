@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import multiprocessing.util
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-__all__ = ["keep_sockets_short", "reason", "require_writable", "write_atomically", "write_json", "write_text"]
+__all__ = [
+    "keep_sockets_short",
+    "lock",
+    "reason",
+    "require_writable",
+    "write_atomically",
+    "write_json",
+    "write_text",
+]
 
 BLOCK = 4096
 """Bytes that a disk gives at the least."""
@@ -90,6 +99,28 @@ def require_writable(*folders: str | Path) -> None:
                 os.fsync(file.fileno())
         except OSError as error:
             raise OSError(f"{folder}: the output folder cannot be written: {error.strerror}") from None
+
+
+def lock(path: str | Path, refusal: str) -> IO[str]:
+    """Take a lock that one process can have at a time; it ends with the process, however that ends.
+
+    Args:
+        path: of the lock, a file that is made and stays; its folder is there.
+        refusal: what the error says.
+
+    Returns:
+        The open file: the lock lasts until it is closed.
+
+    Raises:
+        OSError: another process has the lock.
+    """
+    file = open(path, "w")  # noqa: SIM115
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise OSError(refusal) from None
+    return file
 
 
 def keep_sockets_short() -> None:

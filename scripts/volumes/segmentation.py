@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
@@ -22,7 +21,7 @@ import numpy as np
 import torch
 from monai.bundle import ConfigWorkflow
 
-from scripts.io import Section, file_state, find_sections, is_volume, parse_pixel_size, parse_section_thickness
+from scripts.io import Section, file_state, find_sections, is_volume, lock, parse_pixel_size, parse_section_thickness
 from scripts.io.ome_zarr import Volume
 from scripts.weights import sha256_of
 
@@ -278,11 +277,7 @@ class VolumeSegmentation:
         """Let no second run write into the output; the lock ends with the process, however it ends."""
         self.output.parent.mkdir(parents=True, exist_ok=True)
         path = self.output.parent / f".{self.output.name}.lock"
-        with open(path, "w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise OSError(f"{self.output}: another run writes into it") from None
+        with lock(path, f"{self.output}: another run writes into it"):
             yield
 
     def _create(self, output: Path, **own: Any) -> Volume:

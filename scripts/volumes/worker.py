@@ -32,6 +32,7 @@ class Worker:
         number: of this worker, from 0; each takes a GPU of its own where there are several.
 
     Attributes:
+        parser: of the config, with these settings.
         usable: False when a section has failed: another worker is to be made then.
 
     Raises:
@@ -56,6 +57,7 @@ class Worker:
             settings["device"] = f"$torch.device('cuda:{number % torch.cuda.device_count()}')"
         parser.update({**job.settings, **settings})
         parser.parse()
+        self.parser = parser
         self.evaluator = parser.get_parsed_content("evaluator")
         self.preprocessing = parser.get_parsed_content("preprocessing")
         load_weights(parser.get_parsed_content("network"), parser.get_parsed_content("checkpoint"))

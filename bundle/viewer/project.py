@@ -1,0 +1,298 @@
+"""What a person makes of a stack in the viewer, in a folder beside it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from bundle.runs import ROOT
+from scripts.io import (
+    PageStore,
+    find_sections,
+    lock,
+    parse_pixel_size,
+    parse_section_thickness,
+    read_section,
+    require_writable,
+    result_path,
+    write_json,
+    write_section,
+)
+from scripts.weights import copy_weights, settings_of
+
+from .regions import Region, bounding_box, mask_of
+
+__all__ = ["Project", "default_folder"]
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 512
+"""Pixels to the side of what a stroke of the brush writes anew."""
+
+
+def default_folder(source: str | Path) -> Path:
+    """Choose the folder of what is made of a stack: beside it.
+
+    Args:
+        source: folder, pattern, file or volume.
+
+    Returns:
+        ``stack_napari`` for ``stack``, ``stack/*.tif`` and ``stack.tif``.
+    """
+    path = Path(source).absolute()
+    path = path.parent if any(c in path.name for c in "*?[") else path
+    return path.with_name(f"{path.name if path.is_dir() and path.suffix != '.zarr' else path.stem}_napari")
+
+
+class Project:
+    """A stack, the labels and reviewed regions that a person has made of it, and the weights that came of them.
+
+    All that changes is written as it changes: a viewer that is killed opens where it was. One process at a time may
+    have a folder open.
+
+    Args:
+        source: what `scripts.io.find_sections` takes, sections of one size.
+        folder: where everything is kept; None takes `default_folder`.
+        pixel_size: of the sections in nanometres, a number or [x, y]; None takes what was stated before, or what the
+            files say.
+        section_thickness: distance of two sections in nanometres; None as for the pixel size.
+        channel: which to read where files have several, from 0.
+
+    Attributes:
+        sections: of the stack.
+        labels: uint8 (sections, height, width) on disk: 1 in mitochondria, else 0.
+        regions: that are reviewed; see `set_regions`.
+
+    Raises:
+        FileNotFoundError: there are no sections.
+        ValueError: sections differ in size, or labels that are there have another size.
+        OSError: the folder cannot be written, or another viewer has it open.
+    """
+
+    def __init__(
+        self,
+        source: str | Path,
+        folder: str | Path | None = None,
+        pixel_size: float | Sequence[float] | None = None,
+        section_thickness: float | None = None,
+        channel: int | None = None,
+    ) -> None:
+        self.source = str(source)
+        self.channel = channel
+        self.sections = find_sections(source, channel, results=False)
+        first = self.sections[0]
+        self.shape = (len(self.sections), first.height, first.width)
+        for section in self.sections:
+            if (section.width, section.height) != (first.width, first.height):
+                raise ValueError(
+                    f"{section.path}: has {section.width}x{section.height} pixels, but {Path(first.path).name} has "
+                    f"{first.width}x{first.height}: sections of one stack must have one size. Align them first, by "
+                    "python -m monai.bundle run registration, or open those of one size by a pattern"
+                )
+        self.folder = default_folder(source) if folder is None else Path(folder).absolute()
+        require_writable(self.folder)
+        self._lock = lock(self.folder / ".lock", f"{self.folder}: another viewer has this stack open")
+        known = self._read("project.json", {})
+        stated = pixel_size if pixel_size is not None else known.get("pixel_size_nm")
+        size = first.pixel_size_nm if stated is None else tuple(parse_pixel_size(stated, "pixel_size"))
+        own = first.header.form.get("section_thickness_nm")
+        self.pixel_size = None if size is None else [float(value) for value in size]
+        self.thickness = parse_section_thickness(section_thickness or known.get("section_thickness_nm", own))
+        self._keep()
+        self.labels = self._open_labels()
+        self.regions = [Region.load(entry) for entry in self._read("regions.json", [])]
+
+    def close(self) -> None:
+        """Let others open the folder."""
+        self._lock.close()
+
+    @property
+    def weights(self) -> Path:
+        """The weights in use: those that were taught here, or the shipped ones."""
+        taught = self.folder / "model.pt"
+        return taught if taught.exists() else ROOT / "models" / "model.pt"
+
+    def set_thickness(self, value: float | None) -> None:
+        """Remember the distance of two sections.
+
+        Args:
+            value: nanometres, or None where it is not known.
+
+        Raises:
+            ValueError: it is out of range.
+            OSError: it cannot be kept.
+        """
+        self.thickness = parse_section_thickness(value)
+        self._keep()
+
+    def set_regions(self, regions: Sequence[Region]) -> None:
+        """Keep the reviewed regions.
+
+        A third of them, from the third on, is held out of teaching, to tell whether it helped; a region stays what it
+        was when it was drawn.
+
+        Args:
+            regions: all that there are; `held_out` is None where it is to be chosen.
+
+        Raises:
+            ValueError: a region lies outside of its section, or is empty; nothing is kept then.
+            OSError: they cannot be kept.
+        """
+        chosen, held = [], sum(bool(region.held_out) for region in regions)
+        for number, region in enumerate(regions, 1):
+            if not mask_of([region], self.shape[1:], region.section).any() or not 0 <= region.section < self.shape[0]:
+                raise ValueError(f"region {number} lies outside of the sections: draw it over tissue, or remove it")
+            if region.held_out is None:
+                region = replace(region, held_out=held < number // 3)
+                held += region.held_out
+            chosen.append(region)
+        write_json(self.folder / "regions.json", [region.content() for region in chosen])
+        self.regions = chosen
+
+    def reviewed(self, section: int, held_out: bool | None = None) -> NDArray[np.bool_]:
+        """Tell where the labels of a section are complete.
+
+        Args:
+            section: its number, from 0.
+            held_out: of which regions; None takes all.
+
+        Returns:
+            (height, width).
+        """
+        return mask_of([r for r in self.regions if held_out in (None, bool(r.held_out))], self.shape[1:], section)
+
+    def segmented(self, section: int, mask: NDArray) -> tuple[tuple[NDArray[np.int64], ...], NDArray[np.uint8]]:
+        """Tell what a mask of the network changes. Reviewed regions stay as the person left them.
+
+        Args:
+            section: its number, from 0.
+            mask: (height, width), not 0 in mitochondria.
+
+        Returns:
+            Indices into `labels`, and the values there.
+        """
+        new = np.where(self.reviewed(section), self.labels[section], mask > 0)
+        rows, columns = np.nonzero(new != self.labels[section])
+        return (np.full(len(rows), section), rows, columns), new[rows, columns].astype(np.uint8)
+
+    def write_teaching(self, folder: Path) -> bool:
+        """Write the reviewed regions as a data set to train on, as ``run training`` takes it.
+
+        Args:
+            folder: that is made.
+
+        Returns:
+            Whether validation has regions of its own, that are not trained on.
+
+        Raises:
+            ValueError: there are no regions, or no mitochondria in them.
+            OSError: it cannot be written.
+        """
+        if not self.regions:
+            raise ValueError("no region is reviewed yet: draw one in which every mitochondrion is labelled")
+        inside = {held: self._inside(held) for held in (False, True)}
+        if not inside[False]:
+            raise ValueError(
+                "there is no mitochondrion in the regions to learn from: label them, or draw a region around some"
+            )
+        apart = inside[True]
+        content: dict[str, Any] = {} if self.pixel_size is None else {"pixel_size_nm": self.pixel_size}
+        content["training"] = self._items(folder, "training", held_out=False)
+        content["validation"] = self._items(folder, "validation", held_out=True) if apart else content["training"]
+        write_json(folder / "datalist.json", content)
+        return apart
+
+    def write_masks(self, folder: Path) -> None:
+        """Write the labels as masks, as ``run inference`` names and writes them.
+
+        Args:
+            folder: of the masks; what it held is removed.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        shutil.rmtree(folder, ignore_errors=True)
+        for index, section in enumerate(self.sections):
+            path = result_path(section.path, folder, "mitochondria", "uint8")
+            pixels = (255 * self.labels[index]).astype(np.uint8).T
+            if section.pages == 1:
+                write_section(path, pixels, like=section, result=True)
+                continue
+            store = PageStore(path)
+            store.add(section.page, pixels)
+            if len(store.pages()) == section.pages:
+                store.join(section.header)
+
+    def use(self, weights: Path) -> None:
+        """Take weights for all that follows.
+
+        Args:
+            weights: of a training here.
+
+        Raises:
+            OSError: they cannot be copied.
+        """
+        copy_weights(weights, self.folder / "model.pt")
+
+    def network_pixel_size(self) -> float:
+        """Nanometres of the pixels that the weights in use were trained at."""
+        return settings_of(self.weights)["network_pixel_size"]
+
+    def _inside(self, held_out: bool) -> bool:
+        """Whether there is a mitochondrion in the regions to learn from, or in those that are held out."""
+        sections = {region.section for region in self.regions if bool(region.held_out) == held_out}
+        return any((self.labels[s] * self.reviewed(s, held_out)).any() for s in sections)
+
+    def _items(self, folder: Path, part: str, held_out: bool) -> list[dict[str, Any]]:
+        items = []
+        for index in sorted({region.section for region in self.regions if bool(region.held_out) == held_out}):
+            known = self.reviewed(index, held_out)
+            if not held_out:
+                known &= ~self.reviewed(index, True)
+            if not known.any():
+                continue
+            name, section = f"{part}_{index:06d}.tif", self.sections[index]
+            top, left, bottom, right = bounding_box(known)
+            for kind, pixels in (
+                ("images", read_section(section)),
+                ("labels", (255 * self.labels[index]).astype(np.uint8).T),
+                ("known", (255 * known).astype(np.uint8).T),
+            ):
+                write_section(folder / kind / name, pixels)
+            files = {"image": f"images/{name}", "label": f"labels/{name}", "known": f"known/{name}"}
+            items.append({**files, "region": [left, top, right, bottom]})
+        return items
+
+    def _open_labels(self) -> zarr.Array:
+        path = self.folder / "labels.zarr"
+        if not path.exists():
+            chunks = (1, *(min(CHUNK, side) for side in self.shape[1:]))
+            return zarr.create_array(path, shape=self.shape, dtype=np.uint8, chunks=chunks)
+        labels = zarr.open_array(path, mode="r+")
+        if labels.shape != self.shape:
+            was, now = ("{0} sections of {2}x{1} pixels".format(*shape) for shape in (labels.shape, self.shape))
+            raise ValueError(
+                f"{path}: holds labels of {was}, but the stack has {now}. Open the stack that they were made for, or "
+                "keep the labels of this one elsewhere, by --output_dir"
+            )
+        return labels
+
+    def _read(self, name: str, default: Any) -> Any:
+        path = self.folder / name
+        try:
+            return json.loads(path.read_text()) if path.exists() else default
+        except ValueError as error:
+            raise ValueError(f"{path}: is damaged ({error}); remove it") from None
+
+    def _keep(self) -> None:
+        stated = {"pixel_size_nm": self.pixel_size, "section_thickness_nm": self.thickness}
+        write_json(self.folder / "project.json", {"sections": self.source, **stated})

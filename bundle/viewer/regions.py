@@ -1,0 +1,62 @@
+"""Regions of sections in which a person has looked at every mitochondrion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.draw import polygon2mask
+
+__all__ = ["Region", "bounding_box", "mask_of"]
+
+
+@dataclass(frozen=True)
+class Region:
+    """A polygon in one section.
+
+    Attributes:
+        section: its number, from 0.
+        corners: (y, x) of each, in pixels; the middle of the first pixel is (0, 0).
+        held_out: whether it is kept out of teaching; None where that is not chosen yet.
+    """
+
+    section: int
+    corners: tuple[tuple[float, float], ...]
+    held_out: bool | None = None
+
+    def content(self) -> dict[str, Any]:
+        """Give what JSON holds of it."""
+        return asdict(self)
+
+    @classmethod
+    def load(cls, content: dict[str, Any]) -> Region:
+        """Make a region of what `content` gave."""
+        corners = tuple((float(y), float(x)) for y, x in content["corners"])
+        return cls(int(content["section"]), corners, content.get("held_out"))
+
+
+def mask_of(regions: Sequence[Region], shape: tuple[int, int], section: int) -> NDArray[np.bool_]:
+    """Draw the regions of a section.
+
+    Args:
+        regions: of any sections.
+        shape: height and width.
+        section: number of the section.
+
+    Returns:
+        (height, width), true inside of any of them.
+    """
+    mask = np.zeros(shape, bool)
+    for region in regions:
+        if region.section == section:
+            mask |= polygon2mask(shape, np.array(region.corners))
+    return mask
+
+
+def bounding_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """Give the top, left, bottom and right of what is true, the last two exclusive."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
