@@ -5,8 +5,9 @@ BIN = $(VENV)/bin
 RUN = runs/quickstart
 LABEL_VENV ?= .venv-label
 PORT ?= 8000
+NAPARI_VENV ?= .venv-napari
 
-.PHONY: train test label test_label
+.PHONY: train test label test_label napari test_napari
 
 train: $(VENV)/installed
 	$(BIN)/python -m bundle phantom --output data/phantom
@@ -31,6 +32,15 @@ test_label: $(VENV)/installed $(LABEL_VENV)/installed
 	$(BIN)/pip install --quiet -r requirements-dev.txt
 	LABEL_PYTHON=$(LABEL_VENV)/bin/python $(BIN)/python -m pytest tests/label
 
+napari: $(NAPARI_VENV)/installed
+	@test -n "$(STUDIES)" || { echo "name your sections, a folder or a volume: make napari STUDIES=folder"; exit 2; }
+	$(NAPARI_VENV)/bin/python -m bundle napari "$(STUDIES)" $(if $(PIXEL_SIZE),--pixel_size "$(PIXEL_SIZE)")
+
+test_napari: $(NAPARI_VENV)/installed
+	$(NAPARI_VENV)/bin/pip install --quiet $$(grep ^pytest== requirements-dev.txt)
+	@# napari brings plugins of pytest along, which raise its own warnings before there is a test
+	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(NAPARI_VENV)/bin/python -m pytest tests/viewer
+
 $(VENV)/installed: requirements.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet -r requirements.txt
@@ -43,4 +53,9 @@ $(LABEL_VENV)/installed: bundle/label/requirements.txt
 	SAM2_BUILD_CUDA=0 $(LABEL_VENV)/bin/pip install --quiet --no-build-isolation --no-deps \
 		$$(grep ^sam2 bundle/label/requirements.txt)
 	$(LABEL_VENV)/bin/pip install --quiet -r bundle/label/requirements.txt
+	touch $@
+
+$(NAPARI_VENV)/installed: bundle/viewer/requirements.txt requirements.txt
+	$(PYTHON) -m venv $(NAPARI_VENV)
+	$(NAPARI_VENV)/bin/pip install --quiet -r bundle/viewer/requirements.txt
 	touch $@

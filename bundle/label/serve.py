@@ -214,9 +214,7 @@ def _provide_weights(folder: Path) -> None:
 def _lock(app: Path) -> None:
     """Let no second server write the same weights; the lock is that of the process, and outlives `execve`."""
     require_writable(app)
-    # a descriptor of its own, which nothing closes
-    descriptor = os.dup(lock(app / ".running", f"{app}: another server serves this folder").fileno())
-    os.set_inheritable(descriptor, True)
+    os.set_inheritable(lock(app / ".running", f"{app}: another server serves this folder"), True)
 
 
 def _link(link: Path, target: Path) -> None:

@@ -16,7 +16,7 @@ from monai.transforms import SaveImage, SaveImaged
 
 from bundle.runs import ROOT, load_network, prepare, run
 from scripts.handlers import PromoteBestWeights
-from scripts.inference import patch_uncertainties
+from scripts.inference import PatchUncertainty, patch_uncertainties
 from scripts.io import select_query, write_section
 from scripts.resampling import at_pixel_size
 from scripts.transforms import FileLayoutd
@@ -24,7 +24,7 @@ from scripts.volumes.job import Job
 from scripts.volumes.worker import Worker
 from scripts.weights import copy_weights
 
-__all__ = ["JOBS", "Report"]
+__all__ = ["JOBS", "PatchUncertainty", "Report"]
 
 Report = Callable[..., None]
 """Takes what the person is told, by name: `step` of `steps`, and what belongs to it."""

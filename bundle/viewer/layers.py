@@ -97,5 +97,5 @@ def regions_of(layer: Shapes) -> list[Region]:
     for corners, out in zip(layer.data, held, strict=True):
         section = round(float(np.median(corners[:, 0])))
         kept = None if out is None or out != out else bool(out)
-        regions.append(Region(section, tuple((float(y), float(x)) for _, y, x in corners), kept))
+        regions.append(Region(section, tuple((round(float(y), 3), round(float(x), 3)) for _, y, x in corners), kept))
     return regions

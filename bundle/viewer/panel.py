@@ -129,7 +129,7 @@ class Panel(Form):
             self.objects.visible = False
         self.labels.selected_label = 1
         self.labels.mode = "paint"
-        self.say("Paint mitochondria; hold 1 or take the eraser for what is none. Each stroke is kept at once.")
+        self.say("Paint mitochondria (key 2) and erase what is none (key 1). Each stroke is kept at once.")
 
     def draw_region(self) -> None:
         """Let the person draw a region."""

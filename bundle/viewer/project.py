@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -100,8 +101,16 @@ class Project:
                 )
         self.folder = default_folder(source) if folder is None else Path(folder).absolute()
         require_writable(self.folder)
-        self._lock = lock(self.folder / ".lock", f"{self.folder}: another viewer has this stack open")
-        known = self._read("project.json", {})
+        self._lock: int | None = lock(self.folder / ".lock", f"{self.folder}: another viewer has this stack open")
+        try:
+            self._load(pixel_size, section_thickness)
+        except (OSError, ValueError):
+            self.close()
+            raise
+
+    def _load(self, pixel_size: float | Sequence[float] | None, section_thickness: float | None) -> None:
+        """Take up what is there."""
+        known, first = self._read("project.json", {}), self.sections[0]
         stated = pixel_size if pixel_size is not None else known.get("pixel_size_nm")
         size = first.pixel_size_nm if stated is None else tuple(parse_pixel_size(stated, "pixel_size"))
         own = first.header.form.get("section_thickness_nm")
@@ -113,7 +122,9 @@ class Project:
 
     def close(self) -> None:
         """Let others open the folder."""
-        self._lock.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     @property
     def weights(self) -> Path:

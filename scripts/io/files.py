@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 __all__ = [
     "keep_sockets_short",
@@ -101,7 +101,7 @@ def require_writable(*folders: str | Path) -> None:
             raise OSError(f"{folder}: the output folder cannot be written: {error.strerror}") from None
 
 
-def lock(path: str | Path, refusal: str) -> IO[str]:
+def lock(path: str | Path, refusal: str) -> int:
     """Take a lock that one process can have at a time; it ends with the process, however that ends.
 
     Args:
@@ -109,18 +109,18 @@ def lock(path: str | Path, refusal: str) -> IO[str]:
         refusal: what the error says.
 
     Returns:
-        The open file: the lock lasts until it is closed.
+        The descriptor of the file: the lock lasts until it is closed.
 
     Raises:
         OSError: another process has the lock.
     """
-    file = open(path, "w")  # noqa: SIM115
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        file.close()
+        os.close(descriptor)
         raise OSError(refusal) from None
-    return file
+    return descriptor
 
 
 def keep_sockets_short() -> None:

@@ -277,8 +277,11 @@ class VolumeSegmentation:
         """Let no second run write into the output; the lock ends with the process, however it ends."""
         self.output.parent.mkdir(parents=True, exist_ok=True)
         path = self.output.parent / f".{self.output.name}.lock"
-        with lock(path, f"{self.output}: another run writes into it"):
+        descriptor = lock(path, f"{self.output}: another run writes into it")
+        try:
             yield
+        finally:
+            os.close(descriptor)
 
     def _create(self, output: Path, **own: Any) -> Volume:
         """Make the volumes of results that are not there."""
