@@ -50,6 +50,7 @@ class Form(QWidget):
         self.thickness.setSpecialValueText("thickness not known")
         self.curve, self.table, self.score = LossCurve(), ObjectTable(), QLabel(wordWrap=True)
         self.curve.setVisible(False)
+        self.table.setMinimumHeight(160)
         self.buttons: dict[str, QPushButton] = {}
         self.progress = QProgressBar(visible=False)
         self.stop = QPushButton("Cancel", visible=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +22,8 @@ from scripts.transforms import FileLayoutd
 from scripts.volumes.job import Job
 from scripts.volumes.worker import Worker
 from scripts.weights import copy_weights
+
+from .project import Project
 
 __all__ = ["JOBS", "PatchUncertainty", "Report"]
 
@@ -114,22 +115,24 @@ class LossReport:
 
 def teach(
     report: Report,
+    stack: dict[str, Any],
     folder: str,
     weights: str,
     steps: int,
     minutes: float,
-    pixel_size: list[float] | None,
     **settings: Any,
-) -> dict[str, Any]:
-    """Fine-tune weights on the data set in `folder`; the best of them so far are ``best.pt`` in it, at any time."""
+) -> None:
+    """Fine-tune weights on the reviewed regions, written to `folder`; the best of them are there at any time."""
     home = Path(folder)
+    project = Project(**stack, locked=False)
+    project.write_teaching(home)
     workflow = prepare(
         "train",
         run_id="training",
         dataset_dir=folder,
         ckpt_dir=str(home / "run"),
         init_checkpoint=weights,
-        pixel_size=pixel_size,
+        pixel_size=project.pixel_size,
         epochs=max(1, math.ceil(steps / STEPS_PER_EPOCH)),
         patches_per_epoch=BATCH_SIZE * min(steps, STEPS_PER_EPOCH),
         batch_size=BATCH_SIZE,
@@ -147,11 +150,11 @@ def teach(
         home / "run", in_use, home / "best.pt", get("average").ema_model, get("validate#evaluator")
     ).attach(trainer)
     trainer.run()
-    return json.loads((home / "run" / "stats.json").read_text())
 
 
-def measure(report: Report, masks: str, sections: str, folder: str, **settings: Any) -> None:
-    """Number and measure the mitochondria of masks, as ``run objects`` does."""
+def measure(report: Report, stack: dict[str, Any], masks: str, sections: str, folder: str, **settings: Any) -> None:
+    """Number and measure the mitochondria of the labels, as ``run objects`` does with their masks."""
+    Project(**stack, locked=False).write_masks(Path(masks))
     run("objects", run_id="objects", dataset_dir=masks, sections_dir=sections, output_dir=folder, **settings)
 
 

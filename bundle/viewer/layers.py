@@ -10,6 +10,7 @@ import dask.array as da
 import numpy as np
 from napari import Viewer
 from napari.layers import Image, Labels, Shapes
+from napari.utils.colormaps import DirectLabelColormap
 
 from scripts.io import Section, read_section
 
@@ -18,6 +19,8 @@ from .regions import Region
 
 __all__ = ["add_image", "add_labels", "add_regions", "lazy_stack", "regions_of", "scale_of", "space_of"]
 
+COLOUR = "#009e73"
+"""Of mitochondria."""
 COLOURS = {False: "#e69f00", True: "#56b4e9"}
 """Of reviewed regions: to learn from, and held out; told apart by the colour-blind too."""
 
@@ -65,7 +68,8 @@ def add_image(viewer: Viewer, project: Project) -> Image:
 
 def add_labels(viewer: Viewer, project: Project) -> Labels:
     """Show the labels, to be painted on; what is painted is on disk."""
-    layer = viewer.add_labels(project.labels, name="mitochondria", **space_of(project), opacity=0.4)
+    layer = viewer.add_labels(project.labels, name="mitochondria", **space_of(project), opacity=0.5)
+    layer.colormap = DirectLabelColormap(color_dict={None: "transparent", 1: COLOUR})
     layer.n_edit_dimensions = 2
     layer.brush_size = 10
     return layer

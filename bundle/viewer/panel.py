@@ -51,7 +51,9 @@ class Panel(Form):
         self.image = add_image(viewer, project)
         self.labels = add_labels(viewer, project)
         self.regions = add_regions(viewer, project)
-        viewer.scale_bar.visible = project.pixel_size is not None
+        viewer.canvas.overlays.scale_bar.visible = project.pixel_size is not None
+        viewer.dims.axis_labels = ("section", "y", "x")
+        viewer.dims.set_current_step(0, 0)
         self.objects: Any = None
         self._places: dict[int, tuple[int, float, float]] = {}
         self._then: Callable[[Any], None] = lambda result: None
@@ -166,11 +168,11 @@ class Panel(Form):
             "teach",
             "Teaching",
             lambda _: self.say("Use what was learned, or throw it away: until then, the weights in use stay."),
+            stack=self.project.arguments,
             folder=str(self.teaching.folder),
             weights=str(self.project.weights),
             steps=self.steps.value(),
             minutes=self.minutes.value(),
-            pixel_size=self.project.pixel_size,
         )
 
     def use(self) -> None:
@@ -208,12 +210,12 @@ class Panel(Form):
         for layer in (self.image, self.labels, self.regions):
             layer.scale = scale_of(self.project)
         masks = self.project.folder / "masks"
-        self.project.write_masks(masks)
         settings = {"pixel_size": self.project.pixel_size, "section_thickness": self.project.thickness}
         self._begin(
             "measure",
             "Measuring",
             self._measured,
+            stack=self.project.arguments,
             masks=str(masks),
             sections=self.project.source,
             folder=str(self.project.folder / "objects"),

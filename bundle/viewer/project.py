@@ -68,6 +68,8 @@ class Project:
         section_thickness: distance of two sections in nanometres; None as for the pixel size.
         channel: which to read where files have several, from 0.
 
+        locked: whether no other process may have the folder open meanwhile; what only reads need not lock it.
+
     Attributes:
         sections: of the stack.
         labels: uint8 (sections, height, width) on disk: 1 in mitochondria, else 0.
@@ -86,6 +88,7 @@ class Project:
         pixel_size: float | Sequence[float] | None = None,
         section_thickness: float | None = None,
         channel: int | None = None,
+        locked: bool = True,
     ) -> None:
         self.source = str(source)
         self.channel = channel
@@ -101,7 +104,8 @@ class Project:
                 )
         self.folder = default_folder(source) if folder is None else Path(folder).absolute()
         require_writable(self.folder)
-        self._lock: int | None = lock(self.folder / ".lock", f"{self.folder}: another viewer has this stack open")
+        refusal = f"{self.folder}: another viewer has this stack open"
+        self._lock: int | None = lock(self.folder / ".lock", refusal) if locked else None
         try:
             self._load(pixel_size, section_thickness)
         except (OSError, ValueError):
@@ -116,9 +120,15 @@ class Project:
         own = first.header.form.get("section_thickness_nm")
         self.pixel_size = None if size is None else [float(value) for value in size]
         self.thickness = parse_section_thickness(section_thickness or known.get("section_thickness_nm", own))
-        self._keep()
+        if self._lock is not None:
+            self._keep()
         self.labels = self._open_labels()
         self.regions = [Region.load(entry) for entry in self._read("regions.json", [])]
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What another process opens the same stack by."""
+        return {"source": self.source, "folder": str(self.folder), "channel": self.channel}
 
     def close(self) -> None:
         """Let others open the folder."""
@@ -191,18 +201,18 @@ class Project:
         Returns:
             Indices into `labels`, and the values there.
         """
-        new = np.where(self.reviewed(section), self.labels[section], mask > 0)
-        rows, columns = np.nonzero(new != self.labels[section])
+        old = self.labels[section]
+        new = np.where(self.reviewed(section), old, mask > 0)
+        rows, columns = np.nonzero(new != old)
         return (np.full(len(rows), section), rows, columns), new[rows, columns].astype(np.uint8)
 
-    def write_teaching(self, folder: Path) -> bool:
+    def write_teaching(self, folder: Path) -> None:
         """Write the reviewed regions as a data set to train on, as ``run training`` takes it.
+
+        Validation has the regions that are held out, or all of them where there is no mitochondrion in those.
 
         Args:
             folder: that is made.
-
-        Returns:
-            Whether validation has regions of its own, that are not trained on.
 
         Raises:
             ValueError: there are no regions, or no mitochondria in them.
@@ -210,17 +220,15 @@ class Project:
         """
         if not self.regions:
             raise ValueError("no region is reviewed yet: draw one in which every mitochondrion is labelled")
-        inside = {held: self._inside(held) for held in (False, True)}
-        if not inside[False]:
+        if not self._inside(False):
             raise ValueError(
                 "there is no mitochondrion in the regions to learn from: label them, or draw a region around some"
             )
-        apart = inside[True]
         content: dict[str, Any] = {} if self.pixel_size is None else {"pixel_size_nm": self.pixel_size}
-        content["training"] = self._items(folder, "training", held_out=False)
-        content["validation"] = self._items(folder, "validation", held_out=True) if apart else content["training"]
+        content["training"] = content["validation"] = self._items(folder, "training", held_out=False)
+        if self._inside(True):
+            content["validation"] = self._items(folder, "validation", held_out=True)
         write_json(folder / "datalist.json", content)
-        return apart
 
     def write_masks(self, folder: Path) -> None:
         """Write the labels as masks, as ``run inference`` names and writes them.

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from skimage.draw import polygon2mask
 
 __all__ = ["Region", "bounding_box", "mask_of"]
 
@@ -47,13 +47,14 @@ def mask_of(regions: Sequence[Region], shape: tuple[int, int], section: int) -> 
         section: number of the section.
 
     Returns:
-        (height, width), true inside of any of them.
+        (height, width), true inside of any of them and on their edges, whose corners are rounded to pixels.
     """
-    mask = np.zeros(shape, bool)
+    mask = np.zeros(shape, np.uint8)
     for region in regions:
         if region.section == section:
-            mask |= polygon2mask(shape, np.array(region.corners))
-    return mask
+            corners = np.rint(region.corners).astype(np.int32)
+            cv2.fillPoly(mask, [corners[:, ::-1]], 1)
+    return mask.astype(bool)
 
 
 def bounding_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:

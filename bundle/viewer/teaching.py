@@ -13,23 +13,17 @@ __all__ = ["Teaching"]
 
 
 class Teaching:
-    """The data set, the training and its weights, in a folder of their own.
+    """The data set, the training and its weights, in a folder of their own, which the training makes.
 
     Args:
         project: with reviewed regions.
 
     Attributes:
         folder: of all of it.
-        apart: whether it is judged by regions that it does not learn from.
-
-    Raises:
-        ValueError: there is nothing to learn from.
-        OSError: the data set cannot be written.
     """
 
     def __init__(self, project: Project) -> None:
         self.folder = project.folder / "trainings" / time.strftime("%Y-%m-%d_%H%M%S")
-        self.apart = project.write_teaching(self.folder)
         self.best = self.folder / "best.pt"
 
     def stats(self) -> dict[str, Any] | None:
@@ -40,7 +34,9 @@ class Teaching:
     def summary(self) -> str:
         """Tell what was reached, for a person."""
         stats = self.stats()
-        place = "on regions left out" if self.apart else "on the same regions (of three, one is left out)"
+        parts = json.loads((self.folder / "datalist.json").read_text())
+        apart = parts["validation"] != parts["training"]
+        place = "on regions left out" if apart else "on the same regions (of three, one is left out)"
         return f"Jaccard {place}: {stats['deployed_before']:.3f} before, {stats['best_metric']:.3f} after"
 
     def throw_away(self) -> None:

@@ -118,13 +118,14 @@ def test_teaching_keeps_the_best_and_leaves_the_weights_alone(worker: Worker, st
     whole = ((0.0, 0.0), (0.0, 255.0), (255.0, 255.0), (255.0, 0.0))
     project.set_regions([Region(index, whole) for index in range(3)])
     folder = project.folder / "trainings" / "one"
-    assert project.write_teaching(folder)
     before = Path(SHIPPED).read_bytes()
-    arguments = {"folder": str(folder), "weights": SHIPPED, "steps": 12, "minutes": 0, "pixel_size": [5.0, 5.0]}
+    arguments = {"stack": project.arguments, "folder": str(folder), "weights": SHIPPED, "steps": 12, "minutes": 0}
     *steps, last = worker("teach", **arguments)
+    assert last == {"done": None}
     assert [answer["step"] for answer in steps] == list(range(1, 21))  # whole epochs of ten
     assert all(0 < answer["loss"] < 5 for answer in steps)
-    assert last["done"]["best_metric"] > last["done"]["deployed_before"] + 0.2  # tissue that is new to the weights
+    stats = json.loads((folder / "run" / "stats.json").read_text())
+    assert stats["best_metric"] > stats["deployed_before"] + 0.2  # tissue that is new to the weights
     assert Path(SHIPPED).read_bytes() == before
     project.use(folder / "best.pt")
     assert project.weights == project.folder / "model.pt"

@@ -103,7 +103,7 @@ def test_the_data_set_knows_what_was_reviewed_and_no_more(project: Project, trut
         [rectangle(0, top, left, top + 79, left + 79), rectangle(1, 0, 0, 59, 59), rectangle(2, 0, 0, 255, 255)]
     )
     folder = project.folder / "trainings" / "one"
-    assert project.write_teaching(folder)
+    project.write_teaching(folder)
     training, validation = (load_sections(folder / "datalist.json", part) for part in ("training", "validation"))
     check_sections(training)
     check_sections(validation, require_mitochondria=True)
@@ -129,7 +129,7 @@ def test_what_is_held_out_is_not_learned_from(project: Project, truth: np.ndarra
 def test_with_fewer_than_three_regions_they_judge_themselves(project: Project, truth: np.ndarray) -> None:
     project.labels[:] = truth
     project.set_regions([rectangle(0, 0, 0, 255, 255)])
-    assert not project.write_teaching(project.folder / "one")
+    project.write_teaching(project.folder / "one")
     content = json.loads((project.folder / "one" / "datalist.json").read_text())
     assert content["validation"] == content["training"]
 

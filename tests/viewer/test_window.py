@@ -232,6 +232,7 @@ def test_what_stands_in_the_way_is_said_in_the_window(open_stack: Callable, stac
     assert "cannot be written" in open_stack(stack, output_dir=str(tmp_path / "file" / "folder")).text()
     panel = open_stack(stack)
     press(panel, "Teach")
+    wait(panel)
     assert "no region is reviewed" in panel.message.text()
     press(panel, "Export")
     assert "nothing is measured yet" in panel.message.text()
@@ -241,6 +242,7 @@ def test_what_stands_in_the_way_is_said_in_the_window(open_stack: Callable, stac
     panel.regions.data = []
     panel.regions.add_rectangles(np.array([[0, *corner] for corner in WHOLE]))
     press(panel, "Teach")
+    wait(panel)
     assert "no mitochondrion in the regions" in panel.message.text()
     assert "another viewer" in open_stack(stack).text()
 
