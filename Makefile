@@ -39,7 +39,7 @@ napari: $(NAPARI_VENV)/installed
 test_napari: $(NAPARI_VENV)/installed
 	$(NAPARI_VENV)/bin/pip install --quiet $$(grep ^pytest== requirements-dev.txt)
 	@# napari brings plugins of pytest along, which raise its own warnings before there is a test
-	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(NAPARI_VENV)/bin/python -m pytest tests/viewer
+	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(NAPARI_VENV)/bin/python -m pytest tests/viewer/test_window.py
 
 $(VENV)/installed: requirements.txt
 	$(PYTHON) -m venv $(VENV)

@@ -277,13 +277,16 @@ def test_what_the_bundle_writes_is_opened(stack: Path, truth: np.ndarray, tmp_pa
     from napari import Viewer
 
     from bundle.volumes.convert import convert
-    from scripts.objects.outputs import write_labels
+    from scripts.objects.outputs import write_instances, write_labels
 
     convert(str(stack), str(tmp_path / "volume.zarr"), pixel_size=5, section_thickness=50)
     numbers = truth.astype(np.uint32)
     write_labels(tmp_path / "volume.zarr", iter(numbers), numbers.shape, [5.0, 5.0], 50)
+    write_instances(tmp_path / "numbers.tif", iter(numbers), numbers.shape, int(numbers.max()), [5.0, 5.0], 50)
     viewer = Viewer(show=False)
     try:
+        (layer,) = viewer.open(str(tmp_path / "numbers.tif"), plugin="napari", layer_type="labels")
+        np.testing.assert_array_equal(np.asarray(layer.data), numbers)
         layers = viewer.open(str(tmp_path / "volume.zarr"), plugin="napari-ome-zarr")
         shown = [layer for layer in layers if type(layer).__name__ == "Labels"]
         pixels = shown[0].data[0] if shown[0].multiscale else shown[0].data
