@@ -49,3 +49,8 @@ def test_metadata() -> None:
     metrics = json.loads((ROOT / "configs" / "metadata.json").read_text())["eval_metrics"]
     record = json.loads((ROOT / "models" / "model.json").read_text())
     assert metrics == {f"jaccard_{name}": round(r["with_crf"]["jaccard"], 3) for name, r in record["test"].items()}
+
+
+def test_citation() -> None:
+    version = json.loads((ROOT / "configs" / "metadata.json").read_text())["version"]
+    assert f"version: {version}\n" in (ROOT / "CITATION.cff").read_text()
