@@ -16,6 +16,7 @@ from bundle.runs import ROOT, run
 from bundle.viewer import jobs
 from bundle.viewer.project import Project
 from bundle.viewer.regions import Region
+from bundle.volumes.convert import convert
 from scripts.io import read_section, write_section
 
 pytestmark = pytest.mark.slow
@@ -49,19 +50,23 @@ def worker() -> Iterator[Worker]:
     made.process.communicate()
 
 
-@pytest.mark.parametrize("form", ["folder", "stack", "pattern"])
+@pytest.mark.parametrize("form", ["folder", "stack", "pattern", "volume"])
 def test_masks_are_those_of_the_inference(worker: Worker, stack: Path, tmp_path: Path, form: str) -> None:
     source = str(stack)
     if form == "stack":
         source = str(tmp_path / "whole.tif")
         write_section(source, np.stack([read_section(file) for file in sorted(stack.iterdir())], axis=-1))
+    elif form == "volume":
+        source = str(tmp_path / "volume.zarr")
+        convert(str(stack), source, pixel_size=5, section_thickness=50)
     elif form == "pattern":
         source = str(stack / "*.png")
     settings = {"checkpoint": SHIPPED, "pixel_size": 5.0, "channel": None}
     answers = worker("segment", source=source, indices=[2, 0], folder=str(tmp_path / "masks"), settings=settings)
     assert [answer.get("section") for answer in answers] == [2, 0, None]
     assert [answer.get("step") for answer in answers] == [1, 2, None]
-    run("inference", run_id="inference", dataset_dir=source, output_dir=str(tmp_path / "out"), pixel_size=5.0)
+    plain = str(stack) if form == "volume" else source
+    run("inference", run_id="inference", dataset_dir=plain, output_dir=str(tmp_path / "out"), pixel_size=5.0)
     for index, answer in zip((2, 0), answers, strict=False):
         if form == "stack":
             expected = read_section(tmp_path / "out" / "whole_mitochondria.tif", index)
