@@ -31,14 +31,14 @@ def main() -> None:
     def report(**content: Any) -> None:
         answers.write(json.dumps(content) + "\n")
 
+    requests: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(requests,), daemon=True).start()  # before the seconds of the imports
     import torch
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1) - 1))  # a core is the window's
     from bundle.viewer.jobs import JOBS
     from scripts.config import first_cause
 
-    requests: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
     while True:
         request = json.loads(requests.get())
         try:
