@@ -333,8 +333,8 @@ class Panel(Form):
         self.show_running(False)
         self._offer()
 
-    def _notified(self, event: Any) -> None:
-        error = getattr(event.notification, "exception", None)
+    def _notified(self, notification: Any) -> None:
+        error = getattr(notification, "exception", None)  # warnings have none
         if isinstance(error, OSError):
             self.say(f"{error}. The last stroke is not kept: mend that, and paint it again.", wrong=True)
 

@@ -248,6 +248,8 @@ def test_what_stands_in_the_way_is_said_in_the_window(open_stack: Callable, stac
 
 
 def test_a_full_disk_loses_nothing(open_stack: Callable, stack: Path, tmp_path: Path) -> None:
+    from napari.utils.notifications import notification_manager
+
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(
@@ -266,6 +268,11 @@ def test_a_full_disk_loses_nothing(open_stack: Callable, stack: Path, tmp_path: 
         with pytest.raises(OSError, match="No space left"):
             panel.labels.data[1] = np.random.default_rng(0).integers(0, 2, (256, 256))
         assert panel.labels.data[0].sum() == 100
+        full = OSError(28, "No space left on device")  # as napari says it of a stroke
+        notification_manager.receive_error(OSError, full, full.__traceback__)
+        assert "No space left on device. The last stroke is not kept" in panel.message.text()
+        notification_manager.receive_info("something else")
+        assert "The last stroke is not kept" in panel.message.text()
         (disk / "filler").unlink()
         panel.save_regions()
         assert len(json.loads((disk / "out" / "regions.json").read_text())) == 1
