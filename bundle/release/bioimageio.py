@@ -8,6 +8,7 @@ import tempfile
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -81,23 +82,21 @@ def bioimageio(output: str = "dist") -> str:
     from bioimageio.spec import save_bioimageio_package  # a development dependency
 
     check_weights()
-    version = json.loads((ROOT / "configs" / "metadata.json").read_text())["version"]
-    archive = Path(output).resolve() / f"{NAME}_v{version}_bioimageio.zip"
+    metadata = json.loads((ROOT / "configs" / "metadata.json").read_text())
+    archive = Path(output).resolve() / f"{NAME}_v{metadata['version']}_bioimageio.zip"
     with tempfile.TemporaryDirectory() as folder:
-        description = _describe(Path(folder), version)
+        settings = settings_of_weights(WEIGHTS)
+        _write(Path(folder), settings)
+        description = _describe(Path(folder), metadata, settings["network_pixel_size"])
         write_atomically(archive, lambda path: save_bioimageio_package(description, output_path=path))
     return f"{archive}: {archive.stat().st_size / 1e6:.1f} MB"
 
 
-def _describe(folder: Path, version: str) -> object:
-    """Write the files of the package, and describe them."""
-    from bioimageio.spec.model import v0_5 as spec
-
-    settings, metadata = settings_of_weights(WEIGHTS), json.loads((ROOT / "configs" / "metadata.json").read_text())
-    pixel_size = settings["network_pixel_size"]
+def _write(folder: Path, settings: dict[str, Any]) -> None:
+    """Write the files of the package."""
     network = EqualizedNetwork(load_network(WEIGHTS)).eval()
     tissue = PhantomTissue(1, (2 * SIZE, 2 * SIZE), SEED).section(0)[0]
-    image = acquire(tissue, np.random.default_rng(SEED)).T.astype(np.float32).reshape(SIZE, 2, SIZE, 2).mean((1, 3))
+    image = acquire(tissue, np.random.default_rng(SEED)).T.reshape(SIZE, 2, SIZE, 2).mean((1, 3))
     image = image.astype(np.float32)[None, None]
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore", DeprecationWarning)  # TorchScript is what the programs read
@@ -107,7 +106,12 @@ def _describe(folder: Path, version: str) -> object:
     np.save(folder / "image.npy", image)
     np.save(folder / "probability.npy", found)
     shutil.copy(ROOT / "docs" / "bioimageio_cover.png", folder / "cover.png")
-    (folder / "README.md").write_text(_text(pixel_size, settings["threshold_without_crf"]))
+    (folder / "README.md").write_text(_text(settings["network_pixel_size"], settings["threshold_without_crf"]))
+
+
+def _describe(folder: Path, metadata: dict[str, Any], pixel_size: float) -> object:
+    """Describe the package."""
+    from bioimageio.spec.model import v0_5 as spec
 
     def axes(kind: str) -> list:
         channel = spec.ChannelAxis(channel_names=["grey" if kind == "image" else "mitochondrion"])
@@ -129,7 +133,7 @@ def _describe(folder: Path, version: str) -> object:
     return spec.ModelDescr(
         name="Mitochondria in serial-section electron microscopy",
         description=metadata["description"],
-        version=version,
+        version=metadata["version"],
         timestamp=datetime.now(UTC),
         authors=[spec.Author(name=metadata["authors"])],
         cite=[spec.CiteEntry(text=metadata["references"][1], doi="10.1109/CVPR.2017.660")],
@@ -165,11 +169,10 @@ def _describe(folder: Path, version: str) -> object:
 
 
 def _text(pixel_size: float, threshold: float) -> str:
-    record = read_record(WEIGHTS)
-    rows = "\n".join(
-        f"| {name} | {results['without_crf']['jaccard']:.3f} |" for name, results in record.get("test", {}).items()
-    )
-    terms = "\n".join(f"- {name}: {text}" for name, text in record.get("training_data", {}).items())
+    # those of the record are of another pixel size
+    figures = json.loads((ROOT / "docs" / "results" / "shipped_at_stated_pixel_size.json").read_text())["sets"]
+    rows = "\n".join(f"| {name} | {results['without_crf']['jaccard']:.3f} |" for name, results in figures.items())
+    terms = "\n".join(f"- {name}: {text}" for name, text in read_record(WEIGHTS).get("training_data", {}).items())
     return f"""# Mitochondria in serial-section electron microscopy
 
 A Fusion FCN (dilated ResNet-50, pyramid pooling, inception-like upsampling) that scores each pixel of a section of

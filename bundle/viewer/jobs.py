@@ -15,7 +15,7 @@ from monai.transforms import SaveImage, SaveImaged
 
 from bundle.runs import ROOT, load_network, prepare, run
 from scripts.handlers import PromoteBestWeights
-from scripts.inference import PatchUncertainty, patch_uncertainties
+from scripts.inference import PatchUncertainty, mean_uncertainty, patch_uncertainties
 from scripts.io import select_query, write_section
 from scripts.resampling import at_pixel_size
 from scripts.transforms import FileLayoutd
@@ -120,7 +120,6 @@ def teach(
     weights: str,
     steps: int,
     minutes: float,
-    **settings: Any,
 ) -> None:
     """Fine-tune weights on the reviewed regions, written to `folder`; the best of them are there at any time."""
     home = Path(folder)
@@ -138,7 +137,8 @@ def teach(
         batch_size=BATCH_SIZE,
         val_interval=1,
         quiet=True,
-        **{"learning_rate": 3e-4, "patch_size": 128, **settings},
+        learning_rate=3e-4,
+        patch_size=128,
     )
     in_use = home / "in_use.pt"
     copy_weights(Path(weights), in_use)  # what is shipped or in use is never written over: this copy is
@@ -173,8 +173,7 @@ def suggest(report: Report, source: str, reviewed: Sequence[int], settings: dict
         section = segmenter.preprocessing(dict(segmenter.sections[index]))["image"]
         resampled = at_pixel_size(section.as_tensor()[None], section.meta["pixel_size"], wanted)[0]
         patches = patch_uncertainties(network, resampled)
-        pixels = [patch.width * patch.height for patch in patches]
-        scores[names[index]] = float(np.average([patch.nats for patch in patches], weights=pixels))
+        scores[names[index]] = mean_uncertainty(patches)
         worst = max(patches, key=lambda patch: patch.nats)
         middle = worst.left + worst.width / 2, worst.top + worst.height / 2
         x, y = (m * old / new for m, old, new in zip(middle, section.shape[1:], resampled.shape[1:], strict=True))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
 from collections.abc import Sequence
@@ -28,13 +27,11 @@ from scripts.io import (
     write_json,
     write_section,
 )
-from scripts.weights import copy_weights, settings_of
+from scripts.weights import copy_weights
 
 from .regions import Region, bounding_box, mask_of
 
 __all__ = ["Project", "default_folder"]
-
-logger = logging.getLogger(__name__)
 
 CHUNK = 512
 """Pixels to the side of what a stroke of the brush writes anew."""
@@ -67,7 +64,6 @@ class Project:
             files say.
         section_thickness: distance of two sections in nanometres; None as for the pixel size.
         channel: which to read where files have several, from 0.
-
         locked: whether no other process may have the folder open meanwhile; what only reads need not lock it.
 
     Attributes:
@@ -261,10 +257,6 @@ class Project:
             OSError: they cannot be copied.
         """
         copy_weights(weights, self.folder / "model.pt")
-
-    def network_pixel_size(self) -> float:
-        """Nanometres of the pixels that the weights in use were trained at."""
-        return settings_of(self.weights)["network_pixel_size"]
 
     def _inside(self, held_out: bool) -> bool:
         """Whether there is a mitochondrion in the regions to learn from, or in those that are held out."""

@@ -3,7 +3,7 @@
 from .fuse import fuse_conv_bn
 from .inferers import ProbabilityInferer, SectionInferer, SimpleInferer, SlidingWindowInferer
 from .pixel_size import PixelSizeEstimate, PixelSizeEstimator, candidate_pixel_sizes
-from .uncertainty import PatchUncertainty, dropout_uncertainty, patch_uncertainties
+from .uncertainty import PatchUncertainty, dropout_uncertainty, mean_uncertainty, patch_uncertainties
 
 __all__ = [
     "PatchUncertainty",
@@ -16,5 +16,6 @@ __all__ = [
     "candidate_pixel_sizes",
     "dropout_uncertainty",
     "fuse_conv_bn",
+    "mean_uncertainty",
     "patch_uncertainties",
 ]

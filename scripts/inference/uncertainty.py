@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from scripts.tiles import tile_corners
 
 from .fuse import fuse_conv_bn
 
-__all__ = ["PatchUncertainty", "dropout_uncertainty", "patch_uncertainties"]
+__all__ = ["PatchUncertainty", "dropout_uncertainty", "mean_uncertainty", "patch_uncertainties"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,18 @@ def dropout_uncertainty(network: nn.Module, section: torch.Tensor, **options: An
     Raises:
         ValueError: see `patch_uncertainties`.
     """
-    patches = patch_uncertainties(network, section, **options)
+    return mean_uncertainty(patch_uncertainties(network, section, **options))
+
+
+def mean_uncertainty(patches: Sequence[PatchUncertainty]) -> float:
+    """Average over the pixels of patches.
+
+    Args:
+        patches: of one section, at least one.
+
+    Returns:
+        Nats per pixel.
+    """
     pixels = [patch.width * patch.height for patch in patches]
     return sum(patch.nats * count for patch, count in zip(patches, pixels, strict=True)) / sum(pixels)
 

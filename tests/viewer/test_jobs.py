@@ -18,6 +18,7 @@ from bundle.viewer.project import Project
 from bundle.viewer.regions import Region
 from bundle.volumes.convert import convert
 from scripts.io import read_section, write_section
+from scripts.weights import settings_of
 
 pytestmark = pytest.mark.slow
 SHIPPED = str(ROOT / "models" / "model.pt")
@@ -134,4 +135,4 @@ def test_teaching_keeps_the_best_and_leaves_the_weights_alone(worker: Worker, st
     assert Path(SHIPPED).read_bytes() == before
     project.use(folder / "best.pt")
     assert project.weights == project.folder / "model.pt"
-    assert project.network_pixel_size() == 10
+    assert settings_of(project.weights)["network_pixel_size"] == 10
