@@ -17,6 +17,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "bundle.analysis.analyze",
             "Align, segment, number and measure a stack of sections, with a report.",
         ),
+        "average": ("bundle.release.average", "Average the weights before and after a fine-tuning."),
         "bioimageio": ("bundle.release.bioimageio", "Write the network as a package of bioimage.io."),
         "compare": ("bundle.analysis.compare", "Compare groups of animals by the objects of their stacks."),
         "continuity": ("bundle.studies.continuity", "Measure what neighbouring sections add to the masks of a stack."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from bundle.runs import ROOT, hardware, load_network, settings_of_weights
+from bundle.runs import ROOT, check_set, hardware, load_network, settings_of_weights
 from bundle.studies.evaluate import evaluate_sets
 from scripts.io import write_json
-from scripts.weights import copy_weights, default_settings, record_path, save_weights, training_data
+from scripts.weights import copy_weights, default_settings, read_record, record_path, save_weights, training_data
 
 __all__ = ["TOLERANCE", "halve", "mean_logit", "publish"]
 
@@ -34,6 +35,8 @@ def publish(
     commit: str,
     seed: int = 0,
     chosen_on: str | None = None,
+    weights: str | None = None,
+    also_trained_on: Sequence[str] = (),
     network: str = "fusion_fcn",
     note: str = "",
     **settings: Any,
@@ -44,12 +47,14 @@ def publish(
     `TOLERANCE`, nothing is written.
 
     Args:
-        *data: folders of the sets that the weights were trained on.
+        *data: folders of the sets that the weights were trained on, with a test part.
         run: folder of the training.
         commit: what the training was run from.
         seed: that of the training.
         chosen_on: folder of the training whose validation the choices were made on, where `run` took the validation
             part in.
+        weights: what is published in place of the best weights of the training, such as what `average` made of them.
+        also_trained_on: folders of further sets that they were trained on, which have no test part.
         network: "fusion_fcn" or "unet", for a training that left no record beside its weights.
         note: what else is to be remembered, such as the command and the time it took.
         **settings: further settings of the evaluation's config.
@@ -62,7 +67,10 @@ def publish(
         RuntimeError: from the configs, with the cause chained.
         OSError: a file cannot be read or written.
     """
-    best = Path(run) / "model.pt"
+    more = [also_trained_on] if isinstance(also_trained_on, str) else also_trained_on
+    for folder in more:
+        check_set(folder, "training")
+    best = Path(run) / "model.pt" if weights is None else Path(weights)
     chosen = torch.load(Path(chosen_on or run) / "checkpoint.pt", map_location="cpu", weights_only=True)
     state = torch.load(Path(run) / "checkpoint.pt", map_location="cpu", weights_only=True)
     half = halve(torch.load(best, map_location="cpu", weights_only=True))
@@ -81,7 +89,7 @@ def publish(
         **json.loads(record_path(rounded).read_text()),
         "precision": "float16",
         "date": str(date.today()),
-        "training_data": training_data(*(Path(folder) / "datalist.json" for folder in data)),
+        "training_data": training_data(*(Path(folder) / "datalist.json" for folder in (*data, *more))),
         "seed": seed,
         "epochs": state["epoch"],
         "best_epoch": state["best_metric_epoch"],
@@ -90,6 +98,7 @@ def publish(
         "commit": str(commit),
         "machine": hardware(),
         "note": note,
+        **{key: value for key, value in read_record(best).items() if key == "average"},
         "test": after,
         "check": {"input": CHECK, "mean_logit": mean_logit(load_network(rounded))},
     }

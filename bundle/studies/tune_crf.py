@@ -19,7 +19,7 @@ from scripts.crf import dense_crf
 from scripts.io import require_writable, write_json
 from scripts.weights import read_record, record_path, sha256_of
 
-__all__ = ["best_threshold", "score_counts", "search", "tune_crf"]
+__all__ = ["best_threshold", "jaccard_by_threshold", "score_counts", "search", "tune_crf"]
 
 RANGES = {
     "gaussian_sxy": (1.0, 8.0),
@@ -136,22 +136,34 @@ def search(
     return {"without_crf": without, "with_crf": max(results, key=lambda r: r["jaccard"]), "trials": results}
 
 
-def best_threshold(counts: np.ndarray) -> dict[str, float]:
-    """Choose the threshold with the highest Jaccard index.
+def best_threshold(*counts: np.ndarray) -> dict[str, float]:
+    """Choose the threshold with the highest Jaccard index, or with the highest mean of it over several sets.
 
     Args:
-        counts: (2, `BINS`) pixels of background and of mitochondria whose probability lies in each bin of [0, 1].
+        *counts: of each set, as `score_counts` gives them.
 
     Returns:
         `jaccard` and `threshold`; of equally good ones the one closest to one half.
     """
-    # pixels above the lower edge of each bin
-    false, true = counts[:, ::-1].cumsum(axis=1)[:, ::-1]
-    jaccard = true / np.maximum(1, counts[1].sum() + false)
     thresholds = np.arange(BINS) / BINS
-    jaccard[0] = 0  # a threshold of 0 takes all
+    jaccard = np.mean([jaccard_by_threshold(count) for count in counts], axis=0)
     best = np.lexsort((abs(thresholds - 0.5), -jaccard))[0]
     return {"jaccard": round(float(jaccard[best]), 4), "threshold": float(thresholds[best])}
+
+
+def jaccard_by_threshold(counts: np.ndarray) -> np.ndarray:
+    """Compute the Jaccard index at each threshold.
+
+    Args:
+        counts: (2, `BINS`), as `score_counts` gives them.
+
+    Returns:
+        (`BINS`,), that of the pixels above the lower edge of each bin; 0 for the first, which takes all.
+    """
+    false, true = counts[:, ::-1].cumsum(axis=1)[:, ::-1]
+    jaccard = true / np.maximum(1, counts[1].sum() + false)
+    jaccard[0] = 0
+    return jaccard
 
 
 def score_counts(score: np.ndarray, label: np.ndarray) -> np.ndarray:

@@ -9,12 +9,15 @@ import pytest
 import torch
 from ignite.engine import Engine
 
+from bundle.data.fetch import write_list
 from bundle.release import publish as module
+from bundle.release.average import average, interpolate
 from bundle.release.publish import halve, mean_logit, publish
 from bundle.runs import load_network, train
 from bundle.studies.evaluate import evaluate, evaluate_sets
 from bundle.studies.finetune import finetune
 from scripts.handlers import TrainingCheckpoint
+from scripts.io import load_sections
 from scripts.weights import read_record, sha256_of
 
 # two patches, one step
@@ -131,6 +134,82 @@ def test_ship_halves_the_weights_and_records_their_origin(
     assert {value.dtype for value in weights.values()} == {torch.float16, torch.int64}
     for key, value in weights.items():
         torch.testing.assert_close(value.to(original[key].dtype), original[key], rtol=1e-3, atol=1e-7)
+
+
+@pytest.fixture(scope="module")
+def fine_tuned(trained: Path, tiny_phantom: Path, tmp_path_factory: pytest.TempPathFactory, tiny: dict) -> Path:
+    folder = tmp_path_factory.mktemp("fine_tuned")
+    start = {"init_checkpoint": str(trained / "model.pt"), "learning_rate": 0.01, "dataset_dir": str(tiny_phantom)}
+    train("train", folder=folder, epochs=1, **BRIEF, **start, **tiny)
+    return folder
+
+
+def test_average_takes_the_share_that_is_best_on_the_validation_parts(
+    trained: Path, fine_tuned: Path, tiny_phantom: Path, tmp_path: Path, tiny: dict
+) -> None:
+    ends = {"before": str(trained / "model.pt"), "after": str(fine_tuned / "model.pt")}
+    table = average(str(tiny_phantom), **ends, output=str(tmp_path / "mean"), shares=[0, 0.5, 1], **tiny)
+    figures = json.loads((tmp_path / "mean_shares.json").read_text())
+    assert [row["share"] for row in figures["tried"]] == [0, 0.5, 1]
+    assert len({row["mean"] for row in figures["tried"]}) > 1
+    best = max(figures["tried"], key=lambda row: row["mean"])
+    assert f"| {best['share']:g} (chosen) | {best['jaccard']['phantom']:.3f} |" in table
+    assert (tmp_path / "mean_shares.png").is_file()
+    record = read_record(tmp_path / "mean.pt")
+    assert record["average"]["share"] == figures["share"] == best["share"]
+    assert record["average"]["after"]["sha256"] == sha256_of(fine_tuned / "model.pt")
+    assert record["settings"]["threshold_without_crf"] == best["threshold"]
+    assert record["training_data"] == {"phantom": "CC0-1.0"}
+    load_network(tmp_path / "mean.pt")
+
+
+def test_average_of_one_share_is_what_the_share_says(
+    trained: Path, fine_tuned: Path, tiny_phantom: Path, tmp_path: Path, tiny: dict
+) -> None:
+    files = [folder / "model.pt" for folder in (trained, fine_tuned)]
+    average(
+        str(tiny_phantom), before=str(files[0]), after=str(files[1]), output=str(tmp_path / "mean"), shares=0.25, **tiny
+    )
+    before, after, found = (torch.load(path) for path in (*files, tmp_path / "mean.pt"))
+    assert any((before[key] != after[key]).any() for key in before)
+    for key, value in found.items():
+        wanted = 0.75 * before[key] + 0.25 * after[key] if value.is_floating_point() else after[key]
+        torch.testing.assert_close(value, wanted)
+
+
+def test_average_refuses_other_networks_and_shares(trained: Path, tiny_phantom: Path, tmp_path: Path) -> None:
+    weights = str(trained / "model.pt")
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\], but got \[1.5\]"):
+        average(str(tiny_phantom), before=weights, after=weights, output=str(tmp_path / "mean"), shares=[1.5])
+    with pytest.raises(ValueError, match="at least one set"):
+        average(before=weights, after=weights, output=str(tmp_path / "mean"))
+    with pytest.raises(ValueError, match=r"but b has shape none and \(2,\)"):
+        interpolate({"a": torch.ones(2)}, {"a": torch.ones(2), "b": torch.ones(2)}, 0.5)
+    with pytest.raises(ValueError, match=r"but a has shape \(2,\) and \(3,\)"):
+        interpolate({"a": torch.ones(2)}, {"a": torch.ones(3)}, 0.5)
+
+
+def test_ship_takes_an_average_and_names_the_sets_without_a_test_part(
+    trained: Path, fine_tuned: Path, tiny_phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: dict
+) -> None:
+    monkeypatch.setattr(module, "TARGET", tmp_path)
+    files = {"before": str(trained / "model.pt"), "after": str(fine_tuned / "model.pt")}
+    average(str(tiny_phantom), **files, output=str(tmp_path / "mean"), shares=[0.5], **tiny)
+    other = tmp_path / "other"
+    write_list({"licence": "MIT", "training": load_sections(tiny_phantom / "datalist.json", "training")}, other)
+    publish(
+        str(tiny_phantom),
+        run=str(fine_tuned),
+        weights=str(tmp_path / "mean.pt"),
+        also_trained_on=[str(other)],
+        commit="0123abc",
+        **tiny,
+    )
+    record = read_record(tmp_path / "models" / "model.pt")
+    assert record["average"]["share"] == 0.5
+    assert record["training_data"] == {"phantom": "CC0-1.0", "other": "MIT"}
+    mean, shipped = torch.load(tmp_path / "mean.pt"), torch.load(tmp_path / "models" / "model.pt")
+    torch.testing.assert_close(shipped["classifier.bias"].float(), mean["classifier.bias"], rtol=1e-3, atol=1e-7)
 
 
 def test_weights_too_large_for_half_precision() -> None:
