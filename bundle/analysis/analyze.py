@@ -6,13 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+from bundle.analysis.overview import draw_overview
 from bundle.runs import reject_overrides, run, settings_for
-from scripts.io import find_sections, require_writable, write_text
+from scripts.io import Section, find_sections, read_section, require_writable, result_path, write_text
 
 __all__ = ["analyze"]
 
 README = """What is here
 
+overview.jpg                 one section on its way, at a glance
 objects/report.html          to be read first: overlays to page through, distributions, every number
 objects/*_instances.tif      numbers of mitochondria, the same through all sections; opens in Fiji and napari
 objects/mitochondria.csv     one row per mitochondrion, units in the header
@@ -51,7 +53,7 @@ def analyze(
             it.
 
     Returns:
-        Where the report is.
+        Where the report and the picture of the whole way are.
 
     Raises:
         ValueError: no config knows a setting, or a config refuses its settings.
@@ -96,9 +98,31 @@ def analyze(
         pixel_size=pixel_size,
         section_thickness=section_thickness,
     )
+    _draw(folder, find_sections(stack, settings.get("channel"), results=False), sections if align else None, pixel_size)
     given = {"pixel_size": pixel_size, "section_thickness": section_thickness, "align": align, **settings}
     _write_readme(folder, stack, given)
-    return f"Report: {folder / 'objects' / 'report.html'}"
+    return f"Report: {folder / 'objects' / 'report.html'}\nAt a glance: {folder / 'overview.jpg'}"
+
+
+def _draw(folder: Path, imaged: list[Section], aligned: str | None, pixel_size: float | list[float] | None) -> None:
+    """Draw the section in the middle, unless the picture is that of these objects already."""
+    picture, summary = folder / "overview.jpg", folder / "objects" / "summary.json"
+    if picture.is_file() and picture.stat().st_mtime_ns > summary.stat().st_mtime_ns:
+        return
+    segmented = imaged if aligned is None else find_sections(aligned)
+    masks = [result_path(section.path, folder / "segmented", "mitochondria") for section in segmented]
+    there = [place for place, mask in enumerate(masks) if mask.is_file()]  # constant sections have none
+    index = there[len(there) // 2]
+    numbers = next((folder / "objects").glob("*_instances.tif"), None)  # not where a volume has them
+    draw_overview(
+        imaged,
+        segmented,
+        read_section(masks[index], segmented[index].page).T > 0,
+        None if numbers is None else read_section(numbers, len(there) // 2).T,
+        index,
+        picture,
+        pixel_size,
+    )
 
 
 def _write_readme(folder: Path, stack: str, given: dict[str, Any]) -> None:

@@ -12,16 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from skimage.color import hsv2rgb
-from skimage.segmentation import find_boundaries
 
+from scripts.figures import colours_of, paint_instances, stretched
 from scripts.io import write_text
 
 from .columns import OBJECT_COLUMNS, PROFILE_COLUMNS
 from .gathering import Gathered, labels_of
 from .stack import MaskStack
 
-__all__ = ["colours_of", "histogram_svg", "write_report"]
+__all__ = ["histogram_svg", "write_report"]
 
 MOST_PICTURES = 24
 PICTURE_SIZE = 900
@@ -95,22 +94,6 @@ def write_report(
     write_text(path, page)
 
 
-def colours_of(count: int) -> NDArray[np.uint8]:
-    """Choose colours that neighbouring numbers do not share.
-
-    Args:
-        count: of objects.
-
-    Returns:
-        uint8 (count + 1, 3); the first is for the background.
-    """
-    number = np.arange(count + 1)
-    hue = (number * 0.61803398875) % 1  # the golden ratio spreads any run of numbers over the circle
-    value = np.where(number % 2, 0.95, 0.75)
-    colours = hsv2rgb(np.stack([hue, np.full(count + 1, 0.75), value], axis=-1)[None])[0]
-    return (255 * colours).round().astype(np.uint8)
-
-
 def histogram_svg(values: NDArray[np.float64], title: str) -> str:
     """Draw a histogram.
 
@@ -160,23 +143,13 @@ def _pictures(stack: MaskStack, found: Gathered, work: Path) -> Iterator[str]:
         rows = slice(found.offsets[index], found.offsets[index + 1])
         numbers = np.concatenate([[0], found.objects[rows]])[labels_of(work, index)[::step, ::step]]
         section = stack.section(index)
-        picture = np.repeat(_grey(section, step, numbers.shape)[..., None], 3, axis=-1)
-        inside = numbers > 0
-        picture[inside] = picture[inside] // 2 + colours[numbers[inside]] // 2
-        edges = find_boundaries(numbers, mode="inner")
-        picture[edges] = colours[numbers[edges]]
+        white = np.full(numbers.shape, 255, np.uint8)
+        grey = white if section is None else stretched(section[::step, ::step])
+        picture = paint_instances(grey, numbers, colours)
         plane = stack.planes[index]
         shown = plane.section or plane.mask
         name = f"section {plane.position}: {Path(shown.path).name}" + (f", page {shown.page}" if shown.page else "")
         yield f'<img alt="{html.escape(name)}" src="data:image/jpeg;base64,{_jpeg(picture)}">'
-
-
-def _grey(section: NDArray | None, step: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    if section is None:
-        return np.full(shape, 255, np.uint8)
-    grey = section[::step, ::step].astype(np.float32)
-    low, high = np.quantile(grey, [0.005, 0.995])
-    return (255 * np.clip((grey - low) / max(high - low, 1e-9), 0, 1)).astype(np.uint8)
 
 
 def _jpeg(picture: NDArray[np.uint8]) -> str:

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scripts.figures import colours_of
 from scripts.io import write_section
 from scripts.objects import MaskStack, ObjectAnalysis
-from scripts.objects.report import colours_of, histogram_svg
+from scripts.objects.report import histogram_svg
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 
