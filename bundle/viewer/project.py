@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from bundle.runs import ROOT
 from scripts.io import (
-    PageStore,
     find_sections,
     lock,
     parse_pixel_size,
@@ -25,6 +24,7 @@ from scripts.io import (
     require_writable,
     result_path,
     write_json,
+    write_result,
     write_section,
 )
 from scripts.weights import copy_weights
@@ -239,13 +239,7 @@ class Project:
         for index, section in enumerate(self.sections):
             path = result_path(section.path, folder, "mitochondria", "uint8")
             pixels = (255 * self.labels[index]).astype(np.uint8).T
-            if section.pages == 1:
-                write_section(path, pixels, like=section, result=True)
-                continue
-            store = PageStore(path)
-            store.add(section.page, pixels)
-            if len(store.pages()) == section.pages:
-                store.join(section.header)
+            write_result(path, section.page, pixels, section.header)
 
     def use(self, weights: Path) -> None:
         """Take weights for all that follows.

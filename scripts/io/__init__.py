@@ -8,7 +8,7 @@ from .files import keep_sockets_short, lock, require_writable, write_atomically,
 from .formats import FORMATS, IMAGE_2D_SUFFIXES, MARK, WRITTEN, is_volume, split_suffix
 from .holdout import holdout_split
 from .labels import IGNORE_INDEX, LABEL_FORMATS, binarize_label
-from .outputs import PageStore, result_path, unfinished_sections
+from .outputs import PageStore, result_path, unfinished_sections, write_result
 from .pixel_size import check_pixel_sizes, parse_pixel_size, parse_section_thickness, pixel_size_of, same_pixel_size
 from .reading import file_state, read_header, read_section
 from .section import Header, Section
@@ -48,6 +48,7 @@ __all__ = [
     "unfinished_sections",
     "write_atomically",
     "write_json",
+    "write_result",
     "write_section",
     "write_text",
 ]

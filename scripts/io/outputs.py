@@ -44,6 +44,32 @@ def result_path(image: str | Path, output_dir: str | Path, postfix: str, dtype: 
     return Path(output_dir) / f"{stem}_{postfix}{suffix}"
 
 
+def write_result(path: Path, page: int, pixels: np.ndarray, like: Header) -> bool:
+    """Write the result of a section, or keep it until all sections of its file have theirs.
+
+    Args:
+        path: see `result_path`.
+        page: of the section in its file.
+        pixels: (width, height).
+        like: header of the file of the section.
+
+    Returns:
+        Whether the result is complete.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if like.pages == 1:
+        write_section(path, pixels, like=like, result=True)
+        return True
+    store = PageStore(path)
+    store.add(page, pixels)
+    if len(store.pages()) < like.pages:
+        return False
+    store.join(like)
+    return True
+
+
 class PageStore:
     """The finished pages of a result that is a stack, until the last of them has come.
 

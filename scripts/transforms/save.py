@@ -11,7 +11,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform, SaveImaged
 from monai.utils import ImageMetaKey
 
-from scripts.io import PageStore, is_volume, read_header, result_path, write_section
+from scripts.io import PageStore, is_volume, read_header, result_path, write_result
 
 __all__ = ["SaveSectiond"]
 
@@ -81,16 +81,10 @@ class SaveSectiond(SaveImaged):
         if path.exists() and not self.overwrite:
             return
         header = read_header(image)
-        if header.pages == 1:
-            write_section(path, pixels, like=header, result=True)
-            return
-        store = PageStore(path)
-        if self.overwrite and image not in self._begun:
-            store.clear()  # of an earlier run
+        if self.overwrite and header.pages > 1 and image not in self._begun:
+            PageStore(path).clear()  # of an earlier run
         self._begun.add(image)
-        store.add(page, pixels)
-        if len(store.pages()) == header.pages:
-            store.join(header)
+        if write_result(path, page, pixels, header):
             self._begun.discard(image)
 
     def _write_plane(self, page: int, pixels: np.ndarray) -> None:
