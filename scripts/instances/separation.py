@@ -43,10 +43,13 @@ def separate(
     highest = int(profiles.max())
     for region in regionprops(profiles):
         window, body = profiles[region.slice], region.image
+        if body.size < min_area:  # whatever is done to it, it is left out; a noisy mask has tens of thousands
+            continue
         holes = _small_holes(body, min_area)
         window[holes] = region.label
-        if neck > 0:
-            parts = _cut(body | holes, neck, spacing)
+        filled = body | holes
+        if neck > 0 and np.count_nonzero(filled) >= min_area:
+            parts = _cut(filled, neck, spacing)
             cut = parts > 1
             window[cut] = highest + parts[cut] - 1
             highest += max(0, int(parts.max()) - 1)

@@ -2,8 +2,23 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
+from skimage.measure import label
 
 from scripts.instances import separate
+
+
+def test_specks_change_nothing_but_the_time() -> None:
+    generator = np.random.default_rng(0)
+    mask = ndimage.gaussian_filter(generator.random((200, 200)), 1.5) > 0.5
+    mask |= generator.random(mask.shape) < 0.02
+    bodies = label(mask, connectivity=1)
+    large = np.bincount(bodies.ravel()) >= 30
+    large[0] = False
+    labels = separate(mask, min_area=30)
+    assert labels.max() > 20
+    assert len(large) > 2 * large.sum()
+    np.testing.assert_array_equal(labels, separate(large[bodies], min_area=30))
 
 
 def discs(*centres: tuple[float, float], radius: float = 10, size: tuple[int, int] = (60, 90)) -> np.ndarray:
