@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -122,15 +122,9 @@ def search(
     for _ in range(n_trials - 1):
         drawn = {n: float(f"{np.exp(generator.uniform(*np.log(edges))):.2g}") for n, edges in RANGES.items()}
         candidates.append({**first, **drawn})
-    # pydensecrf2 holds Python's lock, so that only processes run side by side; forked ones could deadlock in torch
-    workers = min(len(candidates), WORKERS)
-    with ProcessPoolExecutor(
-        workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start,
-        initargs=(list(sections), method or config["crf_method"]),
-    ) as pool:
-        counts = list(tqdm(pool.map(_counts_with_crf, candidates), total=len(candidates), desc="CRF", unit="trial"))
+    counts = list(
+        tqdm(_counts(sections, method or config["crf_method"], candidates), "CRF", len(candidates), unit="trial")
+    )
     without = best_threshold(sum(score_counts(s.mitochondria, s.label) for s in sections))
     results = [{**best_threshold(count), "parameters": p} for count, p in zip(counts, candidates, strict=True)]
     return {"without_crf": without, "with_crf": max(results, key=lambda r: r["jaccard"]), "trials": results}
@@ -180,6 +174,29 @@ def score_counts(score: np.ndarray, label: np.ndarray) -> np.ndarray:
     return np.stack([np.bincount(bins[label == kind], minlength=BINS) for kind in (False, True)])
 
 
+def _counts(
+    sections: Sequence[ScoredSection], method: str, candidates: Sequence[dict[str, Any]]
+) -> Iterator[np.ndarray]:
+    if method != "permutohedral":  # has threads of its own
+        yield from (_counts_of(sections, method, parameters) for parameters in candidates)
+        return
+    # pydensecrf2 holds Python's lock, so that only processes run side by side; forked ones could deadlock in torch
+    with ProcessPoolExecutor(
+        min(len(candidates), WORKERS),
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start,
+        initargs=(list(sections), method),
+    ) as pool:
+        yield from pool.map(_counts_in_process, candidates)
+
+
+def _counts_of(sections: Sequence[ScoredSection], method: str, parameters: dict[str, Any]) -> np.ndarray:
+    refined = (
+        (s.in_tissue(dense_crf(s.probabilities, s.image, **parameters, method=method)), s.label) for s in sections
+    )
+    return sum(score_counts(score, label) for score, label in refined)
+
+
 _sections: list[ScoredSection] = []
 _method = ""
 
@@ -191,8 +208,5 @@ def _start(sections: list[ScoredSection], method: str) -> None:
     torch.set_num_threads(1)  # there is a process for each core
 
 
-def _counts_with_crf(parameters: dict[str, Any]) -> np.ndarray:
-    refined = (
-        (s.in_tissue(dense_crf(s.probabilities, s.image, **parameters, method=_method)), s.label) for s in _sections
-    )
-    return sum(score_counts(score, label) for score, label in refined)
+def _counts_in_process(parameters: dict[str, Any]) -> np.ndarray:
+    return _counts_of(_sections, _method, parameters)

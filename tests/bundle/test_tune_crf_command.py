@@ -52,8 +52,8 @@ def test_of_equally_good_thresholds_the_middle_one_is_taken() -> None:
     assert best_threshold(module.score_counts(np.array([0.1, 0.9]), np.array([False, True])))["threshold"] == 0.5
 
 
-@pytest.mark.slow
-def test_search_finds_parameters_that_remove_noise() -> None:
+@pytest.mark.parametrize("method", ["grid", pytest.param("permutohedral", marks=pytest.mark.slow)])
+def test_search_finds_parameters_that_remove_noise(method: str) -> None:
     """Probabilities with salt-and-pepper errors over an image that shows the truth: a CRF can mend nearly all."""
     generator = np.random.default_rng(0)
     x, y = np.mgrid[:64, :64]
@@ -67,7 +67,7 @@ def test_search_finds_parameters_that_remove_noise() -> None:
         np.ones(label.shape, bool),
     )
     first = default_settings()["crf"]
-    found = search([section], n_trials=6, seed=0, first=first)
+    found = search([section], n_trials=6, seed=0, first=first, method=method)
     assert len(found["trials"]) == 6
     assert found["trials"][0]["parameters"] == first
     assert found["with_crf"]["jaccard"] == max(trial["jaccard"] for trial in found["trials"]) > 0.97
