@@ -21,17 +21,19 @@ def evaluate(
     network: str = "fusion_fcn",
     output: str | None = None,
     pictures: str | None = None,
+    part: str = "test",
     **settings: Any,
 ) -> str:
     """Score weights on the test part of each of several sets, without and with the CRF.
 
     Args:
-        *data: folders with a `datalist.json` that has a `test` part.
+        *data: folders with a `datalist.json` that has the part.
         checkpoint: weights.
         network: "fusion_fcn" or "unet", for weights without a record.
         output: JSON file for the figures.
         pictures: folder for `<set>.jpg`: the results with the CRF on the test sections with the median and the lowest
             Jaccard. See `draw_examples`.
+        part: of the sets; "training" of those that have no other and were not trained on.
         **settings: further settings of the evaluation's config, such as `width` or `threshold`.
 
     Returns:
@@ -47,40 +49,43 @@ def evaluate(
         "sha256": sha256_of(Path(checkpoint)),
         "network": network,
         "machine": hardware(),
+        "part": part,
         "settings": settings,
-        "sets": evaluate_sets(*data, checkpoint=checkpoint, network=network, pictures=pictures, **settings),
+        "sets": evaluate_sets(*data, checkpoint=checkpoint, network=network, pictures=pictures, part=part, **settings),
     }
     if output is not None:
         write_json(output, figures)
-    return markdown(figures["sets"])
+    return markdown(figures["sets"], part)
 
 
-def markdown(sets: dict[str, dict[str, dict[str, float]]]) -> str:
+def markdown(sets: dict[str, dict[str, dict[str, float]]], part: str = "test") -> str:
     """Set the figures of several sets as a table.
 
     Args:
         sets: what `evaluate_sets` returns.
+        part: of the sets.
 
     Returns:
-        Markdown: Jaccard over all test pixels, in brackets its mean over sections.
+        Markdown: Jaccard over all pixels, in brackets its mean over sections.
     """
-    lines = ["| test part | without CRF | with CRF |", "| --- | --- | --- |"]
+    lines = [f"| {part} part | without CRF | with CRF |", "| --- | --- | --- |"]
     for name, results in sets.items():
         entries = [f"{r['jaccard']:.3f} ({r['mean_over_sections']:.3f})" for r in results.values()]
         lines.append("| " + " | ".join([name, *entries]) + " |")
-    return "\n".join(lines) + "\n\nJaccard over all test pixels (mean over sections)"
+    return "\n".join(lines) + "\n\nJaccard over all pixels (mean over sections)"
 
 
 def evaluate_sets(
-    *data: str, checkpoint: str, network: str, pictures: str | None = None, **settings: Any
+    *data: str, checkpoint: str, network: str, pictures: str | None = None, part: str = "test", **settings: Any
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Score weights on the test part of each of several sets.
+    """Score weights on a part of each of several sets.
 
     Args:
         *data: folders of the sets.
         checkpoint: weights.
         network: "fusion_fcn" or "unet", for weights without a record.
         pictures: as for `evaluate`.
+        part: of the sets.
         **settings: further settings.
 
     Returns:
@@ -95,7 +100,7 @@ def evaluate_sets(
     reject_overrides(settings, "use_crf", "output_dir", "dataset_dir")
     if pictures is not None:
         require_writable(pictures)
-    folders = [check_set(folder, "test") for folder in data]
+    folders = [check_set(folder, part) for folder in data]
     if len({folder.name for folder in folders}) < len(folders):
         raise ValueError(f"sets are named by their folders, which must differ: {', '.join(map(str, data))}")
     results = {}
@@ -107,10 +112,11 @@ def evaluate_sets(
                 dataset_dir=str(folder),
                 checkpoint=checkpoint,
                 output_dir=output_dir,
+                part=part,
                 **settings,
             )
             report = json.loads((Path(output_dir) / "jaccard.json").read_text())
             if pictures is not None:
-                draw_examples(folder / "datalist.json", [Path(output_dir)], Path(pictures) / f"{folder.name}.jpg")
+                draw_examples(folder / "datalist.json", [Path(output_dir)], Path(pictures) / f"{folder.name}.jpg", part)
         results[folder.name] = {key: report[key] for key in ("without_crf", "with_crf")}
     return results

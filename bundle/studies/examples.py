@@ -20,7 +20,7 @@ __all__ = ["draw_examples"]
 PANEL_SIZE, GAP = 512, 8  # pixels of the longer side of a part, and between parts
 
 
-def draw_examples(datalist: Path, evaluations: Sequence[Path], path: Path) -> None:
+def draw_examples(datalist: Path, evaluations: Sequence[Path], path: Path, part: str = "test") -> None:
     """Draw the test sections with the median (above) and the lowest Jaccard index, as Figure 3 of the paper does.
 
     From left to right: the section, the truth, and the result of each evaluation, with true pixels in green, missed
@@ -28,14 +28,15 @@ def draw_examples(datalist: Path, evaluations: Sequence[Path], path: Path) -> No
 
     Args:
         datalist: list of sections.
-        evaluations: output folders of evaluations of its test part; the last one ranks the sections, by its result with
+        evaluations: output folders of evaluations of that part; the last one ranks the sections, by its result with
             the CRF if it has one, and says how they are equalised.
         path: picture to write.
+        part: of the list that was evaluated.
 
     Raises:
         OSError: a file cannot be read or written.
     """
-    items = load_sections(datalist, "test")
+    items = load_sections(datalist, part)
     with open(evaluations[-1] / "jaccard.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     column = "with_crf_jaccard" if "with_crf_jaccard" in rows[0] else "without_crf_jaccard"

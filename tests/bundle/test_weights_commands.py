@@ -85,6 +85,14 @@ def test_evaluate_scores_each_set(trained: Path, tiny_phantom: Path, tmp_path: P
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["sha256"] == sha256_of(trained / "model.pt")
     assert f"{figures['sets']['phantom']['with_crf']['jaccard']:.3f}" in table
+    shown = {
+        "part": "validation",
+        "pictures": str(tmp_path / "validation"),
+        "output": str(tmp_path / "validation.json"),
+    }
+    evaluate(str(tiny_phantom), checkpoint=str(trained / "model.pt"), **shown, **tiny)
+    assert (tmp_path / "validation" / "phantom.jpg").is_file()
+    assert json.loads((tmp_path / "validation.json").read_text())["sets"] != figures["sets"]
     with pytest.raises(ValueError, match="at least one set"):
         evaluate(checkpoint=str(trained / "model.pt"))
     with pytest.raises(FileNotFoundError, match="nowhere"):
