@@ -77,13 +77,9 @@ def average(
     }
     configs = config_names(network, "evaluate", base="inference")
     tried = []
-    with tempfile.TemporaryDirectory() as folder:
-        for share in shares:
-            checkpoint = Path(folder) / "model.pt"
-            save_weights(interpolate(*ends, share), checkpoint, {"settings": needed})
-            how = {"part": part, "checkpoint": str(checkpoint), **settings}
-            counts = {f.name: _counts(configs, dataset_dir=str(f), **how) for f in folders}
-            tried.append({"share": share, **_judge(counts)})
+    for share in shares:
+        counts = _score(configs, interpolate(*ends, share), needed, folders, part=part, **settings)
+        tried.append({"share": share, **_judge(counts)})
     best = max(tried, key=lambda row: row["mean"])
     figures = {
         "before": {"file": before, "sha256": sha256_of(before)},
@@ -154,8 +150,22 @@ def markdown(figures: Mapping[str, Any]) -> str:
     return "\n".join(lines) + f"\n\nJaccard over all pixels of the {figures['part']} parts, without CRF"
 
 
-def _counts(configs: Sequence[str], **how: Any) -> np.ndarray:
-    return sum(score_counts(section.mitochondria, section.label) for section in score(*configs, **how))
+def _score(
+    configs: Sequence[str],
+    weights: Mapping[str, torch.Tensor],
+    needed: Mapping[str, Any],
+    folders: Sequence[Path],
+    **how: Any,
+) -> dict[str, np.ndarray]:
+    """Give the `score_counts` of each set."""
+    counts = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        checkpoint = Path(scratch) / "model.pt"
+        save_weights(weights, checkpoint, {"settings": needed})
+        for folder in folders:
+            sections = score(*configs, checkpoint=str(checkpoint), dataset_dir=str(folder), **how)
+            counts[folder.name] = sum(score_counts(s.mitochondria, s.label) for s in sections)
+    return counts
 
 
 def _judge(counts: Mapping[str, np.ndarray]) -> dict[str, Any]:
