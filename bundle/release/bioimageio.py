@@ -169,10 +169,10 @@ def _describe(folder: Path, metadata: dict[str, Any], pixel_size: float) -> obje
 
 
 def _text(pixel_size: float, threshold: float) -> str:
-    # those of the record are of another pixel size
-    figures = json.loads((ROOT / "docs" / "results" / "shipped_at_stated_pixel_size.json").read_text())["sets"]
-    rows = "\n".join(f"| {name} | {results['without_crf']['jaccard']:.3f} |" for name, results in figures.items())
-    terms = "\n".join(f"- {name}: {text}" for name, text in read_record(WEIGHTS).get("training_data", {}).items())
+    record = read_record(WEIGHTS)
+    scores = {name: results["without_crf"]["jaccard"] for name, results in record["test"].items()}
+    rows = "\n".join(f"| {name} | {score:.3f} |" for name, score in scores.items())
+    terms = "\n".join(f"- {name}: {text}" for name, text in record["training_data"].items())
     return f"""# Mitochondria in serial-section electron microscopy
 
 A Fusion FCN (dilated ResNet-50, pyramid pooling, inception-like upsampling) that scores each pixel of a section of

@@ -19,7 +19,7 @@ from scripts.phantom import PhantomTissue, acquire
 
 ROOT = Path(__file__).parents[2]
 VNC = ROOT.parent / "shared" / "data" / "drosophila_vnc" / "stack1" / "raw"
-SHIPPED = {"checkpoint": str(ROOT / "models" / "model.pt"), "width": 0.5, "downsampling": 2, "patch_size": 512}
+SHIPPED = {"checkpoint": str(ROOT / "models" / "model.pt"), "width": 0.5, "network_pixel_size": 10.0, "patch_size": 256}
 SIZE = 512
 
 
@@ -56,8 +56,10 @@ def faulty(image: NDArray[np.uint8]) -> dict[str, tuple[NDArray, NDArray[np.bool
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [phantom, vnc])
-def test_masks_agree_with_those_of_the_clean_section(run_config: Callable, tmp_path: Path, make: Callable) -> None:
+@pytest.mark.parametrize(("make", "pixel_size"), [(phantom, 5.0), (vnc, 4.6)])
+def test_masks_agree_with_those_of_the_clean_section(
+    run_config: Callable, tmp_path: Path, make: Callable, pixel_size: float
+) -> None:
     image = make()
     cases = faulty(image)
     write_section(tmp_path / "in" / "clean.tif", image)
@@ -67,6 +69,7 @@ def test_masks_agree_with_those_of_the_clean_section(run_config: Callable, tmp_p
         "inference",
         dataset_dir=str(tmp_path / "in"),
         output_dir=str(tmp_path / "out"),
+        pixel_size=pixel_size,
         **SHIPPED,
     )
     clean = read_section(tmp_path / "out" / "clean_mitochondria.tif") > 0
