@@ -93,9 +93,11 @@ def average(
         "tried": tried,
     }
     origin = {key: value for key, value in read_record(after).items() if key in ORIGINS}
+    trained_on = {**read_record(before).get("training_data", {}), **origin.get("training_data", {})}
     record = {
         "settings": {key: needed[key] for key in default_settings()} | {"threshold_without_crf": best["threshold"]},
         **origin,
+        "training_data": trained_on,
         "average": {key: figures[key] for key in ("before", "after", "share")},
     }
     save_weights(interpolate(*ends, best["share"]), target, record)
