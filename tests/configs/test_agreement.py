@@ -74,10 +74,12 @@ def test_crf_and_thresholds() -> None:
     inference, evaluation = (
         parsed(*WORKFLOWS[name], checkpoint=checkpoint, output_dir="out") for name in ("inference", "evaluation")
     )
-    panels = parsed("train").get_parsed_content("validate#crf")
+    panels = parsed("train", init_checkpoint=checkpoint).get_parsed_content("validate#crf")
     crf = [parser.get_parsed_content("refinement").parameters for parser in (inference, evaluation)]
     recorded = {**read_record(checkpoint)["settings"]["crf"], "method": "grid"}
     assert crf[0] == crf[1] == panels.parameters == recorded
+    from_scratch = parsed("train").get_parsed_content("validate#crf").parameters
+    assert from_scratch == {**default_settings()["crf"], "method": "grid"}
     report = evaluation.get_parsed_content("handlers")[-1]
     assert report.thresholds == inference.get_parsed_content("thresholds")
 
