@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import matplotlib
 
 matplotlib.use("Agg")
@@ -14,7 +15,6 @@ from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 from skimage.measure import regionprops
-from skimage.transform import resize
 
 from scripts.figures import colours_of, paint_instances, stretched
 from scripts.io import Section, pixel_size_of, read_section, split_suffix, write_atomically
@@ -60,7 +60,6 @@ def draw_overview(
         OSError: a file cannot be read or written.
     """
     section = aligned[index]
-    grey = stretched(read_section(section).T)
     pairs = []
     if len(aligned) > 1 and aligned is not sections:
         neighbour = aligned[index - 1 if index else 1]
@@ -68,13 +67,14 @@ def draw_overview(
         names = [split_suffix(item.path)[0] for item in (section, neighbour)]
         pairs = [("as imaged, over its neighbour", [imaged[name] for name in names]), ("aligned", [section, neighbour])]
     part = _densest(mask, PART)
+    grey = stretched(read_section(section).T[part])
     size = pixel_size_of(section, pixel_size)
     parts = len(pairs) + 1 + (instances is not None)
     figure, axes = plt.subplots(1, parts, figsize=(4 * parts, 4.3), layout="constrained", squeeze=False)
     for axis, (title, pair) in zip(axes[0], pairs, strict=False):
-        _show(axis, _over_each_other(*(_reduced(stretched(read_section(item).T)) for item in pair)), title)
+        _show(axis, _over_each_other(*(_whole(item) for item in pair)), title)
     axis = axes[0][len(pairs)]
-    _show(axis, np.repeat(grey[part][..., None], 3, axis=-1), "mitochondria, outlined")
+    _show(axis, np.repeat(grey[..., None], 3, axis=-1), "mitochondria, outlined")
     if 0 < mask[part].mean() < 1:
         axis.contour(mask[part], [0.5], colors=[OUTLINE], linewidths=1.5)
     _scale_bar(axis, None if size is None else size[0])
@@ -82,7 +82,7 @@ def draw_overview(
         numbers = instances[part]
         _show(
             axes[0][-1],
-            paint_instances(grey[part], numbers, colours_of(int(numbers.max(initial=0)))),
+            paint_instances(grey, numbers, colours_of(int(numbers.max(initial=0)))),
             "numbered through the stack",
         )
         for profile in regionprops(numbers):
@@ -92,10 +92,13 @@ def draw_overview(
     plt.close(figure)
 
 
-def _reduced(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    factor = min(1.0, WHOLE / max(grey.shape))
-    shape = [max(1, round(factor * n)) for n in grey.shape]
-    return resize(grey, shape, anti_aliasing=factor < 1, preserve_range=True).astype(np.uint8)
+def _whole(section: Section) -> NDArray[np.uint8]:
+    """Read a section and make it smaller; of a large one, every so many pixels are enough to be averaged."""
+    pixels = read_section(section).T
+    factor = min(1.0, WHOLE / max(pixels.shape))
+    height, width = (max(1, round(factor * n)) for n in pixels.shape)
+    step = max(1, int(0.5 / factor))
+    return cv2.resize(stretched(pixels[::step, ::step]), (width, height), interpolation=cv2.INTER_AREA)
 
 
 def _over_each_other(section: NDArray[np.uint8], neighbour: NDArray[np.uint8]) -> NDArray[np.uint8]:
