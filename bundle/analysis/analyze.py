@@ -63,7 +63,8 @@ def analyze(
     if not isinstance(align, bool):
         raise ValueError(f"align must be True or False, but got {align!r}")
     reject_overrides(settings, "dataset_dir", "sections_dir", "save_probability", "name")
-    align = align and len(find_sections(stack, settings.get("channel"), results=False)) > 1
+    imaged = find_sections(stack, settings.get("channel"), results=False)
+    align = align and len(imaged) > 1
     folder = Path(output_dir).resolve()
     require_writable(folder)
     sections, masks = str(stack), str(folder / "segmented")
@@ -98,7 +99,7 @@ def analyze(
         pixel_size=pixel_size,
         section_thickness=section_thickness,
     )
-    _draw(folder, find_sections(stack, settings.get("channel"), results=False), sections if align else None, pixel_size)
+    _draw(folder, imaged, sections if align else None, pixel_size)
     given = {"pixel_size": pixel_size, "section_thickness": section_thickness, "align": align, **settings}
     _write_readme(folder, stack, given)
     return f"Report: {folder / 'objects' / 'report.html'}\nAt a glance: {folder / 'overview.jpg'}"
@@ -112,13 +113,14 @@ def _draw(folder: Path, imaged: list[Section], aligned: str | None, pixel_size: 
     segmented = imaged if aligned is None else find_sections(aligned)
     masks = [result_path(section.path, folder / "segmented", "mitochondria") for section in segmented]
     there = [place for place, mask in enumerate(masks) if mask.is_file()]  # constant sections have none
-    index = there[len(there) // 2]
+    middle = len(there) // 2
+    index = there[middle]
     numbers = next((folder / "objects").glob("*_instances.tif"), None)  # not where a volume has them
     draw_overview(
         imaged,
         segmented,
         read_section(masks[index], segmented[index].page).T > 0,
-        None if numbers is None else read_section(numbers, len(there) // 2).T,
+        None if numbers is None else read_section(numbers, middle).T,
         index,
         picture,
         pixel_size,

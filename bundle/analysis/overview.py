@@ -28,7 +28,6 @@ WHOLE = 800
 PART = 700
 """Pixels of the side of what is shown in full."""
 
-
 OUTLINE = (230 / 255, 159 / 255, 0)
 """Orange of Okabe and Ito, which stands out from grey for everyone."""
 

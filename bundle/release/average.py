@@ -17,7 +17,7 @@ import torch
 from bundle.runs import check_set, config_names, hardware, reject_overrides, score, settings_of_weights
 from bundle.studies.tune_crf import BINS, best_threshold, jaccard_by_threshold, score_counts
 from scripts.io import require_writable, write_atomically, write_json
-from scripts.weights import default_settings, git_revision, read_record, record_path, save_weights, sha256_of
+from scripts.weights import git_revision, read_record, record_path, save_weights, sha256_of
 
 __all__ = ["average", "interpolate", "markdown"]
 
@@ -95,7 +95,7 @@ def average(
     origin = {key: value for key, value in read_record(after).items() if key in ORIGINS}
     trained_on = {**read_record(before).get("training_data", {}), **origin.get("training_data", {})}
     record = {
-        "settings": {key: needed[key] for key in default_settings()} | {"threshold_without_crf": best["threshold"]},
+        "settings": needed | {"threshold_without_crf": best["threshold"]},
         **origin,
         "training_data": trained_on,
         "average": {key: figures[key] for key in ("before", "after", "share")},

@@ -32,7 +32,7 @@ def test_the_whole_way(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     images = str(tmp_path / "in" / "test_*.tif")
     said = analyze(images, **arguments, checkpoint=str(weights), **SMALL)
     results = tmp_path / "results"
-    assert f"Report: {results / 'objects' / 'report.html'}" in said
+    assert said == f"Report: {results / 'objects' / 'report.html'}\nAt a glance: {results / 'overview.jpg'}"
     lines = [line for line in capsys.readouterr().out.splitlines() if "/3 " in line]
     assert [line.split(":")[0] for line in lines] == ["1/3 aligning", "2/3 segmenting", "3/3 numbering and measuring"]
     assert (results / "aligned" / "report.csv").is_file()
