@@ -24,6 +24,7 @@ __all__ = [
     "ROOT",
     "ScoredSection",
     "check_set",
+    "check_sets",
     "config_names",
     "hardware",
     "load_network",
@@ -320,3 +321,25 @@ def check_set(data: str | Path, *parts: str) -> Path:
     for part in parts:
         check_sections(load_sections(Path(data) / "datalist.json", part))
     return Path(data).resolve()
+
+
+def check_sets(*data: str | Path, part: str) -> list[Path]:
+    """Read all sections of a part of several sets, which are named by their folders.
+
+    Args:
+        *data: folders with a `datalist.json`.
+        part: that is needed of each.
+
+    Returns:
+        The absolute folders.
+
+    Raises:
+        ValueError: there is no set, two have one name, a part is missing or a file damaged.
+        FileNotFoundError: a file is missing.
+    """
+    if not data:
+        raise ValueError("name the folder of at least one set")
+    folders = [check_set(folder, part) for folder in data]
+    if len({folder.name for folder in folders}) < len(folders):
+        raise ValueError(f"sets are named by their folders, which must differ: {', '.join(map(str, data))}")
+    return folders

@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from bundle.runs import check_set, config_names, hardware, reject_overrides, score, settings_of_weights
+from bundle.runs import check_sets, config_names, hardware, reject_overrides, score, settings_of_weights
 from bundle.studies.tune_crf import BINS, best_threshold, jaccard_by_threshold, score_counts
 from scripts.io import require_writable, write_atomically, write_json
 from scripts.weights import git_revision, read_record, record_path, save_weights, sha256_of
@@ -60,15 +60,11 @@ def average(
         RuntimeError: from the configs, with the cause chained.
         OSError: a file cannot be read or written.
     """
-    if not data:
-        raise ValueError("name the folder of at least one set")
     shares = [float(share) for share in (shares if isinstance(shares, list | tuple) else [shares])]
     if not shares or not all(0 <= share <= 1 for share in shares):
         raise ValueError(f"shares must lie in [0, 1], but got {shares}")
     reject_overrides(settings, "use_crf", "output_dir", "dataset_dir", "part", "checkpoint")
-    folders = [check_set(folder, part) for folder in data]
-    if len({folder.name for folder in folders}) < len(folders):
-        raise ValueError(f"sets are named by their folders, which must differ: {', '.join(map(str, data))}")
+    folders = check_sets(*data, part=part)
     target = Path(f"{output}.pt")
     require_writable(target.parent)
     ends = [torch.load(path, map_location="cpu", weights_only=True) for path in (before, after)]

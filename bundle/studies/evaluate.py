@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bundle.runs import check_set, config_names, hardware, reject_overrides, run
+from bundle.runs import check_sets, config_names, hardware, reject_overrides, run
 from bundle.studies.examples import draw_examples
 from scripts.io import require_writable, write_json
 from scripts.weights import sha256_of
@@ -95,14 +95,10 @@ def evaluate_sets(
         ValueError: an argument is out of its range.
         RuntimeError: from the configs, with the cause chained.
     """
-    if not data:
-        raise ValueError("name the folder of at least one set")
     reject_overrides(settings, "use_crf", "output_dir", "dataset_dir")
     if pictures is not None:
         require_writable(pictures)
-    folders = [check_set(folder, part) for folder in data]
-    if len({folder.name for folder in folders}) < len(folders):
-        raise ValueError(f"sets are named by their folders, which must differ: {', '.join(map(str, data))}")
+    folders = check_sets(*data, part=part)
     results = {}
     for folder in folders:
         with tempfile.TemporaryDirectory() as output_dir:
