@@ -121,15 +121,29 @@ def measured(volume: Path, folder: Path, sections: int, side: int, workers: int,
 def watch(process: int, peak: list[int], ended: threading.Event) -> None:
     """Note the highest peak of memory of the workers of a process."""
     while not ended.wait(0.2):
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                words = (folder / "cmdline").read_bytes()
-                status = (folder / "status").read_text()
-            except OSError:
-                continue
-            found = re.search(r"VmHWM:\s+(\d+)", status)
-            if b"daisy._subprocess_worker" in words and f"PPid:\t{process}\n" in status and found:
+        for status in workers_of(process).values():
+            if found := re.search(r"VmHWM:\s+(\d+)", status):
                 peak[0] = max(peak[0], 1024 * int(found[1]))
+
+
+def workers_of(process: int) -> dict[int, str]:
+    """Find the workers that a run has started, on Linux.
+
+    Args:
+        process: number of the run.
+
+    Returns:
+        The content of `/proc/<number>/status` by the numbers of the processes.
+    """
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words, status = (folder / "cmdline").read_bytes(), (folder / "status").read_text()
+        except OSError:  # it has ended
+            continue
+        if b"daisy._subprocess_worker" in words and f"PPid:\t{process}\n" in status:
+            found[int(folder.name)] = status
+    return found
 
 
 def engine(workers: int, folder: Path) -> float:

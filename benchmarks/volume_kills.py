@@ -9,7 +9,6 @@ with those of a run that was left alone.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -25,7 +24,7 @@ from bundle.runs import hardware
 from scripts.io import find_sections, read_section, write_text
 from scripts.weights import git_revision
 
-from .volume_cost import make
+from .volume_cost import make, workers_of
 
 ROOT = Path(__file__).parents[1]
 SECTIONS, SIDE = 12, 768
@@ -115,28 +114,14 @@ def killed(volume: Path, output: Path, after: float, whole: bool) -> tuple[int, 
     if whole:
         os.killpg(process.pid, signal.SIGKILL)
     else:
-        workers = children(process.pid)
-        if workers:
-            os.kill(workers[0], signal.SIGKILL)
+        for worker in [*workers_of(process.pid)][:1]:
+            os.kill(worker, signal.SIGKILL)
     runs = 1
     while process.wait():
         process, runs = start(volume, output), runs + 1
         if runs > 3:
             raise RuntimeError("a run that was called again failed")
     return runs, done
-
-
-def children(process: int) -> list[int]:
-    """Workers of a run."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words, status = (folder / "cmdline").read_bytes(), (folder / "status").read_text()
-        except OSError:
-            continue
-        if b"daisy._subprocess_worker" in words and re.search(rf"^PPid:\t{process}$", status, re.MULTILINE):
-            found.append(int(folder.name))
-    return found
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import platform
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -18,7 +19,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from scripts.handlers import load_weights
 from scripts.io import check_sections, load_sections, write_json
-from scripts.weights import git_revision, settings_of, sha256_of
+from scripts.weights import default_settings, git_revision, settings_of, sha256_of
 
 __all__ = [
     "ROOT",
@@ -225,12 +226,15 @@ def load_network(checkpoint: str | Path, network: str = "fusion_fcn", **settings
     return loaded.eval()
 
 
-def settings_of_weights(checkpoint: str | Path, network: str = "fusion_fcn") -> dict[str, Any]:
-    """Give the settings that weights need, as `scripts.weights.settings_of` does.
+def settings_of_weights(
+    checkpoint: str | Path, network: str = "fusion_fcn", overrides: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Give the settings that weights need, those that a record of them holds.
 
     Args:
         checkpoint: the weights.
         network: "fusion_fcn" or "unet", for weights without a record.
+        overrides: settings of the user, which win; others than those of a record are passed over.
 
     Returns:
         The settings, from the record where it has them and else from the configs of the network.
@@ -238,7 +242,8 @@ def settings_of_weights(checkpoint: str | Path, network: str = "fusion_fcn") -> 
     Raises:
         ValueError: the record is that of other weights.
     """
-    return settings_of(checkpoint, _inference_parser(network)["defaults"])
+    known = settings_of(checkpoint, _inference_parser(network)["defaults"])
+    return {key: (overrides or {}).get(key, known[key]) for key in default_settings()}
 
 
 def _inference_parser(network: str) -> ConfigParser:
@@ -323,12 +328,12 @@ def check_set(data: str | Path, *parts: str) -> Path:
     return Path(data).resolve()
 
 
-def check_sets(*data: str | Path, part: str) -> list[Path]:
+def check_sets(*data: str | Path, part: str | None = None) -> list[Path]:
     """Read all sections of a part of several sets, which are named by their folders.
 
     Args:
         *data: folders with a `datalist.json`.
-        part: that is needed of each.
+        part: that is needed of each; without one no section is read.
 
     Returns:
         The absolute folders.
@@ -339,7 +344,7 @@ def check_sets(*data: str | Path, part: str) -> list[Path]:
     """
     if not data:
         raise ValueError("name the folder of at least one set")
-    folders = [check_set(folder, part) for folder in data]
+    folders = [check_set(folder, *([part] if part else [])) for folder in data]
     if len({folder.name for folder in folders}) < len(folders):
         raise ValueError(f"sets are named by their folders, which must differ: {', '.join(map(str, data))}")
     return folders

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # before PyTorch and ITK are imported: workers of pytest-xdist share the cores
@@ -39,3 +41,22 @@ def labelled(tmp_path: Path, section: np.ndarray) -> Path:
     write_section(tmp_path / "image.png", section)
     write_section(tmp_path / "label.png", np.where(section > 60, 255, 0).astype(np.uint8))
     return tmp_path
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Mount a disk of a few bytes; skips where that is not allowed."""
+    mounted = []
+
+    def mount(size: int) -> Path:
+        disk = tmp_path / f"disk{len(mounted)}"
+        disk.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)]
+        if subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("a small disk cannot be mounted here")
+        mounted.append(disk)
+        return disk
+
+    yield mount
+    for disk in mounted:
+        subprocess.run(["umount", "-l", str(disk)], check=True)

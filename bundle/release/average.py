@@ -68,9 +68,7 @@ def average(
     target = Path(f"{output}.pt")
     require_writable(target.parent)
     ends = [torch.load(path, map_location="cpu", weights_only=True) for path in (before, after)]
-    needed = {
-        key: settings.get(key, value) for key, value in settings_of_weights(after, network).items() if key != "file"
-    }
+    needed = settings_of_weights(after, network, settings)
     configs = config_names(network, "evaluate", base="inference")
     tried = []
     for share in shares:

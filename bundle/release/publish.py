@@ -14,7 +14,7 @@ import torch
 from bundle.runs import ROOT, check_set, hardware, load_network, settings_of_weights
 from bundle.studies.evaluate import evaluate_sets
 from scripts.io import write_json
-from scripts.weights import copy_weights, default_settings, read_record, record_path, save_weights, training_data
+from scripts.weights import copy_weights, read_record, record_path, save_weights, training_data
 
 __all__ = ["TOLERANCE", "halve", "mean_logit", "publish"]
 
@@ -75,8 +75,7 @@ def publish(
     state = torch.load(Path(run) / "checkpoint.pt", map_location="cpu", weights_only=True)
     half = halve(torch.load(best, map_location="cpu", weights_only=True))
     rounded = Path(run) / "model_float16.pt"
-    needed = settings_of_weights(best, network)
-    needed = {key: settings.get(key, needed[key]) for key in default_settings()}
+    needed = settings_of_weights(best, network, settings)
     save_weights(half, rounded, {"settings": needed})
     before = evaluate_sets(*data, checkpoint=str(best), network=network, **settings)
     after = evaluate_sets(*data, checkpoint=str(rounded), network=network, **settings)

@@ -11,7 +11,7 @@ import numpy as np
 
 from bundle.data.combine import combine, read_parts
 from bundle.data.fetch import write_list
-from bundle.runs import check_set, config_names, hardware, reject_overrides, run, settings_for, train
+from bundle.runs import check_set, check_sets, config_names, hardware, reject_overrides, run, settings_for, train
 from bundle.studies.examples import draw_examples
 from bundle.studies.finetune import BATCH, EPOCHS, check_steps
 from scripts.io import require_writable, write_json, write_text
@@ -148,9 +148,7 @@ def _check(
     scales: Sequence[float],
 ) -> dict[str, Path]:
     """Refuse arguments that are out of their range; give the folders of the sets by their names."""
-    folders = {Path(folder).resolve().name: check_set(folder) for folder in data}
-    if len(folders) < len(data):
-        raise ValueError(f"sets are named by their folders, which must differ: {', '.join(map(str, data))}")
+    folders = {folder.name: folder for folder in check_sets(*data)}
     for name in (*names, *weights):
         if name not in folders:
             raise ValueError(f"there is no set {name!r} among {', '.join(folders)}")

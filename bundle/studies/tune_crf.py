@@ -82,7 +82,7 @@ def tune_crf(
     if output is not None:
         require_writable(Path(output).parent)
     sections = score(*configs, part="validation", checkpoint=checkpoint, dataset_dir=str(folder), **settings)
-    known = settings_of_weights(checkpoint, network)
+    known = settings_of_weights(checkpoint, network, settings)
     found = search(sections, n_trials, seed, known["crf"], settings.get("crf_method"))
     summary = {key: found[key] for key in ("without_crf", "with_crf")}
     if output is not None:
@@ -91,7 +91,7 @@ def tune_crf(
     if write and found["with_crf"]["jaccard"] > found["without_crf"]["jaccard"]:
         record = read_record(checkpoint) or {"sha256": sha256_of(checkpoint)}
         record["settings"] = {
-            **{key: settings.get(key, value) for key, value in known.items() if key != "file"},
+            **known,
             "threshold": found["with_crf"]["threshold"],
             "threshold_without_crf": found["without_crf"]["threshold"],
             "crf": found["with_crf"]["parameters"],

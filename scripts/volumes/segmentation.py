@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from monai.bundle import ConfigWorkflow
 
+from scripts.config import compare_settings
 from scripts.io import Section, file_state, find_sections, is_volume, lock, parse_pixel_size, parse_section_thickness
 from scripts.io.ome_zarr import Volume
 from scripts.weights import sha256_of
@@ -331,10 +332,9 @@ class VolumeSegmentation:
 
 
 def _require_known(settings: Mapping[str, Any], config: Path) -> None:
-    known = {name for name in json.loads(config.read_text()) if not name.startswith("_")}
-    for name, value in settings.items():
-        if name.split("#")[0] not in known:
-            raise ValueError(f"{name} must be a setting of {config.name}, but got {name} = {value!r}")
+    """Refuse settings that the config does not know, or of another type; inside of groups it does so itself."""
+    known = {name: [value] for name, value in json.loads(config.read_text()).items()}
+    compare_settings({name: value for name, value in settings.items() if "#" not in name}, known)
 
 
 def _submit(command: str) -> None:

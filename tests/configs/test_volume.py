@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import zarr
 
+from benchmarks.volume_cost import workers_of
 from bundle.volumes.convert import convert
 from scripts.config import first_cause
 from scripts.io import find_sections, read_section
@@ -144,27 +145,13 @@ def test_a_run_that_is_killed_goes_on(volume: Path, expected: dict, tmp_path: Pa
 
     with subprocess.Popen(command(volume, out, "--workers", "2"), cwd=ROOT, start_new_session=True) as process:
         wait_for_blocks(1)
-        os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+        os.kill(next(iter(workers_of(process.pid))), signal.SIGKILL)
         wait_for_blocks(3)
         os.killpg(process.pid, signal.SIGKILL)
     with pytest.raises(ValueError, match="is not complete"):
         find_sections(out)
     subprocess.run(command(volume, out, "--workers", "2"), cwd=ROOT, check=True)
     np.testing.assert_array_equal(pixels(out), expected[False])
-
-
-def workers_of(process: int) -> list[int]:
-    """Processes that are called as the engine calls its workers, with this one as their parent."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-            parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
-        except OSError:
-            continue
-        if b"daisy._subprocess_worker" in words and parent == process:
-            found.append(int(folder.name))
-    return found
 
 
 def test_a_cluster(
@@ -215,8 +202,8 @@ def test_what_is_refused(run_volume: Callable, expected: dict, tmp_path: Path) -
     assert "must be a folder named *.zarr" in refusal(name="out")
     assert "workers" in refusal(workers=0)
     assert "{command}" in refusal(cluster="qsub")
-    assert "treshold must be a setting of inference.json" in refusal(inference={"treshold": 0.5})
-    assert "smoting must be a setting of objects.json" in refusal(objects={"smoting": 0.25})
+    assert "unknown setting 'treshold' = 0.5; did you mean 'threshold'?" in refusal(inference={"treshold": 0.5})
+    assert "unknown setting 'smoting'" in refusal(objects={"smoting": 0.25})
     assert "--save_probability True" in refusal(objects={"smoothing": 0.25})
     assert "section_thickness" in refusal(section_thickness=0.05)
     (tmp_path / "out.zarr").mkdir()

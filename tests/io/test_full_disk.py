@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import os
 import resource
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -101,21 +100,14 @@ def test_a_stack_on_a_full_disk_can_be_repeated(tmp_path: Path, share: float) ->
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("free", [0, 4096, 32768])
-def test_a_disk_that_is_full_indeed(tmp_path: Path, suffix: str, free: int) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=65536", "tmpfs", str(disk)], capture_output=True)
-    if done.returncode:
-        pytest.skip("a small disk cannot be mounted here")
-    try:
-        (disk / "others").write_bytes(bytes(65536 - free))
-        pixels = np.random.default_rng(0).integers(0, 255, (300, 300), np.uint8)
-        with pytest.raises(OSError, match=rf"a{suffix}: cannot be written: \S"):
-            write_section(disk / f"a{suffix}", pixels)
-        assert os.listdir(disk) == ["others"]
-        (disk / "others").unlink()
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
+def test_a_disk_that_is_full_indeed(small_disk: Callable, suffix: str, free: int) -> None:
+    disk = small_disk(65536)
+    (disk / "others").write_bytes(bytes(65536 - free))
+    pixels = np.random.default_rng(0).integers(0, 255, (300, 300), np.uint8)
+    with pytest.raises(OSError, match=rf"a{suffix}: cannot be written: \S"):
+        write_section(disk / f"a{suffix}", pixels)
+    assert os.listdir(disk) == ["others"]
+    (disk / "others").unlink()
 
 
 def test_a_full_disk_is_noticed_before_the_work(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_a_section_that_cannot_be_read_is_named_and_the_next_job_is_done(
 
 def test_the_process_ends_with_the_window() -> None:
     lonely = Worker()
-    lonely.process.communicate(timeout=300)  # closes its input, as when the window is killed
+    lonely.process.communicate(timeout=60)  # closes its input, as when the window is killed
     assert lonely.process.returncode == 0
 
 

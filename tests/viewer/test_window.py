@@ -247,37 +247,29 @@ def test_what_stands_in_the_way_is_said_in_the_window(open_stack: Callable, stac
     assert "another viewer" in open_stack(stack).text()
 
 
-def test_a_full_disk_loses_nothing(open_stack: Callable, stack: Path, tmp_path: Path) -> None:
+def test_a_full_disk_loses_nothing(open_stack: Callable, stack: Path, small_disk: Callable) -> None:
     from napari.utils.notifications import notification_manager
 
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=131072", "tmpfs", str(disk)], capture_output=True
-    ).returncode:
-        pytest.skip("a small disk cannot be mounted here")
-    try:
-        panel = open_stack(stack, output_dir=str(disk / "out"))
-        panel.labels.data[0, 10:20, 10:20] = 1
-        with pytest.raises(OSError, match="No space left"):
-            (disk / "filler").write_bytes(bytes(131072))
-        panel.regions.add_rectangles(np.array([[0, *corner] for corner in WHOLE]))
-        panel.save_regions()
-        assert "regions.json" in panel.message.text()
-        assert "not kept" in panel.message.text()
-        with pytest.raises(OSError, match="No space left"):
-            panel.labels.data[1] = np.random.default_rng(0).integers(0, 2, (256, 256))
-        assert panel.labels.data[0].sum() == 100
-        full = OSError(28, "No space left on device")  # as napari says it of a stroke
-        notification_manager.receive_error(OSError, full, full.__traceback__)
-        assert "No space left on device. The last stroke is not kept" in panel.message.text()
-        notification_manager.receive_info("something else")
-        assert "The last stroke is not kept" in panel.message.text()
-        (disk / "filler").unlink()
-        panel.save_regions()
-        assert len(json.loads((disk / "out" / "regions.json").read_text())) == 1
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
+    disk = small_disk(131072)
+    panel = open_stack(stack, output_dir=str(disk / "out"))
+    panel.labels.data[0, 10:20, 10:20] = 1
+    with pytest.raises(OSError, match="No space left"):
+        (disk / "filler").write_bytes(bytes(131072))
+    panel.regions.add_rectangles(np.array([[0, *corner] for corner in WHOLE]))
+    panel.save_regions()
+    assert "regions.json" in panel.message.text()
+    assert "not kept" in panel.message.text()
+    with pytest.raises(OSError, match="No space left"):
+        panel.labels.data[1] = np.random.default_rng(0).integers(0, 2, (256, 256))
+    assert panel.labels.data[0].sum() == 100
+    full = OSError(28, "No space left on device")  # as napari says it of a stroke
+    notification_manager.receive_error(OSError, full, full.__traceback__)
+    assert "No space left on device. The last stroke is not kept" in panel.message.text()
+    notification_manager.receive_info("something else")
+    assert "The last stroke is not kept" in panel.message.text()
+    (disk / "filler").unlink()
+    panel.save_regions()
+    assert len(json.loads((disk / "out" / "regions.json").read_text())) == 1
 
 
 def test_what_the_bundle_writes_is_opened(stack: Path, truth: np.ndarray, tmp_path: Path) -> None:
