@@ -25,7 +25,7 @@ import numpy as np
 
 from bundle.runs import hardware
 from scripts.io import write_json, write_text
-from scripts.io.ome_zarr import Volume
+from scripts.io.volume import Volume
 from scripts.phantom import PhantomTissue, acquire
 from scripts.weights import git_revision
 

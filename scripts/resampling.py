@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch.nn import functional as F
 
-__all__ = ["at_pixel_size", "resample", "size_at"]
+__all__ = ["at_pixel_size", "resample", "resample_window", "size_at", "source_range"]
 
 
 def size_at(shape: Sequence[int], pixel_size: Sequence[float], new_pixel_size: float) -> tuple[int, int]:
@@ -59,3 +60,63 @@ def resample(x: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     # without the filter, every n-th pixel of a fine section would stand for all, with its noise
     x = F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False, antialias=True)
     return x.to(dtype)
+
+
+def source_range(start: int, stop: int, size: int, new_size: int) -> tuple[int, int]:
+    """Tell which pixels along an axis some resampled ones are made of.
+
+    Args:
+        start: the first of them.
+        stop: the one after the last.
+        size: pixels along the axis.
+        new_size: resampled pixels along the axis.
+
+    Returns:
+        The first pixel, and the one after the last.
+    """
+    if size == new_size:
+        return start, stop
+    first, last = (_weights(i, i + 1, size, new_size)[0] for i in (start, stop - 1))
+    return int(first.min()), int(last.max()) + 1
+
+
+def resample_window(
+    x: torch.Tensor, origin: Sequence[int], size: Sequence[int], new_size: Sequence[int], window: Sequence[slice]
+) -> torch.Tensor:
+    """Give a part of what `resample` makes of an image, from a part of the image.
+
+    Args:
+        x: (batch, channels, columns, rows), floating point: the part of the image, at least that of `source_range`.
+        origin: where it begins.
+        size: width and height of the image.
+        new_size: width and height that it is brought to.
+        window: part of that.
+
+    Returns:
+        (batch, channels, columns, rows) of `window`, equal to `resample` but for rounding.
+    """
+    for axis in (0, 1):
+        if size[axis] == new_size[axis]:
+            x = x.narrow(2 + axis, window[axis].start - origin[axis], window[axis].stop - window[axis].start)
+            continue
+        places, weights = _weights(window[axis].start, window[axis].stop, size[axis], new_size[axis])
+        places = (places - origin[axis]).clamp_(0, x.shape[2 + axis] - 1)  # beyond it the weights are 0
+        places, weights = places.to(x.device), weights.to(x.device, x.dtype)
+        weights = weights[..., None] if axis == 0 else weights[:, None]
+        total = x.index_select(2 + axis, places[0]) * weights[0]
+        for place, weight in zip(places[1:], weights[1:], strict=True):
+            total.addcmul_(x.index_select(2 + axis, place), weight)
+        x = total
+    return x
+
+
+def _weights(start: int, stop: int, size: int, new_size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pixels that each resampled one is made of, and their weights, both (most of them, resampled pixels)."""
+    # in single precision, as PyTorch has them: of wide images its rounding is a thousandth of a pixel
+    scale = torch.tensor(size, dtype=torch.float32) / new_size
+    reach = scale.clamp(min=1)
+    centre = scale * (torch.arange(start, stop, dtype=torch.float32) + 0.5)
+    first = (centre - reach + 0.5).floor().clamp_(min=0).long()
+    places = first + torch.arange(math.ceil(2 * reach) + 1)[:, None]
+    weights = (1 - ((places - centre + 0.5) * (1 / reach)).abs()).clamp_(min=0) * (places < size)
+    return places.clamp_(max=size - 1), weights / weights.sum(dim=0)

@@ -20,7 +20,7 @@ from scripts.io import (
     write_json,
     write_section,
 )
-from scripts.io.ome_zarr import Volume
+from scripts.io.volume import Volume
 
 __all__ = ["convert"]
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _REACH = 3.5  # standard deviations: what lies beyond is 0.05 % of a Gaussian along one axis
+_HALO = 5.0  # standard deviations around a part of a section
 _MAX_SMOOTH = 16.0  # widest smoothness kernel that costs less pixel by pixel than on a grid
 MIN_PROBABILITY = 1e-5
 """What probabilities below count as."""
@@ -97,6 +98,32 @@ class Grid:
                     min(inner[3] + halo, shape[1]),
                 )
                 yield inner, outer
+
+
+def crf_window(window: tuple[slice, slice], shape: tuple[int, int], **kernel_parameters: float) -> tuple[slice, slice]:
+    """Extend a part of a section by what surrounds it, so that the CRF of both gives the part as that of the section.
+
+    What lies more than five widths of the wider kernel away has hardly a say, through ten iterations too: a test holds
+    the share of labels that differ below 1 in 10,000. It begins on a point of the section's own grids.
+
+    Args:
+        window: the part, columns and rows.
+        shape: width and height of the section.
+        **kernel_parameters: widths and weights, as for `plan_kernels`.
+
+    Returns:
+        Columns and rows.
+    """
+    widths = [
+        kernel_parameters[f"{kind}_sxy"] for kind in ("gaussian", "bilateral") if kernel_parameters[f"{kind}_compat"]
+    ]
+    halo = math.ceil(_HALO * max(widths, default=0))
+    step = math.lcm(*(grid.cell for grid, _ in plan_kernels(shape, **kernel_parameters)[0]))
+    columns, rows = (
+        slice(max(0, part.start - halo) // step * step, min(length, part.stop + halo))
+        for part, length in zip(window, shape, strict=True)
+    )
+    return columns, rows
 
 
 def gaussian_taps(sigma: float, count: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +11,66 @@ from numpy.typing import NDArray
 from .blocks import row_slices
 from .ranges import CLIP, quantile_range, scaled
 
-__all__ = ["METHODS", "check_clip", "equalize", "stretch"]
+__all__ = ["METHODS", "TransferFunction", "check_clip", "equalize", "stretch"]
 
 METHODS = ("tissue", "section", "none")
 """Ways to bring a section to [0, 1], see `scripts.transforms.EqualizeSectiond`."""
 
 CODES = 2**16
 """Grey levels that are told apart."""
+
+
+@dataclass(frozen=True)
+class TransferFunction:
+    """What becomes of the grey levels of a section, the same in each part of it.
+
+    Attributes:
+        limits: grey levels that become 0 and 1; None for integers of up to 16 bit whose levels are counted singly.
+        table: float32, what becomes of each of `CODES` levels between the limits; None leaves them as they are.
+    """
+
+    limits: tuple[float, float] | None
+    table: NDArray[np.float32] | None
+
+    @classmethod
+    def equalizing(cls, image: NDArray, mask: NDArray[np.bool_] | None, clip: tuple[float, float]) -> TransferFunction:
+        """Find that of `equalize`, whose arguments these are."""
+        mask = _checked(image, mask, clip)
+        limits = _limits(image, mask, clip)
+        histogram = np.zeros(CODES, np.int64)
+        for rows, codes in _codes(image, limits):
+            histogram += np.bincount((codes if mask is None else codes[mask[rows]]).ravel(), minlength=CODES)
+        below = histogram.cumsum()
+        first, last = below[np.searchsorted(below, [clip[0] * below[-1] or 1, clip[1] * below[-1]])]
+        if first == last:  # one grey level fills nearly all: what there is beside it has to do
+            first, last = histogram[histogram > 0][0], below[-1]
+        table = np.full(CODES, 0.5) if first == last else np.clip((below - first) / (last - first), 0, 1)
+        return cls(limits, table.astype(np.float32))
+
+    @classmethod
+    def stretching(cls, image: NDArray, mask: NDArray[np.bool_] | None, clip: tuple[float, float]) -> TransferFunction:
+        """Find that of `stretch`, whose arguments these are."""
+        return cls(quantile_range(image, _checked(image, mask, clip), clip), None)
+
+    def __call__(self, image: NDArray) -> NDArray[np.float32]:
+        """Apply it.
+
+        Args:
+            image: (width, height), the section or a part of it.
+
+        Returns:
+            float32, same shape, in [0, 1].
+        """
+        result = np.empty(image.shape, np.float32)
+        if self.table is not None:
+            for rows, codes in _codes(image, self.limits):
+                result[rows] = self.table[codes]
+        elif self.limits[1] > self.limits[0]:
+            for rows in row_slices(image.shape):
+                result[rows] = scaled(image[rows], *self.limits)
+        else:
+            result[:] = 0.5
+        return result
 
 
 def equalize(
@@ -40,21 +94,7 @@ def equalize(
     Raises:
         ValueError: the shapes differ, or `clip` are no two increasing numbers from 0 to 1.
     """
-    mask = _checked(image, mask, clip)
-    limits = _limits(image, mask, clip)
-    histogram = np.zeros(CODES, np.int64)
-    for rows, codes in _codes(image, limits):
-        histogram += np.bincount((codes if mask is None else codes[mask[rows]]).ravel(), minlength=CODES)
-    below = histogram.cumsum()
-    first, last = below[np.searchsorted(below, [clip[0] * below[-1] or 1, clip[1] * below[-1]])]
-    if first == last:  # one grey level fills nearly all: what there is beside it has to do
-        first, last = histogram[histogram > 0][0], below[-1]
-    table = np.full(CODES, 0.5) if first == last else np.clip((below - first) / (last - first), 0, 1)
-    result = np.empty(image.shape, np.float32)
-    table = table.astype(np.float32)
-    for rows, codes in _codes(image, limits):
-        result[rows] = table[codes]
-    return result
+    return TransferFunction.equalizing(image, mask, clip)(image)
 
 
 def stretch(
@@ -73,14 +113,7 @@ def stretch(
     Raises:
         ValueError: as for `equalize`.
     """
-    mask = _checked(image, mask, clip)
-    low, high = quantile_range(image, mask, clip)
-    if not high > low:
-        return np.full(image.shape, 0.5, np.float32)
-    result = np.empty(image.shape, np.float32)
-    for rows in row_slices(image.shape):
-        result[rows] = scaled(image[rows], low, high)
-    return result
+    return TransferFunction.stretching(image, mask, clip)(image)
 
 
 def check_clip(clip: tuple[float, float]) -> None:

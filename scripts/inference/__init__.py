@@ -4,6 +4,7 @@ from .fuse import fuse_conv_bn
 from .inferers import ProbabilityInferer, SectionInferer, SimpleInferer, SlidingWindowInferer
 from .pixel_size import PixelSizeEstimate, PixelSizeEstimator, candidate_pixel_sizes
 from .uncertainty import PatchUncertainty, dropout_uncertainty, mean_uncertainty, patch_uncertainties
+from .windows import score_window
 
 __all__ = [
     "PatchUncertainty",
@@ -18,4 +19,5 @@ __all__ = [
     "fuse_conv_bn",
     "mean_uncertainty",
     "patch_uncertainties",
+    "score_window",
 ]

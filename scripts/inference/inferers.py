@@ -173,16 +173,34 @@ class ProbabilityInferer(Inferer):
         for scale in self.scales:
             resampled = at_pixel_size(plain, own, self.pixel_size / scale)
             for flip in self.flips:
-                # flipping copies, even in no dimension
-                view = resampled.flip(flip) if flip else resampled
-                logits = self.inferer(view, network, *args, **kwargs)
-                if logits.shape[1] != 2:
-                    raise ValueError(f"the network must have two classes, but got {logits.shape[1]}")
-                odds = logits[:, 1:] - logits[:, :1]
-                odds = odds.flip(flip) if flip else odds
-                del logits
+                odds = self.log_odds(resampled, network, flip, *args, **kwargs)
                 probability = resample(odds, plain.shape[2:]).float().sigmoid_()
                 mean = probability if mean is None else mean.add_(probability)
         views = len(self.scales) * len(self.flips)
         mean = mean if views == 1 else mean.div_(views)
         return MetaTensor(mean, meta=inputs.meta) if isinstance(inputs, MetaTensor) else mean
+
+    def log_odds(
+        self, view: torch.Tensor, network: nn.Module, flip: Sequence[int] = (), *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
+        """Score sections at the pixel size of the network.
+
+        Args:
+            view: (batch, 1, width, height).
+            network: any network of two classes.
+            flip: dimensions in which the network sees it flipped.
+            *args: further inputs of the network.
+            **kwargs: further inputs of the network.
+
+        Returns:
+            Log-odds of mitochondrion, float32 (batch, 1, width, height), not flipped.
+
+        Raises:
+            ValueError: there are not two classes.
+        """
+        # flipping copies, even in no dimension
+        logits = self.inferer(view.flip(flip) if flip else view, network, *args, **kwargs)
+        if logits.shape[1] != 2:
+            raise ValueError(f"the network must have two classes, but got {logits.shape[1]}")
+        odds = logits[:, 1:] - logits[:, :1]
+        return odds.flip(flip) if flip else odds

@@ -90,7 +90,7 @@ def write_labels(
     Raises:
         OSError: they cannot be written.
     """
-    from scripts.io.ome_zarr import Volume
+    from scripts.io.volume import Volume
 
     size = (thickness, *((None, None) if pixel_size is None else reversed(pixel_size)))
     try:

@@ -20,7 +20,7 @@ from .images import SectionImages, to_eight_bit
 from .store import Store
 
 if TYPE_CHECKING:
-    from scripts.io.ome_zarr import Volume
+    from scripts.io.volume import Volume
 
 __all__ = ["ResultWriter"]
 
@@ -65,7 +65,7 @@ class ResultWriter:
 
     def _open_volumes(self) -> dict[str, Volume]:
         """The volumes of aligned sections and of where they have a source, made if they are not there."""
-        from scripts.io.ome_zarr import Volume
+        from scripts.io.volume import Volume
 
         first, (width, height) = self.sections[0], self.size
         size = first.pixel_size_nm or (None, None)

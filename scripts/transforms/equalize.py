@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 from monai.transforms import HistogramNormalize, MapTransform
 from monai.utils import ImageMetaKey, convert_data_type, ensure_tuple
 
-from scripts.grey_levels import CLIP, METHODS, check_clip, equalize, fill_outside, stretch, tissue_mask
+from scripts.grey_levels import CLIP, METHODS, SectionLevels, check_clip, fill_outside
 from scripts.io import binarize_label, read_section
 
 __all__ = ["EqualizeSectiond"]
@@ -79,7 +79,6 @@ class EqualizeSectiond(MapTransform):
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from error
             if not tissue.all():
-                levels = fill_outside(levels, tissue)
                 for other in self.fill_keys:
                     d[other] = _like(d[other], fill_outside(convert_data_type(d[other], np.ndarray)[0][0], tissue))
             d[key] = _like(image, levels)
@@ -90,23 +89,18 @@ class EqualizeSectiond(MapTransform):
     def _equalized(
         self, pixels: np.ndarray, pixel_size: float | None, data: Mapping[Hashable, Any], valid: str | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        if pixels.min() == pixels.max():  # a blank section: whatever a network says of it, nothing is there
-            return np.full(pixels.shape, 0.5, np.float32), np.zeros(pixels.shape, bool)
-        if self.method == "section":
+        if self.method == "section" and pixels.min() < pixels.max():
             normalize = HistogramNormalize(num_bins=4096, min=0, max=1)
             return convert_data_type(normalize(pixels.astype(np.float32)), np.ndarray)[0], np.ones(pixels.shape, bool)
-        if self.method == "none":
-            return stretch(pixels, None, self.clip), np.ones(pixels.shape, bool)
         where = None
-        if valid is not None:
+        if valid is not None and self.method == "tissue":
             where = binarize_label(read_section(valid, data.get(self.page_key)), str(valid)) > 0
             if where.shape != pixels.shape:
                 raise ValueError(
                     f"has {pixels.shape[0]}x{pixels.shape[1]} pixels, its valid mask {valid} "
                     f"{where.shape[0]}x{where.shape[1]}"
                 )
-        tissue = tissue_mask(pixels, pixel_size, where)
-        return equalize(pixels, tissue, self.clip), tissue
+        return SectionLevels.measure(pixels, self.method, self.clip, pixel_size, where).whole(pixels)
 
 
 def _pixel_size(image: Any) -> float | None:

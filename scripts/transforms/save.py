@@ -70,12 +70,13 @@ class SaveSectiond(SaveImaged):
                 pixels = np.rint(scaled, out=scaled).astype(self.output_dtype)
             else:
                 pixels = (pixels if self.scale == 1 else pixels * self.scale).astype(self.output_dtype, copy=False)
-            self._write(image, page, pixels)
+            inner = meta.get("inner", ...)  # a part of a section comes with what surrounds it
+            self._write(image, page, pixels[inner], meta.get("origin", (0, 0)))
         return d
 
-    def _write(self, image: str, page: int, pixels: np.ndarray) -> None:
+    def _write(self, image: str, page: int, pixels: np.ndarray, origin: tuple[int, int]) -> None:
         if is_volume(self.output_dir):
-            self._write_plane(page, pixels)
+            self._write_plane(page, pixels, origin)
             return
         path = result_path(image, self.output_dir, self.output_postfix, self.output_dtype.name)
         if path.exists() and not self.overwrite:
@@ -87,9 +88,11 @@ class SaveSectiond(SaveImaged):
         if write_result(path, page, pixels, header):
             self._begun.discard(image)
 
-    def _write_plane(self, page: int, pixels: np.ndarray) -> None:
+    def _write_plane(self, page: int, pixels: np.ndarray, origin: tuple[int, int]) -> None:
         """Write into a volume that is there: the mask is the volume itself, other results lie in it by their names."""
-        from scripts.io.ome_zarr import Volume
+        from scripts.io.volume import Volume
 
         mask = self.output_postfix == "mitochondria"
-        Volume(self.output_dir if mask else self.output_dir / f"{self.output_postfix}.zarr").write(page, pixels.T)
+        Volume(self.output_dir if mask else self.output_dir / f"{self.output_postfix}.zarr").write(
+            page, pixels.T, origin[::-1]
+        )

@@ -35,6 +35,11 @@ class Job:
         """Folder of what went wrong, a file for each block."""
         return Path(self.output) / ".errors"
 
+    @property
+    def measured(self) -> Path:
+        """Folder of what is measured on whole sections, where blocks are parts of them."""
+        return Path(self.output) / ".sections"
+
     def save(self, path: Path) -> None:
         """Write it.
 

@@ -9,25 +9,23 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from monai.bundle import ConfigWorkflow
 
 from scripts.config import compare_settings
 from scripts.io import Section, file_state, find_sections, is_volume, lock, parse_pixel_size, parse_section_thickness
-from scripts.io.ome_zarr import Volume
+from scripts.io.volume import Volume, coarsest_pixel
 from scripts.weights import sha256_of
 
+from .estimate import estimate
 from .job import Job
-from .worker import Worker, work
+from .worker import work
 
 __all__ = ["VolumeSegmentation"]
 
@@ -35,10 +33,6 @@ logger = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[2]
 """Folder of the package that workers import."""
-BYTES_PER_PIXEL = 24
-"""Of a section that a worker needs in memory at its most (docs/results/section_cost.md)."""
-BYTES_OF_WORKER = 0.8e9
-"""That a worker needs beside that: PyTorch, MONAI, the weights, features of a batch of windows."""
 RESTARTS = 100
 """Of a worker that was killed, before the run gives up."""
 LONGEST = 24 * 3600
@@ -46,11 +40,11 @@ LONGEST = 24 * 3600
 
 
 class VolumeSegmentation:
-    """Segment a volume section by section, in several processes, so that a run that was stopped goes on.
+    """Segment a volume block by block, in several processes, so that a run that was stopped goes on.
 
-    A block is some whole sections: equalisation looks at a whole section, and masks are then those of ``run inference``
-    to the pixel, whatever the blocks and workers. The blocks are dealt out by daisy, which notices workers that die and
-    keeps in the output which blocks are done.
+    Masks are those of ``run inference``, whatever the blocks and workers: to the pixel where a block is whole sections;
+    where it is a part of one, `WindowSegmentation` says what may differ. The blocks are dealt out by daisy, which
+    notices workers that die and keeps in the output which blocks are done.
 
     Args:
         volume: an OME-Zarr image.
@@ -59,7 +53,8 @@ class VolumeSegmentation:
         config: file of the inference.
         settings: overrides of it, such as ``use_crf``.
         num_workers: processes.
-        block_size: sections of a block.
+        block_size: sections, rows and columns of a block. Rows and columns must be multiples of the coarsest pixel of
+            the pyramid, 2 for each halving, where a section is more than one block.
         pixel_size: of the sections in nanometres, one number or [x, y]; None is what the volume says.
         section_thickness: in nanometres; None is what the volume says.
         cluster: command that starts a worker elsewhere and waits for it, with ``{command}`` in it, such as
@@ -79,16 +74,15 @@ class VolumeSegmentation:
         config: str | Path,
         settings: Mapping[str, Any],
         num_workers: int = 1,
-        block_size: int = 1,
+        block_size: Sequence[int] = (1, 9216, 9216),
         pixel_size: float | list[float] | None = None,
         section_thickness: float | None = None,
         cluster: str | None = None,
         version: str = "0.5",
         overwrite: bool = False,
     ) -> None:
-        for name, value in (("num_workers", num_workers), ("block_size", block_size)):
-            if type(value) is not int or value < 1:
-                raise ValueError(f"{name} must be a whole number from 1 on, but got {value!r}")
+        if type(num_workers) is not int or num_workers < 1:
+            raise ValueError(f"num_workers must be a whole number from 1 on, but got {num_workers!r}")
         if cluster is not None and "{command}" not in cluster:
             raise ValueError(f"cluster must have {{command}} where the worker's command goes, but got {cluster!r}")
         if not os.path.lexists(volume):
@@ -110,7 +104,7 @@ class VolumeSegmentation:
         self.settings = {**settings, "pixel_size": pixel_size}
         self.config = Path(config).absolute()
         self.num_workers = num_workers
-        self.block_size = block_size
+        self.block = _block(block_size, self.shape)
         self.cluster = cluster
         self.version = version
         self.overwrite = overwrite
@@ -126,7 +120,7 @@ class VolumeSegmentation:
             "config": sha256_of(self.config),
             "weights": None if checkpoint is None else sha256_of(Path(checkpoint)),
             "settings": {k: v for k, v in self.settings.items() if k not in ("checkpoint", "bundle_root")},
-            "block_size": self.block_size,
+            "block_size": self.block,
             "voxel_size_nm": self.voxel_size,
             "version": self.version,
         }
@@ -168,9 +162,10 @@ class VolumeSegmentation:
         with self._locked():
             if self.output.exists() and self._begun() != self.identity():
                 shutil.rmtree(self.output)
-            masks = self._create(self.output, identity=self.identity())
+            masks = self.create(self.output, identity=self.identity())
             if not masks.own()["complete"]:
                 self._segment()
+                shutil.rmtree(self.job.measured, ignore_errors=True)
                 masks.complete()
                 if self.settings.get("save_probability"):
                     Volume(self.output / "probability.zarr").complete()
@@ -185,30 +180,7 @@ class VolumeSegmentation:
         Raises:
             RuntimeError: from the config, with the cause chained.
         """
-        depth, height, width = self.shape
-        blocks, middle = -(-depth // self.block_size), depth // 2
-        with tempfile.TemporaryDirectory() as folder:
-            output = Path(folder) / "block.zarr"
-            self._create(output)
-            job = Job(self.job.config, self.job.settings, self.job.volume, str(output), self.job.threads)
-            worker = Worker(job)
-            worker.segment(middle, middle + 1)  # the first is slower: weights are laid out, loops compiled
-            start = time.monotonic()
-            worker.segment(middle, middle + 1)
-            seconds = time.monotonic() - start
-            written = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
-        pixel, pixels = np.dtype(self.sections[0].dtype).itemsize, height * width
-        hours = seconds * depth / 3600
-        lines = [
-            f"{depth} sections of {width}x{height} pixels in {blocks} blocks of {self.block_size}",
-            f"read: {depth * pixels * pixel / 1e9:.3g} GB; written: about {depth * written / 1e9:.3g} GB",
-            f"memory of a worker: about {(BYTES_OF_WORKER + BYTES_PER_PIXEL * pixels) / 1e9:.2g} GB",
-            f"one section: {seconds:.3g} s, {seconds / pixels * 1e6:.3g} s a megapixel, {self.job.threads} thread(s)",
-            f"all of them: {hours:.3g} hours with one worker, {hours / self.num_workers:.3g} with {self.num_workers}",
-        ]
-        if self.cluster:
-            lines.append(f"each worker is started by: {self.command()}")
-        return "\n".join(lines)
+        return estimate(self)
 
     def check_objects(self, config: str | Path, settings: Mapping[str, Any]) -> None:
         """Look at the settings of `measure`, before hours are spent on the masks.
@@ -284,9 +256,10 @@ class VolumeSegmentation:
         finally:
             os.close(descriptor)
 
-    def _create(self, output: Path, **own: Any) -> Volume:
+    def create(self, output: Path, **own: Any) -> Volume:
         """Make the volumes of results that are not there."""
-        options = {"version": self.version, "result": True}
+        block = None if self.block[1:] == self.shape[1:] else self.block[1:]
+        options = {"version": self.version, "result": True, "block": block}
         if not output.exists():
             Volume.create(output, self.shape, "uint8", self.voxel_size, average=False, **options, **own)
         scores = output / "probability.zarr"
@@ -303,7 +276,7 @@ class VolumeSegmentation:
         set_log_basedir(str(self.output / ".logs"))
         local = partial(work, path=str(self.output / ".job.json"))
         whole = daisy.Roi((0, 0, 0), self.shape)
-        block = daisy.Roi((0, 0, 0), (self.block_size, *self.shape[1:]))
+        block = daisy.Roi((0, 0, 0), self.block)
         task = daisy.Task(
             "segmenting",
             whole,
@@ -323,12 +296,27 @@ class VolumeSegmentation:
         if state.completed_count == state.total_block_count:
             return
         reports = sorted(self.job.errors.glob("*.txt")) if self.job.errors.is_dir() else []
-        causes = [f"section {int(report.stem)}: {report.read_text().strip()}" for report in reports]
+        causes = [f"section {int(report.stem.split('_')[0])}: {report.read_text().strip()}" for report in reports]
         causes = causes or [str(state.last_worker_error or "workers died")]
         raise RuntimeError(
             f"{self.output}: {state.total_block_count - state.completed_count} of {state.total_block_count} blocks "
             f"failed, the others are done; call it again when this is mended: {'; '.join(causes[:5])}"
         )
+
+
+def _block(size: Sequence[int], shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Check the size of blocks, and make them no larger than the volume."""
+    if not isinstance(size, list | tuple) or len(size) != 3 or not all(type(n) is int and n > 0 for n in size):
+        raise ValueError(f"block_size must be sections, rows and columns, whole numbers from 1 on, but got {size!r}")
+    coarsest = coarsest_pixel(shape)
+    for name, side, length in zip(("rows", "columns"), size[1:], shape[1:], strict=True):
+        if side < length and side % coarsest:
+            raise ValueError(
+                f"block_size must have multiples of {coarsest} {name}, which the coarsest resolution has as one pixel, "
+                f"but got {side}"
+            )
+    depth, height, width = map(min, size, shape)
+    return depth, height, width
 
 
 def _require_known(settings: Mapping[str, Any], config: Path) -> None:

@@ -15,6 +15,7 @@ from scripts.handlers import load_weights
 from scripts.io import Section, find_sections, write_text
 
 from .job import Job
+from .windows import WindowSegmentation
 
 if TYPE_CHECKING:
     import daisy.v2 as daisy
@@ -62,19 +63,29 @@ class Worker:
         self.preprocessing = parser.get_parsed_content("preprocessing")
         load_weights(parser.get_parsed_content("network"), parser.get_parsed_content("checkpoint"))
         self.sections = find_sections(job.volume, parser.get_parsed_content("channel"), results=False)
+        self.windows: WindowSegmentation | None = None
 
-    def segment(self, first: int, last: int) -> None:
+    def segment(self, first: int, last: int, rows: slice | None = None, columns: slice | None = None) -> None:
         """Segment sections and write their masks.
 
         Args:
             first: section of the block.
             last: section after the block.
+            rows: of the block; None are all.
+            columns: of the block, likewise.
 
         Raises:
-            ValueError: a section cannot be read.
+            ValueError: a section cannot be read, or its equalisation has to see it as a whole.
             OSError: a mask cannot be written.
         """
         block: list[Section] = self.sections[first:last]
+        whole = (slice(0, block[0].width), slice(0, block[0].height))
+        window = (columns or whole[0], rows or whole[1])
+        if window != whole:
+            self.windows = self.windows or WindowSegmentation(self.parser, self.sections, self.job.measured)
+            for page in range(first, last):
+                self.windows.segment(page, window)
+            return
         self.evaluator.data_loader = DataLoader(Dataset(block, self.preprocessing), batch_size=1, num_workers=0)
         # MONAI takes the length of the data as it was when the evaluator was made, and does nothing where it was 0
         self.evaluator.state.epoch_length = len(block)
@@ -90,14 +101,15 @@ class Worker:
         """
         from daisy.v2 import BlockStatus
 
-        first, last = block.write_roi.begin[0], block.write_roi.end[0]
-        report = self.job.errors / f"{first:06d}.txt"
+        (first, *corner), (last, *end) = block.write_roi.begin, block.write_roi.end
+        rows, columns = map(slice, corner, end)
+        report = self.job.errors / f"{first:06d}_{corner[0]}_{corner[1]}.txt"
         try:
-            self.segment(first, last)
+            self.segment(first, last, rows, columns)
         except Exception as error:
             self.usable = False  # an engine that was interrupted goes on where it was, and not with other data
             block.status = BlockStatus.FAILED
-            logger.error("sections %d to %d: %s", first, last - 1, first_cause(error))
+            logger.error("sections %d to %d from %s: %s", first, last - 1, corner, first_cause(error))
             write_text(report, f"{type(first_cause(error)).__name__}: {first_cause(error)}\n")
         else:
             report.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ import pytest
 from bundle.volumes import convert as module
 from bundle.volumes.convert import convert
 from scripts.io import find_sections, read_header, read_section, write_section
-from scripts.io.ome_zarr import Volume
+from scripts.io.volume import Volume
 
 STACK = np.random.default_rng(0).integers(0, 60000, (4, 30, 40), np.uint16)
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from bundle.volumes.view import show, view
-from scripts.io.ome_zarr import Volume
+from scripts.io.volume import Volume
 
 neuroglancer = pytest.importorskip("neuroglancer")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")]

@@ -22,6 +22,7 @@ from benchmarks.volume_cost import workers_of
 from bundle.volumes.convert import convert
 from scripts.config import first_cause
 from scripts.io import find_sections, read_section
+from scripts.io.volume import Volume
 
 ROOT = Path(__file__).parents[2]
 COUNT = 5
@@ -109,9 +110,76 @@ def test_objects_of_a_volume(run_volume: Callable, expected: dict) -> None:
 def test_masks_are_those_of_the_inference(
     run_volume: Callable, expected: dict, workers: int, block_size: int, version: str
 ) -> None:
-    out = run_volume(workers=workers, block_size=block_size, version=version, number_objects=False)
+    out = run_volume(workers=workers, block_size=[block_size, 9216, 9216], version=version, number_objects=False)
     np.testing.assert_array_equal(pixels(out), expected[False])
     assert not (out / "labels").exists()
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two sections of 230x170 pixels, the second with a white margin and a corner without tissue."""
+    from scripts.phantom import PhantomTissue, acquire
+
+    folder = tmp_path_factory.mktemp("wide") / "wide.zarr"
+    tissue = PhantomTissue(3, (230, 170), 2, 5.0, 50.0)
+    wide = Volume.create(folder, (2, 170, 230), np.uint8, (50, 5, 5))
+    for page in range(2):
+        section = acquire(tissue.section(page)[0], np.random.default_rng(page)).T
+        if page:
+            section[:40] = 255
+            section[100:, 150:] = 255
+        wide.write(page, section)
+    wide.complete()
+    return folder
+
+
+@pytest.mark.parametrize("use_crf", [False, True])
+def test_blocks_that_are_parts_of_sections(run_volume: Callable, wide: Path, tmp_path: Path, use_crf: bool) -> None:
+    """Several windows of the network in each section and in each block; blocks without tissue among them."""
+    from bundle.runs import run
+
+    more = {"patch_size": 64, "save_probability": True, "test_time_augmentation": use_crf}
+    more |= {"crf#bilateral_sxy": 4.0, "crf#gaussian_sxy": 2.0} if use_crf else {}
+    whole = tmp_path / "whole"
+    run("inference", run_id="inference", dataset_dir=str(wide), output_dir=str(whole), use_crf=use_crf, **more)
+    expected, scores = (pixels(whole / f"wide_{kind}.tif") for kind in ("mitochondria", "probability"))
+    assert (expected > 0).any()
+    assert (scores == 0).any()
+    kept = {"save_probability": more.pop("save_probability")}
+    given = {"dataset_dir": str(wide), "number_objects": False, "use_crf": use_crf, "inference": more, **kept}
+    out = run_volume(block_size=[2, 48, 64], **given)
+    np.testing.assert_allclose(pixels(out / "probability.zarr"), scores, atol=2e-3 if use_crf else 1e-5)
+    assert (pixels(out) != expected).mean() < (1e-4 if use_crf else 1e-9)
+    assert not (out / ".sections").exists()
+    if not use_crf:  # two processes, of which one finds what the other has measured
+        out = run_volume("two.zarr", block_size=[1, 96, 96], workers=2, **given)
+        np.testing.assert_array_equal(pixels(out), expected)
+
+
+def test_what_is_measured_on_a_section_is_kept(tmp_path: Path) -> None:
+    from scripts.grey_levels import SectionLevels
+    from scripts.volumes.windows import _keep, _kept
+
+    image = np.random.default_rng(0).integers(0, 200, (90, 70), np.uint8)
+    margin = image.copy()
+    margin[:30] = 255
+    sections = {
+        "plain": (image, "tissue"),
+        "margin": (margin, "tissue"),
+        "float": (image * 1e-3 + 5e5, "tissue"),
+        "stretched": (image, "none"),
+        "blank": (np.full_like(image, 7), "tissue"),
+    }
+    for name, (section, method) in sections.items():
+        levels = SectionLevels.measure(section, method)
+        for _ in range(2):  # the second finds the first
+            _keep(levels, tmp_path / f"{name}.zarr")
+        found = _kept(tmp_path / f"{name}.zarr")
+        whole, tissue = levels.whole(section)
+        for window in ((slice(0, 90), slice(0, 70)), (slice(20, 45), slice(3, 70))):
+            part, inside = found.window(section.__getitem__, window)
+            np.testing.assert_array_equal(part, whole[window])
+            np.testing.assert_array_equal(inside, tissue[window])
 
 
 def test_a_chunk_that_is_damaged(run_volume: Callable, volume: Path, expected: dict, tmp_path: Path) -> None:
@@ -183,7 +251,7 @@ def test_a_cluster(
 
 
 def test_an_estimate_writes_nothing(run_volume: Callable, capsys: pytest.CaptureFixture) -> None:
-    out = run_volume(dry_run=True, workers=2, block_size=2)
+    out = run_volume(dry_run=True, workers=2, block_size=[2, 96, 96])
     printed = capsys.readouterr().out
     assert "5 sections of 96x96 pixels in 3 blocks of 2" in printed
     assert "read: 4.61e-05 GB" in printed
@@ -201,6 +269,9 @@ def test_what_is_refused(run_volume: Callable, expected: dict, tmp_path: Path) -
     assert "no such volume" in refusal(dataset_dir=str(tmp_path / "none.zarr"))
     assert "must be a folder named *.zarr" in refusal(name="out")
     assert "workers" in refusal(workers=0)
+    assert "block_size" in refusal(block_size=1)
+    assert "block_size" in refusal(block_size=[1, 0, 96])
+    assert "equalize must be" in refusal(block_size=[5, 48, 48], inference={"equalize": "section"}, name="s.zarr")
     assert "{command}" in refusal(cluster="qsub")
     assert "unknown setting 'treshold' = 0.5; did you mean 'threshold'?" in refusal(inference={"treshold": 0.5})
     assert "unknown setting 'smoting'" in refusal(objects={"smoting": 0.25})
@@ -209,11 +280,11 @@ def test_what_is_refused(run_volume: Callable, expected: dict, tmp_path: Path) -
     (tmp_path / "out.zarr").mkdir()
     assert "is not of a segmentation" in refusal()
     (tmp_path / "out.zarr").rmdir()
-    given = {"block_size": 5, "inference": {"threshold_without_crf": 0.9}}
+    given = {"block_size": [5, 96, 96], "inference": {"threshold_without_crf": 0.9}}
     out = run_volume(number_objects=False, **given)
     assert 0 < (pixels(out) > 0).sum() < (expected[False] > 0).sum()
     assert "is of a run with another settings" in refusal(**given, use_crf=True)
-    assert "is of a run with another block_size" in refusal(**{**given, "block_size": 1})
+    assert "is of a run with another block_size" in refusal(**{**given, "block_size": [1, 96, 96]})
     with open(tmp_path / ".out.zarr.lock", "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         for use_crf in (False, True):

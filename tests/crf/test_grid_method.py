@@ -16,7 +16,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from scripts.crf import dense_crf, grid_kernels, grid_torch
+from scripts.crf import crf_window, dense_crf, grid_kernels, grid_torch
 from scripts.crf.grid import Grid
 from tests.crf.exact import disc, exact_mean_field, noise, stripes, two_classes
 
@@ -220,3 +220,21 @@ def test_runs_where_compiled_code_cannot_be_kept(fault: str, tmp_path: Path) -> 
     ]
     environment["PYTHONPATH"] = str(Path(__file__).parents[2])  # for `scripts`
     subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=tmp_path, env=environment, check=True)
+
+
+@pytest.mark.parametrize("parameters", [SHIPPED, STRONG, {**STRONG, "gaussian_sxy": 30.0, "bilateral_sxy": 17.0}])
+def test_parts_of_a_section_with_what_surrounds_them(parameters: dict[str, float]) -> None:
+    probabilities, image = tissue(700, 610)
+    whole = dense_crf(probabilities, image, **parameters)[-1]
+    kernels = {name: value for name, value in parameters.items() if name != "iterations"}
+    different = np.zeros(whole.shape, bool)
+    for x in range(0, 700, 200):
+        for y in range(0, 610, 200):
+            window = slice(x, min(x + 200, 700)), slice(y, min(y + 200, 610))
+            seen = crf_window(window, whole.shape, **kernels)
+            part = dense_crf(probabilities[:, *seen], image[:, *seen], **parameters)[-1]
+            inner = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(window, seen, strict=True))
+            different[window] = (part[inner] > 0.5) != (whole[window] > 0.5)
+            np.testing.assert_allclose(part[inner], whole[window], atol=0.02)
+    assert different.mean() < 1e-4
+    assert all(side.stop - side.start < 700 for side in crf_window((slice(0, 9), slice(0, 9)), (700, 700), **kernels))

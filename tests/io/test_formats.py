@@ -20,7 +20,7 @@ import zarr
 from PIL import Image
 
 from scripts.io import FORMATS, find_sections, read_header, read_section, write_section
-from scripts.io.ome_zarr import Volume
+from scripts.io.volume import Volume
 from scripts.transforms import LoadSectiond, SaveSectiond
 
 ROOT = Path(__file__).parents[2]

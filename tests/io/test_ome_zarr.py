@@ -8,7 +8,7 @@ import zarr
 from ome_zarr_models import open_ome_zarr
 
 from scripts.io import find_sections, read_header, read_section
-from scripts.io.ome_zarr import Volume
+from scripts.io.volume import Volume
 
 STACK = np.random.default_rng(0).integers(0, 255, (3, 1500, 1101), np.uint8)
 
@@ -112,3 +112,30 @@ def test_pixels_that_are_no_grey_levels(tmp_path: Path) -> None:
     group.create_array("s0", shape=(2, 3, 4), dtype=np.complex64)[:] = 1j
     with pytest.raises(ValueError, match=r"a\.zarr: its pixels are complex numbers"):
         read_section(find_sections(tmp_path / "a.zarr")[0])
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize("average", [False, True])
+@pytest.mark.parametrize("block", [(1024, 1024), (512, 768), (64, 2048)])
+def test_blocks_have_files_of_their_own(tmp_path: Path, version: str, average: bool, block: tuple[int, int]) -> None:
+    """Written in any order they are the section as a whole, and no file is written twice."""
+    stack = np.random.default_rng(0).integers(0, 255, (1, 2100, 2500), np.uint8)
+    whole = written(tmp_path / "whole.zarr", stack, version=version, average=average)
+    parts = Volume.create(
+        tmp_path / "parts.zarr", stack.shape, np.uint8, (50, 5, 4), version=version, average=average, block=block
+    )
+    assert [level.shape for level in parts.levels] == [level.shape for level in whole.levels]
+    corners = [(row, column) for row in range(0, 2100, block[0]) for column in range(0, 2500, block[1])]
+    before: dict[Path, int] = {}
+    for row, column in reversed(corners):
+        parts.write(0, stack[0, row : row + block[0], column : column + block[1]], (row, column))
+        files = {file: file.stat().st_mtime_ns for file in parts.path.glob("[0-9]/**/*") if file.is_file()}
+        assert len(files) > len(before)
+        assert before.items() <= files.items()
+        before = files
+    for found, expected in zip(parts.levels, whole.levels, strict=True):
+        np.testing.assert_array_equal(found[:], expected[:])
+    parts.complete()
+    assert read_header(tmp_path / "parts.zarr").size == (2500, 2100, 1)
+    model = open_ome_zarr(zarr.open_group(tmp_path / "parts.zarr", mode="r"), version=version)
+    assert type(model).__name__ == "Image"
