@@ -1,11 +1,11 @@
 """What it costs to segment a volume in blocks, by one worker and by two, and what of it is the engine's own.
 
 Run from the root of the bundle: `python -m benchmarks.volume_cost [--sections 20] [--side 4096] [--workers 1,2]
-[--pixel_size 5] [--use_crf True] [--output docs/results/volume_cost]`. Sections are phantom tissue, repeated to their
-size. Printed are megapixels a second from start to end, which counts the start of the workers, and after the first
-block of each worker, which does not; the peak memory of a worker; and the engine's share: the time for which it keeps a
-worker from one block to the next, measured on blocks that do nothing, over the time of a block of 2048x2048 pixels as
-its pixels cost here.
+[--pixel_size 5] [--use_crf True] [--block_size "[1,9216,9216]"] [--output docs/results/volume_cost]`. Sections are
+phantom tissue, repeated to their size. Printed are megapixels a second from start to end, which counts the start of the
+workers, and after the first block of each worker, which does not; the peak memory of a worker; and the engine's share:
+the time for which it keeps a worker from one block to the next, measured on blocks that do nothing, over the time of a
+block of 2048x2048 pixels as its pixels cost here.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def main(
     workers: tuple[int, ...] = (1, 2),
     pixel_size: float = 5.0,
     use_crf: bool = True,
+    block_size: tuple[int, int, int] = (1, 9216, 9216),
     output: str | None = None,
 ) -> None:
     """Measure, print, and write the figures.
@@ -54,6 +55,7 @@ def main(
         workers: numbers of workers to compare.
         pixel_size: in nanometres.
         use_crf: whether masks are refined.
+        block_size: sections, rows and columns of a block.
         output: path without suffix for the figures in JSON and Markdown.
     """
     rows = []
@@ -61,7 +63,9 @@ def main(
         volume = Path(folder) / "sections.zarr"
         make(volume, sections, side, pixel_size)
         for count in [workers] if isinstance(workers, int) else workers:
-            rows.append({"workers": count, **measured(volume, Path(folder), sections, side, count, use_crf)})
+            rows.append(
+                {"workers": count, **measured(volume, Path(folder), (sections, side), count, use_crf, block_size)}
+            )
             rows[-1]["engine_share_at_2048"] = engine(count, Path(folder)) / (2048**2 / 1e6 * rows[-1]["s_per_mp"])
             print(rows[-1], flush=True)
     lines = ["| workers | s | MP/s, all | MP/s, running | peak GB of a worker | engine's share |", "| --- " * 6 + "|"]
@@ -71,7 +75,8 @@ def main(
         for r in rows
     ]
     about = (
-        f"{sections} sections of {side}x{side} pixels of {pixel_size:g} nm, with{'' if use_crf else 'out'} the CRF; "
+        f"{sections} sections of {side}x{side} pixels of {pixel_size:g} nm, with{'' if use_crf else 'out'} the CRF, "
+        f"in blocks of {block_size[0]}x{block_size[1]}x{block_size[2]}; "
         f"{hardware()}, commit {git_revision()}."
     )
     print("\n".join([*lines, "", about]))
@@ -91,12 +96,15 @@ def make(path: Path, sections: int, side: int, pixel_size: float) -> None:
     volume.complete()
 
 
-def measured(volume: Path, folder: Path, sections: int, side: int, workers: int, use_crf: bool) -> dict[str, float]:
+def measured(
+    volume: Path, folder: Path, size: tuple[int, int], workers: int, use_crf: bool, block_size: tuple[int, int, int]
+) -> dict[str, float]:
     """Segment the volume by the command of a user."""
+    sections, side = size
     output = folder / f"by{workers}.zarr"
     command = [sys.executable, "-m", "monai.bundle", "run", "volume", "--config_file", "configs/volume.json"]
     command += ["--dataset_dir", str(volume), "--output_dir", str(output), "--workers", str(workers)]
-    command += ["--use_crf", str(use_crf), "--number_objects", "False"]
+    command += ["--use_crf", str(use_crf), "--number_objects", "False", "--block_size", str([*block_size])]
     start, peak, ended = time.monotonic(), [0], threading.Event()
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         watcher = threading.Thread(target=watch, args=(process.pid, peak, ended))
@@ -107,13 +115,14 @@ def measured(volume: Path, folder: Path, sections: int, side: int, workers: int,
         watcher.join()
     if code:
         raise RuntimeError(f"the run ended with {code}")
-    times = sorted(file.stat().st_mtime for file in (output / "0").glob("c/*/0/0"))
-    megapixels, running = side**2 / 1e6, times[-1] - times[workers - 1]
+    times = sorted(file.stat().st_mtime for file in (output / "0").glob("c/*/*/*"))
+    megapixels, running = sections * side**2 / 1e6, times[-1] - times[workers - 1]
+    share = 1 - workers / len(times)  # what was done meanwhile
     return {
         "seconds": seconds,
-        "mp_per_s": sections * megapixels / seconds,
-        "mp_per_s_running": (sections - workers) * megapixels / running,
-        "s_per_mp": workers * running / ((sections - workers) * megapixels),
+        "mp_per_s": megapixels / seconds,
+        "mp_per_s_running": share * megapixels / running,
+        "s_per_mp": workers * running / (share * megapixels),
         "worker_gb": peak[0] / 1e9,
     }
 
