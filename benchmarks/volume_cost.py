@@ -1,7 +1,7 @@
 """What it costs to segment a volume in blocks, by one worker and by two, and what of it is the engine's own.
 
 Run from the root of the bundle: `python -m benchmarks.volume_cost [--sections 20] [--side 4096] [--workers 1,2]
-[--pixel_size 5] [--use_crf True] [--block_size "[1,9216,9216]"] [--output docs/results/volume_cost]`. Sections are
+[--pixel_size 5] [--use_crf True] [--block_size "[1,8704,8704]"] [--output docs/results/volume_cost]`. Sections are
 phantom tissue, repeated to their size. Printed are megapixels a second from start to end, which counts the start of the
 workers, and after the first block of each worker, which does not; the peak memory of a worker; and the engine's share:
 the time for which it keeps a worker from one block to the next, measured on blocks that do nothing, over the time of a
@@ -44,7 +44,7 @@ def main(
     workers: tuple[int, ...] = (1, 2),
     pixel_size: float = 5.0,
     use_crf: bool = True,
-    block_size: tuple[int, int, int] = (1, 9216, 9216),
+    block_size: tuple[int, int, int] = (1, 8704, 8704),
     output: str | None = None,
 ) -> None:
     """Measure, print, and write the figures.

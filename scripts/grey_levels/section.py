@@ -71,6 +71,10 @@ class SectionLevels:
         """Apply it to all of the section, see `window`."""
         return self.window(image.__getitem__, (slice(0, self.shape[0]), slice(0, self.shape[1])))
 
+    def has_tissue(self, window: Window) -> bool:
+        """Tell whether there is tissue in a part of the section."""
+        return self.tissue is None or bool(np.any(self.tissue[window]))
+
     def window(self, image: Read, window: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Apply it to a part of the section.
 

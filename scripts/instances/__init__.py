@@ -6,6 +6,7 @@ Sections are (height, width), stacks (section, height, width): the order of scik
 from .continuity import agreement, smooth_through, supported
 from .counting import Frame, count_objects, count_profiles
 from .linking import Linker, Overlaps, join, overlaps
+from .numbers import count_pixels, renumber
 from .profiles import PROFILE_MEASURES, Profiles, measure_profiles, nearest_neighbours
 from .scores import ObjectScores
 from .separation import separate
@@ -23,12 +24,14 @@ __all__ = [
     "agreement",
     "complexity_index",
     "count_objects",
+    "count_pixels",
     "count_profiles",
     "heights",
     "join",
     "measure_profiles",
     "nearest_neighbours",
     "overlaps",
+    "renumber",
     "separate",
     "skeletonize",
     "smooth_through",

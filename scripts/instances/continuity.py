@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from .numbers import count_pixels
+
 __all__ = ["agreement", "smooth_through", "supported"]
 
 
@@ -69,7 +71,7 @@ def supported(
     Returns:
         bool (highest number + 1,); all are supported where there is no neighbour at all.
     """
-    areas = np.bincount(labels.ravel())
+    areas = count_pixels(labels)
     present = [mask for mask in neighbours if mask is not None]
     if not present:
         return np.ones(len(areas), bool)

@@ -10,6 +10,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from .numbers import count_pixels, renumber
+
 __all__ = ["Linker", "Overlaps", "join", "overlaps"]
 
 
@@ -107,12 +109,12 @@ class Linker:
         position = self._position + 1 if position is None else position
         if position <= self._position:
             raise ValueError(f"position must be above {self._position}, but got {position}")
-        offset, areas = self.count, np.bincount(labels.ravel())
+        offset, areas = self.count, count_pixels(labels)
         shared, links = Overlaps(*np.zeros((3, 0), np.int64)), np.zeros((0, 2), np.int64)
         if self._labels is not None:
             shared = overlaps(self._labels, labels)
             if position - self._position - 1 <= self.max_gap:
-                links = self._assign(shared, np.bincount(self._labels.ravel()), areas)
+                links = self._assign(shared, count_pixels(self._labels), areas)
             shared = Overlaps(shared.first + self._offset, shared.second + offset, shared.pixels)
             self._keep_waiting(links[:, 0])
             links = links + np.array([self._offset, offset])
@@ -139,7 +141,7 @@ class Linker:
         ended = np.ones(int(self._labels.max()) + 1, bool)
         ended[0] = False
         ended[linked] = False
-        places = np.flatnonzero(ended[self._labels])
+        places = np.flatnonzero(renumber(self._labels, ended))
         identities = self._labels.ravel()[places].astype(np.int64) + self._offset
         self._waiting.append(_Waiting(self._position, places, identities))
 

@@ -9,6 +9,8 @@ from scipy.cluster.hierarchy import DisjointSet
 from skimage.measure import label, regionprops
 from skimage.segmentation import watershed
 
+from .numbers import count_pixels, renumber
+
 __all__ = ["separate"]
 
 
@@ -39,7 +41,7 @@ def separate(
     if not 0 <= neck <= 1:
         raise ValueError(f"neck must be within [0, 1], but got {neck!r}")
     mask = np.asarray(mask, bool)
-    profiles = label(mask, connectivity=1).astype(np.int32)
+    profiles = label(mask, connectivity=1).astype(np.int32, copy=False)
     highest = int(profiles.max())
     for region in regionprops(profiles):
         window, body = profiles[region.slice], region.image
@@ -100,10 +102,10 @@ def _necks(parts: NDArray[np.int32], distance: NDArray[np.float32]) -> list[tupl
 
 
 def _without_small(profiles: NDArray[np.int32], min_area: float) -> NDArray[np.int32]:
-    areas = np.bincount(profiles.ravel())
+    areas = count_pixels(profiles)
     kept = areas >= max(1, min_area)
     if kept[1:].all():
         return profiles
     kept[0] = False
     numbers = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
-    return numbers[profiles]
+    return renumber(profiles, numbers)

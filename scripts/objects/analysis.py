@@ -17,6 +17,7 @@ from scripts.instances import (
     Linker,
     complexity_index,
     heights,
+    renumber,
     skeletonize,
     sphericity,
     surfaces,
@@ -279,10 +280,12 @@ class ObjectAnalysis:
         write_table(self.output_dir / "mitochondria.csv", headers(OBJECT_COLUMNS, self.unit), table)
         write_text(self.output_dir / "columns.md", columns_markdown(self.unit))
 
-    def _instances(self, found: Gathered, work: Path) -> Iterator[NDArray[np.int64]]:
+    def _instances(self, found: Gathered, work: Path) -> Iterator[NDArray[np.unsignedinteger]]:
+        # as small as can be: a wide section is held more than once
+        dtype = np.min_scalar_type(max(256, int(found.objects.max(initial=0))))
         for index in range(len(self.stack)):
             rows = slice(found.offsets[index], found.offsets[index + 1])
-            yield np.concatenate([[0], found.objects[rows]])[labels_of(work, index)]
+            yield renumber(labels_of(work, index), np.concatenate([[0], found.objects[rows]]).astype(dtype))
 
     def _outlines(self, found: Gathered, work: Path) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
         for index in range(len(self.stack)):

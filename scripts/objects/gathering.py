@@ -13,9 +13,11 @@ from tqdm import tqdm
 from scripts.instances import (
     Linker,
     Overlaps,
+    count_pixels,
     join,
     measure_profiles,
     nearest_neighbours,
+    renumber,
     separate,
     smooth_through,
     supported,
@@ -134,6 +136,7 @@ class Gathering:
                 rows[name].append(values)
             rows["section"].append(np.full(len(found["table"]), index))
             voxels.append(_coarse_voxels(labels, found["boxes"], before, stack.planes[index].position, coarse))
+        self._cache.clear()
         offsets = np.cumsum([0, *(len(table) for table in rows["table"])])
         objects = join(linker.count, np.concatenate(links))
         names = ("first", "second", "pixels")
@@ -154,7 +157,7 @@ class Gathering:
         labels, probability = self.labels(stack, index, spacing)
         valid = stack.valid(index)
         profiles = measure_profiles(labels, spacing, stack.section(index), valid)
-        pixels = np.bincount(labels.ravel(), minlength=1)
+        pixels = count_pixels(labels)
         tissue = np.ones(labels.shape, bool) if valid is None else valid
         write_atomically(
             work / f"{index}.tif",
@@ -189,7 +192,7 @@ class Gathering:
             labels = separate(mask > 0, self.neck, self.min_area, spacing)
         if self.require_support:
             kept = supported(labels, [None if neighbour is None else neighbour[0] > 0 for neighbour in beside])
-            labels = _renumbered(labels * kept[labels])
+            labels = _renumbered(labels * renumber(labels, kept))
         return labels, probability
 
     def _beside(self, index: int) -> tuple[int, ...]:
@@ -215,10 +218,10 @@ def outlines_of(work: Path, index: int) -> list[NDArray[np.float32]]:
 
 
 def _renumbered(labels: NDArray[np.integer], min_area: int = 1) -> NDArray[np.int32]:
-    areas = np.bincount(labels.ravel())
+    areas = count_pixels(labels)
     kept = areas >= min_area
     kept[0] = False
-    return np.where(kept, np.cumsum(kept), 0).astype(np.int32)[labels]
+    return renumber(labels, np.where(kept, np.cumsum(kept), 0).astype(np.int32))
 
 
 def _scores(

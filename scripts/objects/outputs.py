@@ -53,7 +53,7 @@ def write_instances(
     metadata: dict[str, Any] = {"axes": "ZYX", "min": 0, "max": highest} if fits else {"axes": "ZYX"}
     if fits and pixel_size is not None:
         metadata |= {"unit": "um", **({} if thickness is None else {"spacing": thickness / 1000})}
-    pages = (section.astype(dtype) for section in sections)
+    pages = (section.astype(dtype, copy=False) for section in sections)
 
     def write(target: Path) -> None:
         tifffile.imwrite(
@@ -96,7 +96,7 @@ def write_labels(
     try:
         labels = Volume.create_labels(volume, "mitochondria", shape, voxel_size_nm=size)
         for page, section in enumerate(sections):
-            labels.write(page, section.astype(np.uint32))
+            labels.write(page, section.astype(np.uint32, copy=False))
         labels.complete()
     except OSError as error:
         raise OSError(f"{volume}: labels cannot be written: {error}") from None

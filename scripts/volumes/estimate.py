@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["estimate"]
 
-BYTES_PER_PIXEL = 24
+BYTES_PER_PIXEL = 26
 """Of a block that a worker needs in memory at its most (docs/results/section_cost.md)."""
-BYTES_TO_MEASURE = 8
+BYTES_TO_MEASURE = 7
 """Likewise of a whole section, while its grey levels and tissue are measured."""
 HALO = 300
 """Pixels around a block that the CRF sees, about."""

@@ -74,7 +74,7 @@ class VolumeSegmentation:
         config: str | Path,
         settings: Mapping[str, Any],
         num_workers: int = 1,
-        block_size: Sequence[int] = (1, 9216, 9216),
+        block_size: Sequence[int] = (1, 8704, 8704),
         pixel_size: float | list[float] | None = None,
         section_thickness: float | None = None,
         cluster: str | None = None,

@@ -83,16 +83,16 @@ class WindowSegmentation:
         levels = self._measured(page, pixel_size)
         read = _reader(section)
         seen = crf_window(window, levels.shape, **self.crf) if self.crf else window
-        image, tissue = levels.window(read, seen)
         inner = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(window, seen, strict=True))
-        if tissue[inner].any():
 
-            def view(part: Window) -> torch.Tensor:
-                return torch.from_numpy(levels.window(read, part)[0])[None, None]
+        def view(part: Window) -> torch.Tensor:
+            return torch.from_numpy(levels.window(read, part)[0])[None, None]
 
+        if levels.has_tissue(window):
             scores = score_window(self.inferer, self.network, view, levels.shape, pixel_size, seen)[0]
         else:  # what the network would say does not matter
-            scores = torch.zeros((1, *image.shape))
+            scores = torch.zeros((1, *(side.stop - side.start for side in seen)))
+        image, tissue = levels.window(read, seen)  # now: it would wait in memory while the network works
         meta = {
             ImageMetaKey.FILENAME_OR_OBJ: section.path,
             ImageMetaKey.SPATIAL_SHAPE: np.array(image.shape),
@@ -104,7 +104,7 @@ class WindowSegmentation:
             {
                 "image": MetaTensor(torch.from_numpy(image)[None], meta=meta),
                 "pred": scores,
-                "tissue": torch.from_numpy(tissue.astype(np.uint8))[None],
+                "tissue": torch.from_numpy(tissue.view(np.uint8))[None],
             }
         )
 

@@ -110,7 +110,7 @@ def test_objects_of_a_volume(run_volume: Callable, expected: dict) -> None:
 def test_masks_are_those_of_the_inference(
     run_volume: Callable, expected: dict, workers: int, block_size: int, version: str
 ) -> None:
-    out = run_volume(workers=workers, block_size=[block_size, 9216, 9216], version=version, number_objects=False)
+    out = run_volume(workers=workers, block_size=[block_size, 8704, 8704], version=version, number_objects=False)
     np.testing.assert_array_equal(pixels(out), expected[False])
     assert not (out / "labels").exists()
 
