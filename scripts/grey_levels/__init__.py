@@ -4,10 +4,20 @@ Sections come with hot pixels, dead rows, margins that stitching and registratio
 these may decide on the grey levels of the tissue, and none is tissue.
 """
 
-from .equalisation import METHODS, check_clip, equalize, stretch
+from .equalisation import METHODS, TransferFunction, check_clip, equalize, stretch
 from .filling import fill_outside
 from .ranges import CLIP
 from .section import SectionLevels
 from .tissue import tissue_mask
 
-__all__ = ["CLIP", "METHODS", "SectionLevels", "check_clip", "equalize", "fill_outside", "stretch", "tissue_mask"]
+__all__ = [
+    "CLIP",
+    "METHODS",
+    "SectionLevels",
+    "TransferFunction",
+    "check_clip",
+    "equalize",
+    "fill_outside",
+    "stretch",
+    "tissue_mask",
+]

@@ -17,8 +17,7 @@ from monai.utils import ImageMetaKey
 from numpy.typing import NDArray
 
 from scripts.crf import crf_window
-from scripts.grey_levels import SectionLevels
-from scripts.grey_levels.equalisation import TransferFunction
+from scripts.grey_levels import SectionLevels, TransferFunction
 from scripts.inference import score_window
 from scripts.io import Section, pixel_size_of, read_section
 from scripts.io.ome_zarr import OMEZarrReader
