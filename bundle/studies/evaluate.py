@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bundle.runs import check_sets, config_names, hardware, reject_overrides, run
+from bundle.runs import check_sets, config_names, hardware, reject_overrides, run, settings_of_weights
 from bundle.studies.examples import draw_examples
 from scripts.io import require_writable, write_json
 from scripts.weights import sha256_of
@@ -21,6 +21,7 @@ def evaluate(
     network: str = "fusion_fcn",
     output: str | None = None,
     pictures: str | None = None,
+    beside: str | None = None,
     part: str = "test",
     **settings: Any,
 ) -> str:
@@ -33,6 +34,8 @@ def evaluate(
         output: JSON file for the figures.
         pictures: folder for `<set>.jpg`: the results with the CRF on the test sections with the median and the lowest
             Jaccard. See `draw_examples`.
+        beside: other weights, such as those of the U-Net, for the paper's Figure 3: the pictures show their results
+            without the CRF, those of `checkpoint` without it, and with it.
         part: of the sets; "training" of those that have no other and were not trained on.
         **settings: further settings of the evaluation's config, such as `width` or `threshold`.
 
@@ -44,6 +47,7 @@ def evaluate(
         RuntimeError: from the configs, with the cause chained.
         OSError: a file cannot be read or written.
     """
+    how = {"pictures": pictures, "beside": beside, "part": part, **settings}
     figures = {
         "checkpoint": checkpoint,
         "sha256": sha256_of(Path(checkpoint)),
@@ -51,7 +55,7 @@ def evaluate(
         "machine": hardware(),
         "part": part,
         "settings": settings,
-        "sets": evaluate_sets(*data, checkpoint=checkpoint, network=network, pictures=pictures, part=part, **settings),
+        "sets": evaluate_sets(*data, checkpoint=checkpoint, network=network, **how),
     }
     if output is not None:
         write_json(output, figures)
@@ -76,7 +80,13 @@ def markdown(sets: dict[str, dict[str, dict[str, float]]], part: str = "test") -
 
 
 def evaluate_sets(
-    *data: str, checkpoint: str, network: str, pictures: str | None = None, part: str = "test", **settings: Any
+    *data: str,
+    checkpoint: str,
+    network: str,
+    pictures: str | None = None,
+    beside: str | None = None,
+    part: str = "test",
+    **settings: Any,
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Score weights on a part of each of several sets.
 
@@ -85,6 +95,7 @@ def evaluate_sets(
         checkpoint: weights.
         network: "fusion_fcn" or "unet", for weights without a record.
         pictures: as for `evaluate`.
+        beside: as for `evaluate`.
         part: of the sets.
         **settings: further settings.
 
@@ -95,24 +106,43 @@ def evaluate_sets(
         ValueError: an argument is out of its range.
         RuntimeError: from the configs, with the cause chained.
     """
+    if beside is not None and pictures is None:
+        raise ValueError(f"beside needs a folder for pictures, but got {beside!r} and none")
     reject_overrides(settings, "use_crf", "output_dir", "dataset_dir")
     if pictures is not None:
         require_writable(pictures)
     folders = check_sets(*data, part=part)
     results = {}
     for folder in folders:
-        with tempfile.TemporaryDirectory() as output_dir:
-            run(
-                *config_names(network, "evaluate", base="inference"),
-                run_id="evaluating",
-                dataset_dir=str(folder),
-                checkpoint=checkpoint,
-                output_dir=output_dir,
-                part=part,
-                **settings,
-            )
-            report = json.loads((Path(output_dir) / "jaccard.json").read_text())
+        with tempfile.TemporaryDirectory() as scratch:
+
+            def evaluated(weights: str, use_crf: bool, folder: Path = folder, scratch: str = scratch) -> Path:
+                output_dir = Path(scratch) / f"{sha256_of(Path(weights))}_{use_crf}"
+                run(
+                    *config_names(network, "evaluate", base="inference"),
+                    run_id="evaluating",
+                    dataset_dir=str(folder),
+                    checkpoint=weights,
+                    output_dir=str(output_dir),
+                    use_crf=use_crf,
+                    part=part,
+                    **settings,
+                )
+                return output_dir
+
+            titles, columns = [], [evaluated(checkpoint, True)]
+            report = json.loads((columns[0] / "jaccard.json").read_text())
+            if beside is not None:
+                titles = [_name(weights, network) for weights in (beside, checkpoint)]
+                titles.append(f"{titles[1]} with CRF")
+                columns = [*(evaluated(weights, False) for weights in (beside, checkpoint)), *columns]
             if pictures is not None:
-                draw_examples(folder / "datalist.json", [Path(output_dir)], Path(pictures) / f"{folder.name}.jpg", part)
+                picture = Path(pictures) / f"{folder.name}.jpg"
+                draw_examples(folder / "datalist.json", columns, picture, part, titles)
         results[folder.name] = {key: report[key] for key in ("without_crf", "with_crf")}
     return results
+
+
+def _name(weights: str, network: str) -> str:
+    """The network of weights, as its class is called."""
+    return settings_of_weights(weights, network)["network_class"].split(".")[-1]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from monai.transforms import Compose
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from scripts.figures import hide_outside, overlay, save_picture
 from scripts.io import load_sections
@@ -18,9 +18,12 @@ from scripts.transforms import BinarizeLabeld, CropRegiond, EqualizeSectiond, Lo
 __all__ = ["draw_examples"]
 
 PANEL_SIZE, GAP = 512, 8  # pixels of the longer side of a part, and between parts
+HEADING = 32  # height of letters in pixels, at most
 
 
-def draw_examples(datalist: Path, evaluations: Sequence[Path], path: Path, part: str = "test") -> None:
+def draw_examples(
+    datalist: Path, evaluations: Sequence[Path], path: Path, part: str = "test", titles: Sequence[str] = ()
+) -> None:
     """Draw the test sections with the median (above) and the lowest Jaccard index, as Figure 3 of the paper does.
 
     From left to right: the section, the truth, and the result of each evaluation, with true pixels in green, missed
@@ -32,6 +35,7 @@ def draw_examples(datalist: Path, evaluations: Sequence[Path], path: Path, part:
             the CRF if it has one, and says how they are equalised.
         path: picture to write.
         part: of the list that was evaluated.
+        titles: of the evaluations, to be written above the columns; none are without.
 
     Raises:
         OSError: a file cannot be read or written.
@@ -55,6 +59,8 @@ def draw_examples(datalist: Path, evaluations: Sequence[Path], path: Path, part:
         rows.append(_joined([_panel(panel) for panel in panels], axis=0))
     width = max(row.shape[0] for row in rows)
     rows = [np.pad(row, ((0, width - row.shape[0]), (0, 0), (0, 0)), constant_values=255) for row in rows]
+    if titles:
+        rows.insert(0, _headings(["section", "truth", *titles], width))
     save_picture(_joined(rows, axis=1), path)
 
 
@@ -71,6 +77,18 @@ def _panel(picture: np.ndarray) -> np.ndarray:
     panel = Image.fromarray(picture)
     panel.thumbnail((PANEL_SIZE, PANEL_SIZE))
     return np.asarray(panel)
+
+
+def _headings(titles: Sequence[str], width: int) -> np.ndarray:
+    """Titles above columns of equal width, (width, height, 3), as large as the narrowest column allows."""
+    column = (width + GAP) / len(titles)
+    size = min(HEADING, int(1.7 * (column - GAP) / max(map(len, titles))))  # letters are some 0.55 as wide as high
+    strip = Image.new("RGB", (width, 2 * size), "white")
+    draw = ImageDraw.Draw(strip)
+    for number, title in enumerate(titles):
+        middle = (number + 0.5) * column - GAP / 2
+        draw.text((middle, size), title, "black", ImageFont.load_default(size), anchor="mm")
+    return np.asarray(strip).swapaxes(0, 1)
 
 
 def _joined(pictures: list[np.ndarray], axis: int) -> np.ndarray:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from ignite.engine import Engine
+from PIL import Image
 
 from bundle.data.fetch import write_list
 from bundle.release import publish as module
@@ -93,6 +95,14 @@ def test_evaluate_scores_each_set(trained: Path, tiny_phantom: Path, tmp_path: P
     evaluate(str(tiny_phantom), checkpoint=str(trained / "model.pt"), **shown, **tiny)
     assert (tmp_path / "validation" / "phantom.jpg").is_file()
     assert json.loads((tmp_path / "validation.json").read_text())["sets"] != figures["sets"]
+    # the paper's Figure 3: five columns of 96 pixels in place of three, with titles
+    beside = {"beside": str(trained / "model.pt"), "pictures": str(tmp_path / "figure3")}
+    evaluate(str(tiny_phantom), checkpoint=str(trained / "model.pt"), **beside, **tiny)
+    titled, plain = (np.asarray(Image.open(tmp_path / folder / "phantom.jpg")) for folder in ("figure3", ""))
+    assert (titled.shape[1], plain.shape[1]) == (5 * 96 + 4 * 8, 3 * 96 + 2 * 8)
+    assert len(titled) > len(plain)
+    with pytest.raises(ValueError, match="beside needs a folder for pictures"):
+        evaluate(str(tiny_phantom), checkpoint=str(trained / "model.pt"), beside=str(trained / "model.pt"))
     with pytest.raises(ValueError, match="at least one set"):
         evaluate(checkpoint=str(trained / "model.pt"))
     with pytest.raises(FileNotFoundError, match="nowhere"):
