@@ -1,6 +1,7 @@
 """Kill runs of a volume at random times, and see whether they go on to the same masks.
 
-Run from the root of the bundle: `python -m benchmarks.volume_kills [--kills 20] [--seed 0] [--output
+Run from the root of the bundle: `python -m benchmarks.volume_kills [--kills 20] [--seed 0] [--block_size
+"[1,8704,8704]"] [--output
 docs/results/volume_kills.txt]`. Each time a worker, or the whole run with its workers, is killed by SIGKILL at a
 random moment between its first and its last block; a run that did not survive it is called again. Masks are compared
 with those of a run that was left alone.
@@ -30,36 +31,43 @@ ROOT = Path(__file__).parents[1]
 SECTIONS, SIDE = 12, 768
 
 
-def main(kills: int = 20, seed: int = 0, output: str | None = None) -> None:
+def main(
+    kills: int = 20,
+    seed: int = 0,
+    block_size: tuple[int, int, int] = (1, 8704, 8704),
+    output: str | None = None,
+) -> None:
     """Kill, repeat, compare, and print a line for each.
 
     Args:
         kills: how many.
         seed: of the times and of what is killed.
+        block_size: sections, rows and columns of a block.
         output: file for the lines.
     """
     rng = np.random.default_rng(seed)
     lines, equal = [], 0
+    blocks = int(np.prod([-(-n // min(b, n)) for b, n in zip(block_size, (SECTIONS, SIDE, SIDE), strict=True)]))
     with tempfile.TemporaryDirectory() as folder:
         volume = Path(folder) / "sections.zarr"
         make(volume, SECTIONS, SIDE, 5.0)
-        expected, duration, first = undisturbed(volume, Path(folder) / "expected.zarr")
+        expected, duration, first = undisturbed(volume, Path(folder) / "expected.zarr", block_size)
         for number in range(kills):
             target, whole = Path(folder) / "out.zarr", bool(rng.integers(2))
             after = rng.uniform(first, duration)
-            runs, done = killed(volume, target, after, whole)
+            runs, done = killed(volume, target, block_size, after, whole)
             same = np.array_equal(masks(target), expected)
             equal += same
             lines.append(
                 f"{number + 1:2d}: {'the whole run' if whole else 'a worker'} killed after {after:.1f} s with {done} "
-                f"of {SECTIONS} sections done; {runs} run(s); masks {'equal' if same else 'DIFFER'}"
+                f"of {blocks} blocks done; {runs} run(s); masks {'equal' if same else 'DIFFER'}"
             )
             print(lines[-1], flush=True)
             shutil.rmtree(target)
     lines += [
         "",
-        f"{equal} of {kills} equal. {SECTIONS} sections of {SIDE}x{SIDE} pixels, 2 workers; seed {seed}; {hardware()}, "
-        f"commit {git_revision()}.",
+        f"{equal} of {kills} equal. {SECTIONS} sections of {SIDE}x{SIDE} pixels in {blocks} blocks, 2 workers; seed {seed}; "
+        f"{hardware()}, commit {git_revision()}.",
         "",
     ]
     print(lines[-2])
@@ -72,7 +80,7 @@ def masks(path: Path) -> np.ndarray:
     return np.stack([read_section(section) for section in find_sections(path)])
 
 
-def start(volume: Path, output: Path) -> subprocess.Popen:
+def start(volume: Path, output: Path, block_size: tuple[int, int, int]) -> subprocess.Popen:
     """Start a run as a user does, in a session of its own."""
     command = [sys.executable, "-m", "monai.bundle", "run", "volume", "--config_file", "configs/volume.json"]
     command += [
@@ -84,15 +92,17 @@ def start(volume: Path, output: Path) -> subprocess.Popen:
         "2",
         "--number_objects",
         "False",
+        "--block_size",
+        str([*block_size]),
     ]
     quiet = subprocess.DEVNULL
     return subprocess.Popen(command, cwd=ROOT, stdout=quiet, stderr=quiet, start_new_session=True)
 
 
-def undisturbed(volume: Path, output: Path) -> tuple[np.ndarray, float, float]:
+def undisturbed(volume: Path, output: Path, block_size: tuple[int, int, int]) -> tuple[np.ndarray, float, float]:
     """Masks of a run that is left alone, its seconds, and those until its first block."""
     begin = time.monotonic()
-    process = start(volume, output)
+    process = start(volume, output, block_size)
     while not written(output):
         time.sleep(0.05)
     first = time.monotonic() - begin
@@ -102,13 +112,13 @@ def undisturbed(volume: Path, output: Path) -> tuple[np.ndarray, float, float]:
 
 
 def written(output: Path) -> int:
-    """How many sections are there."""
-    return len(list((output / "0").glob("c/*/0/0")))
+    """How many blocks of single sections are there."""
+    return len(list((output / "0").glob("c/*/*/*")))
 
 
-def killed(volume: Path, output: Path, after: float, whole: bool) -> tuple[int, int]:
+def killed(volume: Path, output: Path, block_size: tuple[int, int, int], after: float, whole: bool) -> tuple[int, int]:
     """Kill a run, and call it until it ends well: how often it was called, and what was done when it was killed."""
-    process = start(volume, output)
+    process = start(volume, output, block_size)
     time.sleep(after)
     done = written(output)
     if whole:
@@ -118,7 +128,7 @@ def killed(volume: Path, output: Path, after: float, whole: bool) -> tuple[int, 
             os.kill(worker, signal.SIGKILL)
     runs = 1
     while process.wait():
-        process, runs = start(volume, output), runs + 1
+        process, runs = start(volume, output, block_size), runs + 1
         if runs > 3:
             raise RuntimeError("a run that was called again failed")
     return runs, done
