@@ -1,10 +1,9 @@
 """Kill runs of a volume at random times, and see whether they go on to the same masks.
 
 Run from the root of the bundle: `python -m benchmarks.volume_kills [--kills 20] [--seed 0] [--block_size
-"[1,8704,8704]"] [--output
-docs/results/volume_kills.txt]`. Each time a worker, or the whole run with its workers, is killed by SIGKILL at a
-random moment between its first and its last block; a run that did not survive it is called again. Masks are compared
-with those of a run that was left alone.
+"[1,8704,8704]"] [--output docs/results/volume_kills.txt]`. Each time a worker, or the whole run with its workers, is
+killed by SIGKILL at a random moment between its first and its last block; a run that did not survive it is called
+again. Masks are compared with those of a run that was left alone.
 """
 
 from __future__ import annotations
@@ -66,8 +65,8 @@ def main(
             shutil.rmtree(target)
     lines += [
         "",
-        f"{equal} of {kills} equal. {SECTIONS} sections of {SIDE}x{SIDE} pixels in {blocks} blocks, 2 workers; seed {seed}; "
-        f"{hardware()}, commit {git_revision()}.",
+        f"{equal} of {kills} equal. {SECTIONS} sections of {SIDE}x{SIDE} pixels in {blocks} blocks, 2 workers; "
+        f"seed {seed}; {hardware()}, commit {git_revision()}.",
         "",
     ]
     print(lines[-2])
