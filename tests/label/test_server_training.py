@@ -20,7 +20,7 @@ from scripts.weights import sha256_of
 
 def test_correct_train_and_infer_again(server: Server, studies: Path, tissue: Path, tmp_path: Path) -> None:
     shipped = sha256_of(ROOT / "models" / "model.pt")
-    before = server.mask("s4", tmp_path).read_bytes()
+    before = server.mask("s3", tmp_path).read_bytes()
     answer = server("POST", f"/infer/{NAME}?image=s0&output=json", data={"params": json.dumps({"save_label": True})})
     assert answer.ok
     assert (studies / "labels" / "original" / "s0.png").exists()
@@ -63,11 +63,11 @@ def test_correct_train_and_infer_again(server: Server, studies: Path, tissue: Pa
     assert [path.read_bytes() for path in copies] == [(server.models / "model.pt").read_bytes()]
     assert sha256_of(server.models / "shipped.pt") == shipped == sha256_of(ROOT / "models" / "model.pt")
 
-    after = server.mask("s4", tmp_path)
+    after = server.mask("s3", tmp_path)
     assert after.read_bytes() != before
-    expected = segment(studies / "s4.png", tmp_path / "cli", checkpoint=str(server.models / "model.pt"))
+    expected = segment(studies / "s3.png", tmp_path / "cli", checkpoint=str(server.models / "model.pt"))
     np.testing.assert_array_equal(read_section(after), expected)
-    assert server.mask("s4", tmp_path, model_filename="shipped.pt").read_bytes() == before
+    assert server.mask("s3", tmp_path, model_filename="shipped.pt").read_bytes() == before
 
 
 def test_worse_weights_do_not_replace_better_ones(server: Server) -> None:
@@ -115,7 +115,7 @@ def test_a_cancelled_training_leaves_usable_weights(server: Server, tmp_path: Pa
     start_endless_training(server)
     assert server.ask("DELETE", "/train/")["status"] == "STOPPED"
     assert usable(server)
-    assert server.mask("s4", tmp_path).exists()
+    assert server.mask("s3", tmp_path).exists()
 
 
 def test_a_killed_server_leaves_usable_weights(server: Server, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_killed_server_leaves_usable_weights(server: Server, tmp_path: Path) -
     server.start()
     assert server.ask("GET", "/info/")["models"][NAME]["config"]["pixel_size"] == 5.0
     assert server.ask("GET", "/datastore/")["completed"] == 2
-    assert server.mask("s4", tmp_path).exists()
+    assert server.mask("s3", tmp_path).exists()
     offered = server.ask("GET", "/info/")["models"][NAME]["config"]["model_filename"]
     assert sorted(offered) == sorted(path.name for path in server.models.glob("*.pt"))
     status = server.train(max_epochs=1)
