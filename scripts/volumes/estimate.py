@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["estimate"]
 
 BYTES_PER_PIXEL = 26
-"""Of a block that a worker needs in memory at its most (docs/results/section_cost.md)."""
+"""Of a block that a worker needs in memory at its most (docs/results/volume_cost_blocks.md)."""
 BYTES_TO_MEASURE = 7
 """Likewise of a whole section, while its grey levels and tissue are measured."""
 HALO = 300
