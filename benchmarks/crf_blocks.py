@@ -19,14 +19,9 @@ from scripts.crf import crf_window, dense_crf
 from scripts.io import write_json
 from scripts.weights import git_revision
 
-STRONG = {
-    "gaussian_sxy": 3.0,
-    "gaussian_compat": 3.0,
-    "bilateral_sxy": 40.0,
-    "bilateral_srgb": 13.0,
-    "bilateral_compat": 5.0,
-    "iterations": 10,
-}
+from .crf_cost import PARAMETERS
+
+STRONG = PARAMETERS["strong"]
 
 
 def main(
@@ -47,36 +42,32 @@ def main(
         configs = config_names("fusion_fcn", "evaluate", base="inference")
         scored = score(*configs, checkpoint=checkpoint, dataset_dir=folder, part="validation")[:sections]
         for name, parameters in (("of the weights", record["crf"]), ("strong", STRONG)):
-            for surrounded in (True, False):
-                found = [differing(s, parameters, record["threshold"], side, surrounded) for s in scored]
-                rows.append(
-                    {
-                        "set": Path(folder).resolve().name,
-                        "parameters": name,
-                        "surrounded": surrounded,
-                        "share": float(np.mean(found)),
-                    }
-                )
+            shares = np.mean([differing(s, parameters, record["threshold"], side) for s in scored], axis=0)
+            about = {"set": Path(folder).resolve().name, "parameters": name}
+            for surrounded, share in zip((True, False), shares.tolist(), strict=True):
+                rows.append({**about, "surrounded": surrounded, "share": share})
                 print(rows[-1], flush=True)
     if output is not None:
         about = {"side": side, "crf": record["crf"], "strong": STRONG, "threshold": record["threshold"]}
         write_json(output, {**about, "machine": hardware(), "commit": git_revision(), "rows": rows})
 
 
-def differing(section: ScoredSection, parameters: dict, threshold: float, side: int, surrounded: bool) -> float:
-    """Share of the labels of a section that are others where it is refined in blocks."""
-    kernels = {name: value for name, value in parameters.items() if name != "iterations"}
-    whole = dense_crf(section.probabilities, section.image, **parameters)[-1] >= threshold
-    parts = np.empty_like(whole)
+def differing(section: ScoredSection, parameters: dict, threshold: float, side: int) -> list[float]:
+    """Share of the labels of a section that are others where it is refined in blocks, surrounded and by themselves."""
+
+    def refined(window: tuple[slice, slice]) -> np.ndarray:
+        return dense_crf(section.probabilities[:, *window], section.image[:, *window], **parameters)[-1] >= threshold
+
+    whole = refined((slice(None), slice(None)))
+    different = np.zeros((2, *whole.shape), bool)
     for x in range(0, whole.shape[0], side):
         for y in range(0, whole.shape[1], side):
             window = tuple(slice(a, min(a + side, n)) for a, n in zip((x, y), whole.shape, strict=True))
-            seen = crf_window(window, whole.shape, **kernels) if surrounded else window
-            refined = dense_crf(section.probabilities[:, *seen], section.image[:, *seen], **parameters)[-1] >= threshold
-            parts[window] = refined[
-                tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(window, seen, strict=True))
-            ]
-    return float((parts != whole).mean())
+            seen = crf_window(window, whole.shape, **parameters)
+            inner = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(window, seen, strict=True))
+            different[0][window] = refined(seen)[inner] != whole[window]
+            different[1][window] = refined(window) != whole[window]
+    return different.mean(axis=(1, 2)).tolist()
 
 
 if __name__ == "__main__":

@@ -24,11 +24,11 @@ import fire
 import numpy as np
 from monai.bundle import ConfigParser
 from scipy.ndimage import gaussian_filter
-from scripts.data import find_sections, read_section, split_suffix
 from tqdm import tqdm
 
 from bundle.runs import hardware
 from scripts.crf import METHODS, dense_crf
+from scripts.io import find_sections, read_section, split_suffix
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = json.loads((ROOT / "configs" / "inference.json").read_text())

@@ -115,32 +115,29 @@ def evaluate_sets(
     results = {}
     for folder in folders:
         with tempfile.TemporaryDirectory() as scratch:
-
-            def evaluated(weights: str, use_crf: bool, folder: Path = folder, scratch: str = scratch) -> Path:
-                output_dir = Path(scratch) / f"{sha256_of(Path(weights))}_{use_crf}"
-                run(
-                    *config_names(network, "evaluate", base="inference"),
-                    run_id="evaluating",
-                    dataset_dir=str(folder),
-                    checkpoint=weights,
-                    output_dir=str(output_dir),
-                    use_crf=use_crf,
-                    part=part,
-                    **settings,
-                )
-                return output_dir
-
-            titles, columns = [], [evaluated(checkpoint, True)]
+            how = {"network": network, "dataset_dir": str(folder), "part": part, **settings}
+            titles, columns = [], [_evaluated(Path(scratch) / "refined", checkpoint=checkpoint, use_crf=True, **how)]
             report = json.loads((columns[0] / "jaccard.json").read_text())
             if beside is not None:
                 titles = [_name(weights, network) for weights in (beside, checkpoint)]
                 titles.append(f"{titles[1]} with CRF")
-                columns = [*(evaluated(weights, False) for weights in (beside, checkpoint)), *columns]
+                plain = [
+                    _evaluated(Path(scratch) / name, checkpoint=weights, use_crf=False, **how)
+                    for name, weights in (("beside", beside), ("plain", checkpoint))
+                ]
+                columns = [*plain, *columns]
             if pictures is not None:
                 picture = Path(pictures) / f"{folder.name}.jpg"
                 draw_examples(folder / "datalist.json", columns, picture, part, titles)
         results[folder.name] = {key: report[key] for key in ("without_crf", "with_crf")}
     return results
+
+
+def _evaluated(output_dir: Path, network: str, **settings: Any) -> Path:
+    """Evaluate weights into a folder, and give it."""
+    configs = config_names(network, "evaluate", base="inference")
+    run(*configs, run_id="evaluating", output_dir=str(output_dir), **settings)
+    return output_dir
 
 
 def _name(weights: str, network: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -100,7 +101,7 @@ class Grid:
                 yield inner, outer
 
 
-def crf_window(window: tuple[slice, slice], shape: tuple[int, int], **kernel_parameters: float) -> tuple[slice, slice]:
+def crf_window(window: tuple[slice, slice], shape: tuple[int, int], **parameters: Any) -> tuple[slice, slice]:
     """Extend a part of a section by what surrounds it, so that the CRF of both gives the part as that of the section.
 
     What lies more than five widths of the wider kernel away has hardly a say, through ten iterations too: a test holds
@@ -109,14 +110,14 @@ def crf_window(window: tuple[slice, slice], shape: tuple[int, int], **kernel_par
     Args:
         window: the part, columns and rows.
         shape: width and height of the section.
-        **kernel_parameters: widths and weights, as for `plan_kernels`.
+        **parameters: those of `dense_crf`, of which the widths and weights of the kernels count.
 
     Returns:
         Columns and rows.
     """
-    widths = [
-        kernel_parameters[f"{kind}_sxy"] for kind in ("gaussian", "bilateral") if kernel_parameters[f"{kind}_compat"]
-    ]
+    kernel_parameters = {name: value for name, value in parameters.items() if name not in ("iterations", "method")}
+    kinds = [kind for kind in ("gaussian", "bilateral") if parameters[f"{kind}_compat"]]
+    widths = [parameters[f"{kind}_sxy"] for kind in kinds]
     halo = math.ceil(_HALO * max(widths, default=0))
     step = math.lcm(*(grid.cell for grid, _ in plan_kernels(shape, **kernel_parameters)[0]))
     columns, rows = (

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
+from monai.utils import ensure_tuple_rep
 from torch import nn
 
 from scripts.resampling import resample_window, size_at, source_range
@@ -42,6 +43,7 @@ def score_window(
         Probability of mitochondrion, float32 (1, 1, columns, rows).
     """
     own = [inferer.pixel_size] * 2 if pixel_size is None else pixel_size
+    sides, overlaps = (ensure_tuple_rep(value, 2) for value in (inferer.inferer.roi_size, inferer.inferer.overlap))
     mean: torch.Tensor | None = None
     for scale in inferer.scales:
         size = size_at(shape, own, inferer.pixel_size / scale)
@@ -49,9 +51,7 @@ def score_window(
         for flip in inferer.flips:
             seen = tuple(
                 _whole_windows(part, length, roi, overlap, 2 + axis in flip)
-                for axis, (part, length, roi, overlap) in enumerate(
-                    zip(needed, size, *_roi_and_overlap(inferer.inferer), strict=True)
-                )
+                for axis, (part, length, roi, overlap) in enumerate(zip(needed, size, sides, overlaps, strict=True))
             )
             source = _sources(seen, shape, size)
             view = resample_window(read(source), _origin(source), shape, size, seen)
@@ -65,23 +65,14 @@ def score_window(
 def _sources(window: Sequence[slice], size: Sequence[int], new_size: Sequence[int]) -> tuple[slice, slice]:
     """What of an image a part of it at another size is made of."""
     columns, rows = (
-        slice(*source_range(part.start, part.stop, *sizes))
-        for part, sizes in zip(window, zip(size, new_size, strict=True), strict=True)
+        slice(*source_range(part.start, part.stop, before, after))
+        for part, before, after in zip(window, size, new_size, strict=True)
     )
     return columns, rows
 
 
 def _origin(window: Sequence[slice]) -> tuple[int, int]:
     return window[0].start, window[1].start
-
-
-def _roi_and_overlap(inferer: object) -> tuple[list[int], list[float]]:
-    """Sides of the windows and their overlap along both axes."""
-    roi, overlap = inferer.roi_size, inferer.overlap
-    return (
-        list(roi) if isinstance(roi, Sequence) else [roi] * 2,
-        list(overlap) if isinstance(overlap, Sequence) else [overlap] * 2,
-    )
 
 
 def _whole_windows(part: slice, length: int, roi: int, overlap: float, flipped: bool) -> slice:

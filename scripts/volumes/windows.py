@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -60,8 +59,7 @@ class WindowSegmentation:
         self.pixel_size = get("displayable_configs#pixel_size") or None
         self.default_pixel_size = get("network_pixel_size")
         self.network, self.inferer = get("network").eval(), get("inferer")
-        parameters = {**get("refinement").parameters} if get("displayable_configs#use_crf") else {}
-        self.crf = {name: value for name, value in parameters.items() if name not in ("iterations", "method")}
+        self.crf = get("refinement").parameters if get("displayable_configs#use_crf") else None
         self.postprocessing = get("postprocessing")
         self._levels: tuple[int, SectionLevels] | None = None
 
@@ -141,13 +139,11 @@ def _keep(levels: SectionLevels, path: Path) -> None:
         for name, array in arrays.items():
             if array is not None:
                 group.create_array(name, data=array, chunks=tuple(min(CHUNK, side) for side in array.shape))
-        group.attrs["blank"] = transfer is None
         try:
             os.replace(made, path)
         except OSError:
             if not path.exists():
                 raise
-            shutil.rmtree(made)
 
 
 def _kept(path: Path) -> SectionLevels:
@@ -156,5 +152,5 @@ def _kept(path: Path) -> SectionLevels:
     about = dict(group.attrs)
     table, nearest = (group[name][:] if name in group else None for name in ("table", "nearest"))
     limits = None if about["limits"] is None else tuple(about["limits"])
-    transfer = None if about["blank"] else TransferFunction(limits, table)
+    transfer = None if limits is None and table is None else TransferFunction(limits, table)
     return SectionLevels(tuple(about["shape"]), transfer, group.get("tissue"), nearest)

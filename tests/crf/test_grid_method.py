@@ -16,6 +16,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
+from benchmarks.crf_cost import PARAMETERS
 from scripts.crf import crf_window, dense_crf, grid_kernels, grid_torch
 from scripts.crf.grid import Grid
 from tests.crf.exact import disc, exact_mean_field, noise, stripes, two_classes
@@ -29,14 +30,7 @@ SHIPPED = {
     "bilateral_compat": 0.41,
     "iterations": 5,
 }
-STRONG = {
-    "gaussian_sxy": 3.0,
-    "gaussian_compat": 3.0,
-    "bilateral_sxy": 40.0,
-    "bilateral_srgb": 13.0,
-    "bilateral_compat": 5.0,
-    "iterations": 10,
-}
+STRONG = PARAMETERS["strong"]
 
 
 def tissue(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
@@ -226,15 +220,16 @@ def test_runs_where_compiled_code_cannot_be_kept(fault: str, tmp_path: Path) -> 
 def test_parts_of_a_section_with_what_surrounds_them(parameters: dict[str, float]) -> None:
     probabilities, image = tissue(700, 610)
     whole = dense_crf(probabilities, image, **parameters)[-1]
-    kernels = {name: value for name, value in parameters.items() if name != "iterations"}
     different = np.zeros(whole.shape, bool)
     for x in range(0, 700, 200):
         for y in range(0, 610, 200):
             window = slice(x, min(x + 200, 700)), slice(y, min(y + 200, 610))
-            seen = crf_window(window, whole.shape, **kernels)
+            seen = crf_window(window, whole.shape, **parameters)
             part = dense_crf(probabilities[:, *seen], image[:, *seen], **parameters)[-1]
             inner = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(window, seen, strict=True))
             different[window] = (part[inner] > 0.5) != (whole[window] > 0.5)
             np.testing.assert_allclose(part[inner], whole[window], atol=0.02)
     assert different.mean() < 1e-4
-    assert all(side.stop - side.start < 700 for side in crf_window((slice(0, 9), slice(0, 9)), (700, 700), **kernels))
+    assert all(
+        side.stop - side.start < 700 for side in crf_window((slice(0, 9), slice(0, 9)), (700, 700), **parameters)
+    )
