@@ -257,7 +257,15 @@ class VolumeSegmentation:
             os.close(descriptor)
 
     def create(self, output: Path, **own: Any) -> Volume:
-        """Make the volumes of results that are not there."""
+        """Make the volumes of results that are not there.
+
+        Args:
+            output: folder of the masks.
+            **own: what the attributes of the masks say besides.
+
+        Returns:
+            The masks.
+        """
         block = None if self.block[1:] == self.shape[1:] else self.block[1:]
         options = {"version": self.version, "result": True, "block": block}
         if not output.exists():
