@@ -95,7 +95,7 @@ def resample_window(
     Returns:
         (batch, channels, columns, rows) of `window`, equal to `resample` but for rounding.
     """
-    for axis in (0, 1):
+    for axis in (1, 0):  # in PyTorch's order, whose rounding it has
         if size[axis] == new_size[axis]:
             x = x.narrow(2 + axis, window[axis].start - origin[axis], window[axis].stop - window[axis].start)
             continue
@@ -112,11 +112,12 @@ def resample_window(
 
 def _weights(start: int, stop: int, size: int, new_size: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Pixels that each resampled one is made of, and their weights, both (most of them, resampled pixels)."""
-    # in single precision, as PyTorch has them: of wide images its rounding is a thousandth of a pixel
+    # each step in the precision that PyTorch takes for it: of wide images their rounding is a thousandth of a pixel
     scale = torch.tensor(size, dtype=torch.float32) / new_size
     reach = scale.clamp(min=1)
-    centre = scale * (torch.arange(start, stop, dtype=torch.float32) + 0.5)
-    first = (centre - reach + 0.5).floor().clamp_(min=0).long()
+    centre = (scale.double() * (torch.arange(start, stop, dtype=torch.float64) + 0.5)).float()
+    first = ((centre - reach).double() + 0.5).long().clamp_(min=0)
     places = first + torch.arange(math.ceil(2 * reach) + 1)[:, None]
-    weights = (1 - ((places - centre + 0.5) * (1 / reach)).abs()).clamp_(min=0) * (places < size)
-    return places.clamp_(max=size - 1), weights / weights.sum(dim=0)
+    distance = (((places - centre).double() + 0.5) * (1 / reach).double()).float()
+    weights = (1 - distance.abs()).clamp_(min=0) * (places < size)
+    return places.clamp_(max=size - 1), weights / sum(weights)

@@ -139,7 +139,8 @@ def test_blocks_that_are_parts_of_sections(run_volume: Callable, wide: Path, tmp
     from bundle.runs import run
 
     more = {"patch_size": 64, "save_probability": True, "test_time_augmentation": use_crf}
-    more |= {"crf#bilateral_sxy": 4.0, "crf#gaussian_sxy": 2.0} if use_crf else {}
+    # bfloat16 would make much of the last bit in which sections shown 1.25 times as large differ
+    more |= {"crf#bilateral_sxy": 4.0, "crf#gaussian_sxy": 2.0, "amp": False} if use_crf else {}
     whole = tmp_path / "whole"
     run("inference", run_id="inference", dataset_dir=str(wide), output_dir=str(whole), use_crf=use_crf, **more)
     expected, scores = (pixels(whole / f"wide_{kind}.tif") for kind in ("mitochondria", "probability"))
