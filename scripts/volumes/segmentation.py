@@ -52,7 +52,7 @@ class VolumeSegmentation:
             probabilities in ``probability.zarr`` in it, if they are wanted.
         config: file of the inference.
         settings: overrides of it, such as ``use_crf``.
-        num_workers: processes.
+        num_workers: processes; 0 takes one block after the other in this process, which saves the start of another.
         block_size: sections, rows and columns of a block. Rows and columns must be multiples of the coarsest pixel of
             the pyramid, 2 for each halving, where a section is more than one block.
         pixel_size: of the sections in nanometres, one number or [x, y]; None is what the volume says.
@@ -81,8 +81,9 @@ class VolumeSegmentation:
         version: str = "0.5",
         overwrite: bool = False,
     ) -> None:
-        if type(num_workers) is not int or num_workers < 1:
-            raise ValueError(f"num_workers must be a whole number from 1 on, but got {num_workers!r}")
+        if type(num_workers) is not int or num_workers < (1 if cluster else 0):
+            least = "1 on a cluster" if cluster else "0 on"
+            raise ValueError(f"workers must be a whole number from {least}, but got {num_workers!r}")
         if cluster is not None and "{command}" not in cluster:
             raise ValueError(f"cluster must have {{command}} where the worker's command goes, but got {cluster!r}")
         if not os.path.lexists(volume):
@@ -108,7 +109,7 @@ class VolumeSegmentation:
         self.cluster = cluster
         self.version = version
         self.overwrite = overwrite
-        threads = max(1, torch.get_num_threads() // (1 if cluster else num_workers))
+        threads = max(1, torch.get_num_threads() // (1 if cluster else max(1, num_workers)))
         self.job = Job(str(self.config), dict(self.settings), str(Path(first.path)), str(self.output), threads)
 
     def identity(self) -> dict[str, Any]:
@@ -293,14 +294,14 @@ class VolumeSegmentation:
             process_function=local if self.cluster is None else partial(_submit, self.command()),
             read_write_conflict=False,
             fit="shrink",
-            max_workers=self.num_workers,
+            max_workers=max(1, self.num_workers),
             max_retries=1,
             max_worker_restarts=RESTARTS,
             timeout=LONGEST,
             tracking_path=str(self.output / ".blocks"),
         )
-        host = None if self.cluster else "127.0.0.1"
-        state = daisy.run_blockwise(task, return_states=True, summary=False, host=host)["segmenting"]
+        where = {"host": None if self.cluster else "127.0.0.1", "multiprocessing": self.num_workers > 0}
+        state = daisy.run_blockwise(task, return_states=True, summary=False, **where)["segmenting"]
         if state.completed_count == state.total_block_count:
             return
         reports = sorted(self.job.errors.glob("*.txt")) if self.job.errors.is_dir() else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -119,17 +120,20 @@ _worker: Worker | None = None
 
 
 def work(block: daisy.Block, path: str) -> None:
-    """Segment a block in a process that the engine started.
+    """Segment a block in this process.
 
     Args:
         block: of sections.
         path: of the job.
     """
     global _worker
-    if _worker is None or not _worker.usable:
+    job = Job.load(path)
+    if _worker is None or not _worker.usable or _worker.job != job:
         from daisy.v2 import Context
 
-        _worker = Worker(Job.load(path), int(Context.from_env()["worker_id"]))
+        # the engine numbers the processes that it starts
+        number = Context.from_env()["worker_id"] if "DAISY_CONTEXT" in os.environ else 0
+        _worker = Worker(job, int(number))
     _worker.take(block)
 
 

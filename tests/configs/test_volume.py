@@ -53,7 +53,8 @@ def volume(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run_volume(volume: Path, tmp_path: Path, run_whole_config: Callable[..., None]) -> Callable[..., Path]:
     def run(name: str = "out.zarr", **overrides: Any) -> Path:
-        settings = {"dataset_dir": str(volume), "output_dir": str(tmp_path / name), "use_crf": False, **overrides}
+        settings = {"dataset_dir": str(volume), "output_dir": str(tmp_path / name), "use_crf": False, "workers": 0}
+        settings |= overrides
         run_whole_config("volume", "volume", **settings)
         return tmp_path / name
 
@@ -86,7 +87,7 @@ def command(volume: Path, output: Path, *more: str) -> list[str]:
 
 
 def test_objects_of_a_volume(run_volume: Callable, expected: dict) -> None:
-    out = run_volume(use_crf=True, workers=2, save_probability=True)
+    out = run_volume(use_crf=True, save_probability=True)
     np.testing.assert_array_equal(pixels(out), expected[True])
     probability = pixels(out / "probability.zarr")
     assert probability.dtype == np.float32
@@ -102,7 +103,7 @@ def test_objects_of_a_volume(run_volume: Callable, expected: dict) -> None:
     assert zarr.open_group(out / "labels", mode="r").attrs["ome"]["labels"] == ["mitochondria"]
     # again: nothing is done
     before = (out / "objects" / "summary.json").stat().st_mtime_ns
-    run_volume(use_crf=True, workers=2, save_probability=True)
+    run_volume(use_crf=True, save_probability=True)
     assert (out / "objects" / "summary.json").stat().st_mtime_ns == before
 
 
@@ -198,7 +199,7 @@ def test_a_chunk_that_is_damaged(run_volume: Callable, volume: Path, expected: d
     with pytest.raises(ValueError, match="is not complete"):
         find_sections(tmp_path / "out.zarr")
     shard.write_bytes(content)
-    run_volume(dataset_dir=str(damaged), workers=2, number_objects=False)
+    run_volume(dataset_dir=str(damaged), number_objects=False)
     np.testing.assert_array_equal(pixels(tmp_path / "out.zarr"), expected[False])
 
 
@@ -239,7 +240,7 @@ def test_a_cluster(
     for name, value in {"PATH": f"{binaries}:{os.environ['PATH']}", "SAID": str(tmp_path / "said")}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("DAISY_HOST", "127.0.0.1")
-    run_volume(cluster="slurm", dry_run=True)
+    run_volume(cluster="slurm", workers=2, dry_run=True)
     shown = capsys.readouterr().out
     submitted = next(line for line in shown.splitlines() if "sbatch" in line).split(": ", 1)[1]
     assert submitted.startswith("sbatch --wait")
@@ -269,11 +270,12 @@ def test_what_is_refused(run_volume: Callable, expected: dict, tmp_path: Path) -
     assert "python -m bundle convert" in refusal(dataset_dir=str(tmp_path))
     assert "no such volume" in refusal(dataset_dir=str(tmp_path / "none.zarr"))
     assert "must be a folder named *.zarr" in refusal(name="out")
-    assert "workers" in refusal(workers=0)
+    assert "workers must be a whole number from 0 on, but got -1" in refusal(workers=-1)
+    assert "from 1 on a cluster" in refusal(workers=0, cluster="slurm")
     assert "block_size" in refusal(block_size=1)
     assert "block_size" in refusal(block_size=[1, 0, 96])
     assert "equalize must be" in refusal(block_size=[5, 48, 48], inference={"equalize": "section"}, name="s.zarr")
-    assert "{command}" in refusal(cluster="qsub")
+    assert "{command}" in refusal(cluster="qsub", workers=1)
     assert "unknown setting 'treshold' = 0.5; did you mean 'threshold'?" in refusal(inference={"treshold": 0.5})
     assert "unknown setting 'smoting'" in refusal(objects={"smoting": 0.25})
     assert "--save_probability True" in refusal(objects={"smoothing": 0.25})

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import functools
-import os
-import shutil
-import subprocess
-import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +12,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from benchmarks.crf_cost import PARAMETERS
-from scripts.crf import crf_window, dense_crf, grid_kernels, grid_torch
+from scripts.crf import crf_window, dense_crf, grid_torch
 from scripts.crf.grid import Grid
 from tests.crf.exact import disc, exact_mean_field, noise, stripes, two_classes
 
@@ -186,34 +181,6 @@ def test_refuses_grey_levels_too_narrow_for_a_grid() -> None:
         dense_crf(probabilities, image, bilateral_srgb=0.9)
     dense_crf(probabilities, image, bilateral_srgb=0.9, method="permutohedral")
     dense_crf(probabilities, image, bilateral_srgb=0.9, bilateral_compat=0)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("fault", ["no folder", "disk full"])
-def test_runs_where_compiled_code_cannot_be_kept(fault: str, tmp_path: Path) -> None:
-    """In a process of its own, with a copy whose folder takes no cache, or takes none when it comes to writing."""
-    shutil.copy(grid_kernels.__file__, tmp_path / "copied_kernels.py")
-    environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
-    lines = ["import numpy as np"]
-    if fault == "no folder":
-        (tmp_path / "__pycache__").write_text("a file where the folder should be")
-        environment |= {"HOME": os.devnull, "XDG_CACHE_HOME": os.devnull}
-    else:
-        lines += [
-            "from numba.core import caching",
-            "def full(*_): raise OSError(28, 'No space left on device')",
-            "caching.IndexDataCacheFile.save = full",
-        ]
-    lines += [
-        "from copied_kernels import tanh_half",
-        "field = np.linspace(-9, 9, 60, dtype=np.float32).reshape(6, 10)",
-        "expected = np.tanh(field / 2)",
-        "tanh_half(field, 0, 6)",
-        "assert abs(field - expected).max() < 1e-6",
-        "assert tanh_half.stats.cache_path is None",
-    ]
-    environment["PYTHONPATH"] = str(Path(__file__).parents[2])  # for `scripts`
-    subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=tmp_path, env=environment, check=True)
 
 
 @pytest.mark.parametrize("parameters", [SHIPPED, STRONG, {**STRONG, "gaussian_sxy": 30.0, "bilateral_sxy": 17.0}])
