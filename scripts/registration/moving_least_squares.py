@@ -5,12 +5,14 @@ Schaefer, McPhail, Warren 2006, "Image deformation using moving least squares", 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.fft import dctn, idctn
 from scipy.sparse.linalg import SuperLU, splu
 
 from .fold_mask import FoldMask
@@ -109,12 +111,9 @@ class MovingLeastSquares:
         """
         lattice = Lattice.over(size, self.grid_nodes)
         folds = FoldMask(fold, size) if fold is not None and self.fold_aware and fold.any() else None
-        factors = (
-            _factorise(lattice, self._radii(lattice), _link_weights(lattice, folds))
-            if folds is not None
-            else _open(lattice, self._radii(lattice))
-        )
-        return MovingLeastSquaresFit(lattice, fold, folds, self.transform_model, self.weight_exponent, factors)
+        kernels = self._radii(lattice), self.weight_exponent
+        diffuse = _freely(lattice, *kernels) if folds is None else _around(lattice, folds, *kernels)
+        return MovingLeastSquaresFit(lattice, fold, folds, self.transform_model, diffuse)
 
     def _radii(self, lattice: Lattice) -> tuple[float, ...]:
         """Radii of the kernels in spacings of the lattice."""
@@ -132,15 +131,13 @@ class MovingLeastSquaresFit:
         fold: NDArray[np.bool_] | None,
         folds: FoldMask | None,
         transform_model: str,
-        weight_exponent: float,
-        factors: tuple[SuperLU, ...],
+        diffuse: Callable[[FloatArray], FloatArray],
     ) -> None:
         self.lattice = lattice
         self.fold = fold
         self._folds = folds
         self.transform_model = transform_model
-        self.weight_exponent = weight_exponent
-        self._factors = factors
+        self._diffuse = diffuse
 
     def __call__(self, points: FloatArray, targets: FloatArray, weights: FloatArray | None = None) -> Transformation:
         """Fit the deformation.
@@ -158,7 +155,8 @@ class MovingLeastSquaresFit:
         p, q = (points - middle) / scale, (targets - middle) / scale
         columns = [np.ones(len(p)), *p.T, *q.T, p[:, 0] ** 2, p[:, 0] * p[:, 1], p[:, 1] ** 2]
         columns += [p[:, i] * q[:, j] for i in (0, 1) for j in (0, 1)]
-        moments = self._diffuse(points, weights[:, None] * np.stack(columns, axis=1))
+        columns = weights[:, None] * np.stack(columns, axis=1)
+        moments = self._diffuse(self.lattice.scatter(points, columns, self._folds))
         total = moments[:, 0]
         moments = moments[:, 1:] / total[:, None]
         pm, qm = moments[:, 0:2], moments[:, 2:4]
@@ -171,14 +169,6 @@ class MovingLeastSquaresFit:
         return Transformation(
             self.lattice, (values * scale + middle).reshape(*shape, 2), linear.reshape(*shape, 2, 2), self.fold
         )
-
-    def _diffuse(self, points: FloatArray, values: FloatArray) -> FloatArray:
-        """Weighted sums of the values of all points at each node, (nodes, channels)."""
-        source = self.lattice.scatter(points, values, self._folds)
-        result = np.zeros_like(source)
-        for level, factor in enumerate(self._factors):
-            result += 4.0 ** (-level * (self.weight_exponent - 1)) * factor.solve(factor.solve(source))
-        return result
 
 
 def fit_robustly(
@@ -233,13 +223,45 @@ def _link_weights(lattice: Lattice, folds: FoldMask) -> tuple[FloatArray, FloatA
 
 
 @lru_cache(maxsize=2)
-def _open(lattice: Lattice, radii: tuple[float, ...]) -> tuple[SuperLU, ...]:
-    """Most sections have no fold: they share their factors."""
-    width, height = lattice.shape
-    return _factorise(lattice, radii, (np.ones((width - 1, height)), np.ones((width, height - 1))))
+def _freely(lattice: Lattice, radii: Sequence[float], exponent: float) -> Callable[[FloatArray], FloatArray]:
+    """Diffusion over the whole lattice, (nodes, channels) to the same; most sections have no fold, and share it.
+
+    Cosines are the eigenvectors of the Laplacian of a lattice without cuts (Strang 1999, "The discrete cosine
+    transform", SIAM Review 41(1)).
+    """
+    x, y = (2 - 2 * np.cos(np.pi * np.arange(length) / length) for length in lattice.shape)
+    eigenvalues = x[:, None] + y
+    gain = sum(
+        weight / (1 + radius**2 * eigenvalues) ** 2
+        for weight, radius in zip(_level_weights(radii, exponent), radii, strict=True)
+    )
+
+    def diffuse(source: FloatArray) -> FloatArray:
+        spectrum = dctn(source.reshape(*lattice.shape, -1), axes=(0, 1))
+        return idctn(spectrum * gain[..., None], axes=(0, 1)).reshape(source.shape)
+
+    return diffuse
 
 
-def _factorise(lattice: Lattice, radii: tuple[float, ...], links: tuple[FloatArray, FloatArray]) -> tuple[SuperLU, ...]:
+def _around(
+    lattice: Lattice, folds: FoldMask, radii: Sequence[float], exponent: float
+) -> Callable[[FloatArray], FloatArray]:
+    """Diffusion around folds, (nodes, channels) to the same."""
+    weights = _level_weights(radii, exponent)
+    factors = _factorise(lattice, radii, _link_weights(lattice, folds))
+
+    def diffuse(source: FloatArray) -> FloatArray:
+        return sum(weight * factor.solve(factor.solve(source)) for weight, factor in zip(weights, factors, strict=True))
+
+    return diffuse
+
+
+def _level_weights(radii: Sequence[float], exponent: float) -> FloatArray:
+    """How much the kernel of each radius counts."""
+    return 4.0 ** (-np.arange(len(radii)) * (exponent - 1))
+
+
+def _factorise(lattice: Lattice, radii: Sequence[float], links: tuple[FloatArray, FloatArray]) -> tuple[SuperLU, ...]:
     """LU factors of I - r²Δ for each radius, with Δ the Laplacian of the lattice's graph."""
     index = np.arange(np.prod(lattice.shape)).reshape(lattice.shape)
     start = np.concatenate([index[:-1].ravel(), index[:, :-1].ravel()])

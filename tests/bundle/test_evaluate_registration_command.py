@@ -28,7 +28,7 @@ def test_missing_data(tmp_path: Path) -> None:
 def test_known_deformations_are_recovered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # as where itk-elastix is not installed: it is the slowest, and nothing is asserted of it
     monkeypatch.setattr("bundle.studies.registration.phantoms._elastix", lambda *_: None)
-    text = evaluate_registration(output=str(tmp_path), parts=("phantoms",), phantoms=1, size=448)
+    text = evaluate_registration(output=str(tmp_path), parts=("phantoms",), phantoms=1, size=384)
     assert (tmp_path / "registration.md").read_text() == text
     rows = json.loads((tmp_path / "registration.json").read_text())["phantoms"]["figures"]
 

@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
 from textures import mapped, pixels, shifted, turned
 
 from scripts.registration import MovingLeastSquares, Transformation
-from scripts.registration.moving_least_squares import fit_robustly
+from scripts.registration.lattice import Lattice
+from scripts.registration.moving_least_squares import _freely, fit_robustly
 
 SIZE = (240, 180)
 MIDDLE = (120.0, 90.0)
@@ -254,3 +256,14 @@ def test_wrong_matches_come_to_count_little() -> None:
 def test_bad_arguments(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"^{name} .*got {value!r}$"):
         MovingLeastSquares(**{name: value})
+
+
+def test_diffusion_without_folds_inverts_the_operator() -> None:
+    lattice = Lattice.over((90, 70), 10)
+    source = np.random.default_rng(0).random((np.prod(lattice.shape), 2))
+    found = _freely(lattice, (2.5,), 3.0)(source)
+    paths = (sparse.diags_array(np.ones((2, n - 1)), offsets=(-1, 1), shape=(n, n)) for n in lattice.shape)
+    x, y = map(sparse.csgraph.laplacian, paths)
+    one = sparse.eye_array(len(source))
+    operator = one + 2.5**2 * sparse.kronsum(y, x)
+    np.testing.assert_allclose(operator @ (operator @ found), source, atol=1e-12)
