@@ -13,6 +13,7 @@ from scripts.io import (
     Section,
     file_state,
     find_sections,
+    naming,
     parse_pixel_size,
     parse_section_thickness,
     read_section,
@@ -123,11 +124,9 @@ def _to_volume(sections: list[Section], target: Path, wanted: dict[str, Any], ov
     done = volume.own()["written"]
     for page in tqdm(range(done, len(sections)), desc="converting", unit="section", initial=done, total=len(sections)):
         pixels = read_section(sections[page]).T
-        try:
+        with naming(f"{target}: section {page}"):
             volume.write(page, pixels)
             volume.note(written=page + 1)
-        except OSError as error:
-            raise OSError(f"{target}: section {page} cannot be written: {error}") from None
     volume.complete()
 
 

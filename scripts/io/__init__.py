@@ -4,7 +4,7 @@ from .active_learning import select_query
 from .checks import check_sections, read_known
 from .datalist import load_sections
 from .discovery import find_sections
-from .files import keep_sockets_short, lock, require_writable, write_atomically, write_json, write_text
+from .files import keep_sockets_short, lock, naming, require_writable, write_atomically, write_json, write_text
 from .formats import FORMATS, IMAGE_2D_SUFFIXES, MARK, WRITTEN, is_volume, split_suffix
 from .holdout import holdout_split
 from .labels import IGNORE_INDEX, LABEL_FORMATS, binarize_label
@@ -34,6 +34,7 @@ __all__ = [
     "keep_sockets_short",
     "load_sections",
     "lock",
+    "naming",
     "parse_pixel_size",
     "parse_section_thickness",
     "pixel_size_of",

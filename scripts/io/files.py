@@ -7,13 +7,15 @@ import json
 import multiprocessing.util
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 __all__ = [
     "keep_sockets_short",
     "lock",
+    "naming",
     "reason",
     "require_writable",
     "write_atomically",
@@ -138,6 +140,24 @@ def keep_sockets_short() -> None:
         multiprocessing.util.get_temp_dir()  # makes the folder once, and child processes know it from this one
     finally:
         tempfile.tempdir = chosen
+
+
+@contextmanager
+def naming(what: str | Path) -> Iterator[None]:
+    """Let errors of what is written within name it, where a library's own name no file.
+
+    Args:
+        what: a path, or words that begin with one.
+
+    Raises:
+        OSError: what is written within raised one.
+    """
+    try:
+        yield
+    except OSError as error:
+        if str(what) in str(error):
+            raise
+        raise OSError(error.errno, f"{what}: cannot be written: {error.strerror or error}") from None
 
 
 def reason(error: BaseException) -> str:

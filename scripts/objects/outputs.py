@@ -13,7 +13,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from scripts.io import MARK, write_atomically
+from scripts.io import MARK, naming, write_atomically
 
 __all__ = ["write_instances", "write_labels", "write_rois", "write_table"]
 
@@ -93,13 +93,11 @@ def write_labels(
     from scripts.io.volume import Volume
 
     size = (thickness, *((None, None) if pixel_size is None else reversed(pixel_size)))
-    try:
+    with naming(f"{volume}: labels"):
         labels = Volume.create_labels(volume, "mitochondria", shape, voxel_size_nm=size)
         for page, section in enumerate(sections):
             labels.write(page, section.astype(np.uint32, copy=False))
         labels.complete()
-    except OSError as error:
-        raise OSError(f"{volume}: labels cannot be written: {error}") from None
 
 
 def write_table(path: Path, header: list[str], rows: Iterable[Iterable[Any]]) -> None:

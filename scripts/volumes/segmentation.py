@@ -19,12 +19,22 @@ import torch
 from monai.bundle import ConfigWorkflow
 
 from scripts.config import compare_settings
-from scripts.io import Section, file_state, find_sections, is_volume, lock, parse_pixel_size, parse_section_thickness
+from scripts.io import (
+    Section,
+    file_state,
+    find_sections,
+    is_volume,
+    lock,
+    naming,
+    parse_pixel_size,
+    parse_section_thickness,
+)
 from scripts.io.volume import Volume, coarsest_pixel
 from scripts.weights import sha256_of
 
 from .estimate import estimate
 from .job import Job
+from .marks import reserve_marks
 from .worker import work
 
 __all__ = ["VolumeSegmentation"]
@@ -163,7 +173,8 @@ class VolumeSegmentation:
         with self._locked():
             if self.output.exists() and self._begun() != self.identity():
                 shutil.rmtree(self.output)
-            masks = self.create(self.output, identity=self.identity())
+            with naming(self.output):
+                masks = self.create(self.output, identity=self.identity())
             if not masks.own()["complete"]:
                 self._segment()
                 shutil.rmtree(self.job.measured, ignore_errors=True)
@@ -280,7 +291,13 @@ class VolumeSegmentation:
         import daisy.v2 as daisy
         from daisy.logging import set_log_basedir
 
-        self.job.save(self.output / ".job.json")
+        marks = self.output / ".blocks"
+        with naming(self.output):
+            self.job.save(self.output / ".job.json")
+            if not marks.exists():
+                reserve_marks(
+                    marks, tuple(-(-length // side) for length, side in zip(self.shape, self.block, strict=True))
+                )
         shutil.rmtree(self.job.errors, ignore_errors=True)
         set_log_basedir(str(self.output / ".logs"))
         local = partial(work, path=str(self.output / ".job.json"))
@@ -298,7 +315,7 @@ class VolumeSegmentation:
             max_retries=1,
             max_worker_restarts=RESTARTS,
             timeout=LONGEST,
-            tracking_path=str(self.output / ".blocks"),
+            tracking_path=str(marks),
         )
         where = {"host": None if self.cluster else "127.0.0.1", "multiprocessing": self.num_workers > 0}
         state = daisy.run_blockwise(task, return_states=True, summary=False, **where)["segmenting"]

@@ -116,7 +116,7 @@ def test_a_full_disk(sections: Path, small_disk: Callable) -> None:
     rng = np.random.default_rng(0)
     for page in range(4):
         write_section(sections / f"s{page}.tif", rng.integers(0, 60000, (60, 70), np.uint16))
-    with pytest.raises(OSError, match=r"a\.zarr: section \d cannot be written"):
+    with pytest.raises(OSError, match=r"a\.zarr: section \d: cannot be written"):
         convert(str(sections), str(disk / "a.zarr"))
     with pytest.raises(ValueError, match="is not complete"):
         find_sections(disk / "a.zarr")

@@ -203,6 +203,23 @@ def test_a_chunk_that_is_damaged(run_volume: Callable, volume: Path, expected: d
     np.testing.assert_array_equal(pixels(tmp_path / "out.zarr"), expected[False])
 
 
+@pytest.mark.parametrize("free", [20480, 106496])
+def test_a_full_disk(run_volume: Callable, expected: dict, small_disk: Callable, free: int) -> None:
+    """Before the first block, and after some."""
+    disk = small_disk(2**20)
+    filler = disk / "filler"
+    filler.write_bytes(bytes(2**20 - free))
+    settings = {"output_dir": str(disk / "out.zarr"), "save_probability": True, "number_objects": False}
+    with pytest.raises(RuntimeError) as caught:
+        run_volume(**settings)
+    message = str(first_cause(caught.value))
+    assert "No space left on device" in message
+    assert str(disk) in message
+    filler.unlink()
+    run_volume(**settings)
+    np.testing.assert_array_equal(pixels(disk / "out.zarr"), expected[False])
+
+
 def test_a_run_that_is_killed_goes_on(volume: Path, expected: dict, tmp_path: Path) -> None:
     """A worker is killed when the first block is done, then the run with all its workers, and it is called again."""
     out = tmp_path / "out.zarr"
