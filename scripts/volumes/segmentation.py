@@ -29,12 +29,12 @@ from scripts.io import (
     parse_pixel_size,
     parse_section_thickness,
 )
-from scripts.io.volume import Volume, coarsest_pixel
+from scripts.io.volume import Volume
 from scripts.weights import sha256_of
 
+from .blocks import check_block_size, reserve_marks
 from .estimate import estimate
 from .job import Job
-from .marks import reserve_marks
 from .worker import work
 
 __all__ = ["VolumeSegmentation"]
@@ -115,7 +115,7 @@ class VolumeSegmentation:
         self.settings = {**settings, "pixel_size": pixel_size}
         self.config = Path(config).absolute()
         self.num_workers = num_workers
-        self.block = _block(block_size, self.shape)
+        self.block = check_block_size(block_size, self.shape)
         self.cluster = cluster
         self.version = version
         self.overwrite = overwrite
@@ -295,9 +295,7 @@ class VolumeSegmentation:
         with naming(self.output):
             self.job.save(self.output / ".job.json")
             if not marks.exists():
-                reserve_marks(
-                    marks, tuple(-(-length // side) for length, side in zip(self.shape, self.block, strict=True))
-                )
+                reserve_marks(marks, self.shape, self.block)
         shutil.rmtree(self.job.errors, ignore_errors=True)
         set_log_basedir(str(self.output / ".logs"))
         local = partial(work, path=str(self.output / ".job.json"))
@@ -328,21 +326,6 @@ class VolumeSegmentation:
             f"{self.output}: {state.total_block_count - state.completed_count} of {state.total_block_count} blocks "
             f"failed, the others are done; call it again when this is mended: {'; '.join(causes[:5])}"
         )
-
-
-def _block(size: Sequence[int], shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Check the size of blocks, and make them no larger than the volume."""
-    if not isinstance(size, list | tuple) or len(size) != 3 or not all(type(n) is int and n > 0 for n in size):
-        raise ValueError(f"block_size must be sections, rows and columns, whole numbers from 1 on, but got {size!r}")
-    coarsest = coarsest_pixel(shape)
-    for name, side, length in zip(("rows", "columns"), size[1:], shape[1:], strict=True):
-        if side < length and side % coarsest:
-            raise ValueError(
-                f"block_size must have multiples of {coarsest} {name}, which the coarsest resolution has as one pixel, "
-                f"but got {side}"
-            )
-    depth, height, width = map(min, size, shape)
-    return depth, height, width
 
 
 def _require_known(settings: Mapping[str, Any], config: Path) -> None:
