@@ -22,6 +22,7 @@ def test_epfl_lists_every_eleventh_slice(tmp_path: Path, stack: bool) -> None:
     assert [item["page"] if stack else int(Path(item["image"]).stem) for item in items] == list(range(0, 155, 11))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stack", [True, False])
 def test_dense_epfl_keeps_its_parts_as_far_apart(tmp_path: Path, stack: bool) -> None:
     said = epfl(source=str(make_epfl(tmp_path / "source", stack, (0, 4, 8))), output=str(tmp_path), dense=True)

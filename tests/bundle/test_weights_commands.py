@@ -35,6 +35,7 @@ def trained(tiny_phantom: Path, tmp_path_factory: pytest.TempPathFactory, tiny: 
     return folder
 
 
+@pytest.mark.slow
 def test_a_complete_training_is_left_alone(trained: Path, tiny_phantom: Path, tiny: dict) -> None:
     before = (trained / "checkpoint.pt").stat().st_mtime_ns
     record = train("train", folder=trained, epochs=1, **BRIEF, dataset_dir=str(tiny_phantom), **tiny)
@@ -75,6 +76,7 @@ def test_the_checkpoint_alone_is_enough(trained: Path, tiny_phantom: Path, tmp_p
     assert figures[0] == figures[1]
 
 
+@pytest.mark.slow
 def test_evaluate_scores_each_set(trained: Path, tiny_phantom: Path, tmp_path: Path, tiny: dict) -> None:
     table = evaluate(
         str(tiny_phantom),
@@ -135,6 +137,7 @@ def test_finetune_from_given_and_from_random_weights(
         finetune(str(tiny_phantom), labelled=(1,), steps=5, seed=1, **settings)
 
 
+@pytest.mark.slow
 def test_ship_halves_the_weights_and_records_their_origin(
     trained: Path, tiny_phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: dict
 ) -> None:
@@ -162,6 +165,7 @@ def fine_tuned(trained: Path, tiny_phantom: Path, tmp_path_factory: pytest.TempP
     return folder
 
 
+@pytest.mark.slow
 def test_average_takes_the_share_that_is_best_on_the_validation_parts(
     trained: Path, fine_tuned: Path, tiny_phantom: Path, tmp_path: Path, tiny: dict
 ) -> None:
@@ -207,6 +211,7 @@ def test_average_refuses_other_networks_and_shares(trained: Path, tiny_phantom: 
         interpolate({"a": torch.ones(2)}, {"a": torch.ones(3)}, 0.5)
 
 
+@pytest.mark.slow
 def test_ship_takes_an_average_and_names_the_sets_without_a_test_part(
     trained: Path, fine_tuned: Path, tiny_phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: dict
 ) -> None:
@@ -235,6 +240,7 @@ def test_weights_too_large_for_half_precision() -> None:
         halve({"bias": torch.tensor([1e6])})
 
 
+@pytest.mark.slow
 def test_ship_refuses_weights_that_rounding_changes(
     trained: Path, tiny_phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: dict
 ) -> None:

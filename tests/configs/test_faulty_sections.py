@@ -92,6 +92,7 @@ def test_masks_agree_with_those_of_the_clean_section(
         assert both >= least * either, name
 
 
+@pytest.mark.slow
 def test_probability_is_zero_outside(run_config: Callable, weights: Path, tmp_path: Path) -> None:
     image = phantom()[:200, :160]
     image[:70] = 255

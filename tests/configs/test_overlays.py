@@ -16,6 +16,7 @@ from scripts.weights import default_settings
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_unet_trains_and_segments(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
     run_config("train", "unet", dataset_dir=str(tiny_phantom), ckpt_dir=str(tmp_path))
     run_config(
@@ -38,6 +39,7 @@ def test_unet_has_ronnebergers_size() -> None:
     assert sum(p.numel() for p in network.parameters()) == pytest.approx(31.0e6, rel=0.02)
 
 
+@pytest.mark.slow
 def test_quickstart(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
     run_config("train", "quickstart", dataset_dir=str(tiny_phantom), ckpt_dir=str(tmp_path))
     assert (tmp_path / "model.pt").is_file()

@@ -42,6 +42,7 @@ def data_set(folder: Path, source: Path, garbage: int | None, by_value: bool) ->
     return folder
 
 
+@pytest.mark.slow
 def test_trainings_do_not_see_what_is_not_known(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
     """Two kinds of garbage, and a value that says so: the same weights to the bit, and the same validation."""
     results = []

@@ -69,6 +69,7 @@ def test_forward(warped: Callable, tmp_path: Path) -> None:
     np.testing.assert_array_equal(result, shifted_in(pixels, "a"))
 
 
+@pytest.mark.slow
 def test_other_formats_become_tiff(warped: Callable, tmp_path: Path) -> None:
     pixels = picture(ALIGNED_SIZE)
     write_section(tmp_path / "in" / "a.nrrd", pixels)

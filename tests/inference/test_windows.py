@@ -22,6 +22,7 @@ def network() -> nn.Module:
     return network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pixel_size", [None, (10.0, 10.0), (4.7, 6.1), (14.0, 14.0)])
 @pytest.mark.parametrize(
     "window",
