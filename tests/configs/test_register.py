@@ -234,13 +234,15 @@ def test_registration_as_a_user_types_it(stack: Path, from_folder: Path, tmp_pat
     assert (tmp_path / "out" / "report.json").read_text() == (from_folder / "report.json").read_text()
 
 
-def test_a_mistake_is_explained_in_the_last_line(stack: Path, tmp_path: Path) -> None:
+def test_a_mistake_is_explained_in_the_last_line(
+    register: Callable, stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     mask = tmp_path / "folds" / "section_10.png"
     write_section(mask, np.zeros((100, 90), np.uint8))
-    folders = {"dataset_dir": stack / "sections", "output_dir": tmp_path / "out", "fold_masks_dir": tmp_path / "folds"}
-    run = bundle_run("registration", "--config_file", "configs/register.json", **folders)
-    assert run.returncode != 0
-    last = run.stderr.strip().splitlines()[-1]
+    with pytest.raises(RuntimeError) as caught:
+        register(stack / "sections", fold_masks_dir=str(tmp_path / "folds"))
+    sys.excepthook(caught.type, caught.value, caught.tb)  # the config has set it
+    last = capsys.readouterr().err.strip().splitlines()[-1]
     assert last.startswith(f"Cause: ValueError: {mask}: ")
     assert last.endswith("200x180 pixels, but got 100x90")
 
