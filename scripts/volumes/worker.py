@@ -116,7 +116,8 @@ class Worker:
             report.unlink(missing_ok=True)
 
 
-_worker: Worker | None = None
+_worker: tuple[tuple[str, int], Worker] | None = None
+"""That of the job that was written here, and then."""
 
 
 def work(block: daisy.Block, path: str) -> None:
@@ -127,14 +128,14 @@ def work(block: daisy.Block, path: str) -> None:
         path: of the job.
     """
     global _worker
-    job = Job.load(path)
-    if _worker is None or not _worker.usable or _worker.job != job:
+    job = (path, os.stat(path).st_mtime_ns)  # a process may segment one volume after the other
+    if _worker is None or _worker[0] != job or not _worker[1].usable:
         from daisy.v2 import Context
 
         # the engine numbers the processes that it starts
         number = Context.from_env()["worker_id"] if "DAISY_CONTEXT" in os.environ else 0
-        _worker = Worker(job, int(number))
-    _worker.take(block)
+        _worker = job, Worker(Job.load(path), int(number))
+    _worker[1].take(block)
 
 
 def main(path: str) -> None:
