@@ -131,7 +131,7 @@ def test_teaching_keeps_the_best_and_leaves_the_weights_alone(worker: Worker, st
     assert [answer["step"] for answer in steps] == list(range(1, 21))  # whole epochs of ten
     assert all(0 < answer["loss"] < 5 for answer in steps)
     stats = json.loads((folder / "run" / "stats.json").read_text())
-    assert stats["best_metric"] > stats["deployed_before"] + 0.2  # tissue that is new to the weights
+    assert stats["best_metric"] > stats["deployed_before"] + 0.05  # tissue that is new to the weights
     assert Path(SHIPPED).read_bytes() == before
     project.use(folder / "best.pt")
     assert project.weights == project.folder / "model.pt"
