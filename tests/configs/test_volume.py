@@ -40,7 +40,7 @@ def volume(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from bundle.data.phantom import phantom
 
     folder = tmp_path_factory.mktemp("volume")
-    phantom(output=str(folder / "phantom"), seed=1, size=96, sections=(1, 1, COUNT))
+    phantom(output=str(folder / "phantom"), seed=5, size=96, sections=(1, 1, COUNT))
     convert(
         str(folder / "phantom" / "images" / "test_*.png"),
         str(folder / "sections.zarr"),
