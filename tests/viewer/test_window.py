@@ -133,7 +133,7 @@ def test_segment_correct_teach_measure_export(
     wait(panel)
     second = np.asarray(panel.labels.data[:]) > 0
     np.testing.assert_array_equal(second[0], truth[0])  # reviewed
-    assert jaccard(second[1:], truth[1:]) > jaccard(first[1:], truth[1:]) + 0.1
+    assert jaccard(second[1:], truth[1:]) > jaccard(first[1:], truth[1:]) + 0.02
 
     press(panel, "Measure")
     wait(panel)
