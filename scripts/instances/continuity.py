@@ -35,10 +35,13 @@ def smooth_through(
 ) -> NDArray[np.float32]:
     """Average probabilities with those of the neighbouring sections.
 
+    Averaged is how far a probability lies from the threshold, as a share of how far it can: otherwise a threshold of
+    more than 1 - 2 `weight` would let nothing pass that no neighbour shows, however sure its section is.
+
     Args:
-        probability: float32 (height, width).
+        probability: float32 (height, width), from 0 to 1.
         neighbours: of the sections before and after; None where there is none.
-        threshold: from which on a pixel is a mitochondrion.
+        threshold: from which on a pixel is a mitochondrion, before and after; within (0, 1).
         weight: of each neighbour; the section itself has what is left.
         min_agreement: Dice coefficient of the masks below which a neighbour is left out, since it does not lie over
             the section or is damaged.
@@ -47,14 +50,27 @@ def smooth_through(
         float32 (height, width).
 
     Raises:
-        ValueError: `weight` is not within [0, 0.5).
+        ValueError: `weight` is not within [0, 0.5), or `threshold` not within (0, 1).
     """
     if not 0 <= weight < 0.5:
         raise ValueError(f"weight must be within [0, 0.5), but got {weight!r}")
-    mask, result = probability >= threshold, probability.copy()
+    if not 0 < threshold < 1:
+        raise ValueError(f"threshold must be within (0, 1), but got {threshold!r}")
+    below, above = np.float32(threshold), np.float32(1 - threshold)
+
+    def relative(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """From -1 to 1, with 0 at the threshold."""
+        distance = scores - below
+        distance /= np.where(distance < 0, below, above)
+        return distance
+
+    mask, own = probability >= threshold, relative(probability)
+    result = own.copy()
     for neighbour in neighbours:
         if neighbour is not None and agreement(mask, neighbour >= threshold) >= min_agreement:
-            result += np.float32(weight) * (neighbour - probability)
+            result += np.float32(weight) * (relative(neighbour) - own)
+    result *= np.where(result < 0, below, above)
+    result += below
     return result
 
 
