@@ -5,7 +5,7 @@ these may decide on the grey levels of the tissue, and none is tissue.
 """
 
 from .equalisation import METHODS, TransferFunction, check_clip, equalize, stretch
-from .filling import fill_outside
+from .filling import Read, Window, fill_outside
 from .ranges import CLIP
 from .section import SectionLevels
 from .tissue import tissue_mask
@@ -13,8 +13,10 @@ from .tissue import tissue_mask
 __all__ = [
     "CLIP",
     "METHODS",
+    "Read",
     "SectionLevels",
     "TransferFunction",
+    "Window",
     "check_clip",
     "equalize",
     "fill_outside",

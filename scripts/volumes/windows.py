@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +15,12 @@ from monai.utils import ImageMetaKey
 from numpy.typing import NDArray
 
 from scripts.crf import crf_window
-from scripts.grey_levels import SectionLevels, TransferFunction
+from scripts.grey_levels import Read, SectionLevels, TransferFunction, Window
 from scripts.inference import score_window
 from scripts.io import Section, pixel_size_of, read_section
 from scripts.io.ome_zarr import OMEZarrReader
 
 __all__ = ["WindowSegmentation"]
-
-Window = tuple[slice, slice]
-"""Columns and rows."""
 
 CHUNK = 1024
 """Pixels to the side of what is read at once of the tissue."""
@@ -118,7 +114,7 @@ class WindowSegmentation:
         return self._levels[1]
 
 
-def _reader(section: Section) -> Callable[[Window], NDArray]:
+def _reader(section: Section) -> Read:
     """Give what reads parts of a section of a volume."""
     volume = OMEZarrReader(section.path)
 
