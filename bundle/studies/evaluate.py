@@ -70,13 +70,17 @@ def markdown(sets: dict[str, dict[str, dict[str, float]]], part: str = "test") -
         part: of the sets.
 
     Returns:
-        Markdown: Jaccard over all pixels, in brackets its mean over sections.
+        Markdown: Jaccard over all pixels, in brackets its mean over sections, and F1 of objects.
     """
-    lines = [f"| {part} part | without CRF | with CRF |", "| --- | --- | --- |"]
+    lines = [f"| {part} part | without CRF | with CRF | objects, with CRF |", "| --- | --- | --- | --- |"]
     for name, results in sets.items():
         entries = [f"{r['jaccard']:.3f} ({r['mean_over_sections']:.3f})" for r in results.values()]
-        lines.append("| " + " | ".join([name, *entries]) + " |")
-    return "\n".join(lines) + "\n\nJaccard over all pixels (mean over sections)"
+        f1 = results["with_crf"]["object_f1"]
+        lines.append("| " + " | ".join([name, *entries, "-" if f1 is None else f"{f1:.3f}"]) + " |")
+    return "\n".join(lines) + (
+        "\n\nJaccard over all pixels (mean over sections); F1 of objects within sections,"
+        " matched at an intersection over union of 0.5"
+    )
 
 
 def evaluate_sets(
@@ -100,7 +104,8 @@ def evaluate_sets(
         **settings: further settings.
 
     Returns:
-        By name of the set and by "without_crf" and "with_crf": `jaccard` and `mean_over_sections`.
+        By name of the set and by "without_crf" and "with_crf": `jaccard`, `mean_over_sections`, and `object_f1`
+        (`f1@0.5` of `scripts.handlers.ObjectReport`; None where there is no object).
 
     Raises:
         ValueError: an argument is out of its range.
@@ -118,6 +123,7 @@ def evaluate_sets(
             how = {"network": network, "dataset_dir": str(folder), "part": part, **settings}
             titles, columns = [], [_evaluated(Path(scratch) / "refined", checkpoint=checkpoint, use_crf=True, **how)]
             report = json.loads((columns[0] / "jaccard.json").read_text())
+            objects = json.loads((columns[0] / "objects.json").read_text())
             if beside is not None:
                 titles = [_name(weights, network) for weights in (beside, checkpoint)]
                 titles.append(f"{titles[1]} with CRF")
@@ -129,7 +135,9 @@ def evaluate_sets(
             if pictures is not None:
                 picture = Path(pictures) / f"{folder.name}.jpg"
                 draw_examples(folder / "datalist.json", columns, picture, part, titles)
-        results[folder.name] = {key: report[key] for key in ("without_crf", "with_crf")}
+        results[folder.name] = {
+            key: {**report[key], "object_f1": objects[key]["f1@0.5"]} for key in ("without_crf", "with_crf")
+        }
     return results
 
 
