@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import resource
 from collections.abc import Callable, Iterator
@@ -37,6 +38,7 @@ def files_no_longer_than(length: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        gc.collect()  # what was left open is closed now, not while another test runs
 
 
 def visible(folder: Path) -> list[str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import resource
 from pathlib import Path
@@ -225,4 +226,5 @@ def test_a_full_disk(tmp_path: Path, suffix: str) -> None:
             write_section(tmp_path / "full" / f"a{suffix}", noise)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        gc.collect()  # what was left open is closed now, not while another test runs
     assert not os.listdir(tmp_path / "full")
