@@ -1,16 +1,14 @@
 from __future__ import annotations
 
-import gc
 import os
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 import torch
+from disk import files_no_longer_than
 
 from scripts.instances import Linker
 from scripts.io import (
@@ -27,18 +25,6 @@ from scripts.transforms import LoadSectiond, SaveSectiond
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # nibabel leaves open files
 SUFFIXES = (".png", ".tif", ".nii", ".nii.gz", ".nrrd")
 RESULTS = {"mask": "uint8"}
-
-
-@contextmanager
-def files_no_longer_than(length: int) -> Iterator[None]:
-    """Let the system refuse to write more to a file, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (length, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        gc.collect()  # what was left open is closed now, not while another test runs
 
 
 def visible(folder: Path) -> list[str]:

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import gc
 import os
-import resource
 from pathlib import Path
 
 import imagecodecs
@@ -11,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import tifffile
+from disk import files_no_longer_than
 from PIL import Image
 
 from scripts.io import read_header, read_section, split_suffix, write_atomically, write_section
@@ -219,12 +218,6 @@ def test_a_failed_writing_leaves_what_was_there(tmp_path: Path) -> None:
 def test_a_full_disk(tmp_path: Path, suffix: str) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (200, 300)).astype("uint8")
     write_section(tmp_path / "warm-up" / f"a{suffix}", noise)  # whatever is imported late writes files of its own
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))  # the system refuses to write more, as on a full disk
-    try:
-        with pytest.raises(OSError, match=f"a{suffix}: cannot be written"):
-            write_section(tmp_path / "full" / f"a{suffix}", noise)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        gc.collect()  # what was left open is closed now, not while another test runs
+    with files_no_longer_than(4096), pytest.raises(OSError, match=f"a{suffix}: cannot be written"):
+        write_section(tmp_path / "full" / f"a{suffix}", noise)
     assert not os.listdir(tmp_path / "full")
