@@ -52,7 +52,7 @@ def random_palette(rng: np.random.Generator) -> Palette:
 def random_cells(rng: np.random.Generator, palette: Palette, kind: str) -> CellField:
     """Draw the parameters of a field of cells."""
     large = kind in ("liver", "cultured_cell")
-    spacing = log_uniform(rng, 1500, 6000) if large else log_uniform(rng, 190, 560)
+    spacing = log_uniform(rng, 1500, 6000) if large else log_uniform(rng, 200, 1000)
     gap = 0.0 if rng.random() < 0.65 else log_uniform(rng, 6, 32)
     span = palette.cytoplasm - palette.membrane
     return CellField(
@@ -83,7 +83,7 @@ def random_cells(rng: np.random.Generator, palette: Palette, kind: str) -> CellF
 
 # by kind: range of the radius in nm, of the elongation, shares of long ones
 SIZES: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
-    "neuropil": ((90, 240), (1.1, 3.0), (0.0, 0.4)),
+    "neuropil": ((90, 280), (1.1, 4.5), (0.0, 0.4)),
     "muscle": ((180, 600), (1.0, 2.5), (0.0, 0.05)),
     "liver": ((180, 600), (1.0, 1.8), (0.0, 0.1)),
     "cultured_cell": ((80, 240), (1.3, 5.0), (0.1, 0.8)),
@@ -105,8 +105,10 @@ CRISTAE: dict[Cristae, float] = {
 }
 
 
-def _random_matrix(rng: np.random.Generator, palette: Palette) -> float:
+def _random_matrix(rng: np.random.Generator, palette: Palette, kind: str) -> float:
     """Draw the grey level of the matrix."""
+    if kind in ("neuropil", "nerve") and rng.random() < 0.5:  # as most of them are: darker than the cell around them
+        return palette.membrane + rng.uniform(0.15, 0.6) * (palette.cytoplasm - palette.membrane)
     place = rng.random()
     if place < 0.12:  # paler than the cytoplasm
         return palette.cytoplasm + rng.uniform(0.0, 0.35) * (250 - palette.cytoplasm)
@@ -127,13 +129,15 @@ def random_mitochondria(rng: np.random.Generator, palette: Palette, kind: str) -
     """Draw how the mitochondria of a section look."""
     radius, elongation, long = SIZES[kind]
     span = palette.cytoplasm - palette.membrane
-    matrix = _random_matrix(rng, palette)
+    matrix = _random_matrix(rng, palette, kind)
     depth = matrix - palette.membrane
     cristae = _random_cristae(rng, kind)
     period = log_uniform(rng, 32, 110)
     dark_cristae = depth > 25
+    faint = kind != "blood" and rng.random() < 0.25  # hardly seen, as in blocks that are imaged by scanning
     if dark_cristae:
-        crista_level = palette.membrane + rng.uniform(0.0, 0.5 if kind == "blood" else 0.75) * depth
+        low, high = (0.7, 0.97) if faint else (0.0, 0.5 if kind == "blood" else 0.75)
+        crista_level = palette.membrane + rng.uniform(low, high) * depth
         lumen = 0.0 if rng.random() < 0.6 else float(rng.random())
     else:  # in a dark matrix cristae are pale
         crista_level = matrix + rng.uniform(0.15, 0.8) * (palette.lumen - matrix)
@@ -146,6 +150,7 @@ def random_mitochondria(rng: np.random.Generator, palette: Palette, kind: str) -
         elongation=log_uniform(rng, *elongation),
         long=float(rng.uniform(*long)),
         branched=float(rng.uniform(0, 0.5)),
+        clustered=0.0 if rng.random() < 0.5 else float(rng.uniform(0.05, 0.5)),
         donut=0.0 if rng.random() < 0.7 else float(rng.uniform(0, 0.12)),
         swollen=0.0 if rng.random() < 0.8 else float(rng.uniform(0.05, 0.6)),
         wobble=float(rng.uniform(0.005, 0.07)),

@@ -48,7 +48,7 @@ def neuropil(canvas: Canvas, rng: np.random.Generator, palette: Palette, style: 
         numbers["myelinated"] = len(axons)
     if rng.random() < 0.4:
         numbers["black_masses"] = draw_black_masses(canvas, rng, palette)
-    share = log_uniform(rng, 0.03, 0.17)
+    share = log_uniform(rng, 0.04, 0.2)
     mitochondria = place_over_share(canvas, rng, palette, style, share)
     densities = {
         "dense_bodies": sometimes(rng, 0.6, 0.01, 0.15),

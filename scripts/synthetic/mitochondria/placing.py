@@ -111,15 +111,94 @@ def place_mitochondria(
         for centre, radius, angle in zip(centres, radii, angles, strict=True):
             if filled >= area:
                 return shapes
-            shape = mitochondrion_shape(rng, style, centre, radius, angle)
-            if not canvas.claim(shape, margin):
-                # a shorter one may fit
-                shape = blob(rng, centre, radius * 0.95, rng.uniform(1, 1.3), angle, style.wobble)
-                if not canvas.claim(shape, margin):
-                    continue
-            shapes.append(shape)
-            filled += shape_area(shape)
+            shape = _fitting(canvas, rng, style, room, centre, radius, angle, margin)
+            if shape is None:
+                continue
+            found = [shape]
+            if rng.random() < style.clustered:
+                found += _beside(canvas, rng, style, shape, radius, angle, least, margin)
+            shapes += found
+            filled += sum(map(shape_area, found))
     return shapes
+
+
+def _fitting(
+    canvas: Canvas,
+    rng: np.random.Generator,
+    style: MitochondriaStyle,
+    room: NDArray[np.float32],
+    centre: NDArray[np.floating],
+    radius: float,
+    angle: float,
+    margin: float,
+) -> Shape | None:
+    """Take room for a mitochondrion: where there is none for it as it was drawn, for one along the process, or a round one."""
+    shape = mitochondrion_shape(rng, style, centre, radius, angle)
+    if canvas.claim(shape, margin):
+        return shape
+    elongation = 1 + (style.elongation - 1) * rng.lognormal(0, 0.6) * (3 if rng.random() < style.long else 1)
+    axis = _along_process(canvas, room, centre, radius, angle, 2 * radius * (min(elongation, 15) - 1), margin)
+    if len(axis) > 2:
+        waves = np.sin(np.arange(len(axis)) * rng.uniform(0.2, 0.7) + rng.uniform(0, 6))
+        shape = tube(axis, radius * 0.95 * (1 + style.wobble * 2 * waves))
+        if canvas.claim(shape, margin):
+            return shape
+    shape = blob(rng, centre, radius * 0.95, rng.uniform(1, 1.3), angle, style.wobble)
+    return shape if canvas.claim(shape, margin) else None
+
+
+def _along_process(
+    canvas: Canvas,
+    room: NDArray[np.float32],
+    centre: NDArray[np.floating],
+    radius: float,
+    angle: float,
+    length: float,
+    margin: float,
+) -> NDArray[np.floating]:
+    """Axis of a mitochondrion that follows the process that holds it, both ways from its centre, as far as there is room."""
+    step = 0.5 * radius
+    turns = np.array([0.0, -0.1, 0.1, -0.22, 0.22])
+    halves = []
+    for heading in (angle, angle + np.pi):
+        points = [centre]
+        for _ in range(int(length / 2 / step)):
+            headings = heading + turns
+            ahead = points[-1] + step * np.stack([np.cos(headings), np.sin(headings)], axis=1)
+            free = np.minimum(canvas.room_at(room, ahead), 1.5 * (radius + margin)) - 0.3 * radius * np.abs(turns)
+            best = int(free.argmax())
+            if free[best] < radius + margin:
+                break
+            heading = headings[best]
+            points.append(ahead[best])
+        halves.append(points)
+    forth, back = halves
+    return np.array(back[:0:-1] + forth)
+
+
+def _beside(
+    canvas: Canvas,
+    rng: np.random.Generator,
+    style: MitochondriaStyle,
+    shape: Shape,
+    radius: float,
+    angle: float,
+    least: float,
+    margin: float,
+) -> list[Shape]:
+    """Place others close beside a mitochondrion, along with it, as far as there is room."""
+    found: list[Shape] = []
+    x0, y0, x1, y1 = shape.bounds()
+    centre = np.array([x0 + x1, y0 + y1]) / 2
+    for side in np.linspace(0, 2 * np.pi, 7)[: rng.integers(2, 7)] + rng.uniform(0, 2 * np.pi):
+        other = max(least, radius * rng.uniform(0.6, 1.0))
+        direction = np.array([np.cos(side), np.sin(side)])
+        reach = np.abs(direction @ (np.array([x1 - x0, y1 - y0]) / 2 * np.sign(direction)))
+        place = centre + direction * (reach + other + margin + rng.uniform(0, 20))
+        neighbour = blob(rng, place, other, rng.uniform(1, 1.4), angle, style.wobble)
+        if canvas.claim(neighbour, 1.0):
+            found.append(neighbour)
+    return found
 
 
 def shape_area(shape: Shape) -> float:

@@ -31,6 +31,7 @@ class MitochondriaStyle:
         elongation: median of length by width.
         long: share of long, thin ones.
         branched: share of the long ones that branch.
+        clustered: share that has others close beside it.
         donut: share of rings (and cups).
         swollen: share of swollen ones: pale, with few cristae at the rim.
         wobble: irregularity of outlines.
@@ -63,6 +64,7 @@ class MitochondriaStyle:
     elongation: float
     long: float
     branched: float
+    clustered: float
     donut: float
     swollen: float
     wobble: float
