@@ -53,8 +53,9 @@ def test_of_equally_good_thresholds_the_middle_one_is_taken() -> None:
 
 
 @pytest.mark.parametrize("method", ["grid", pytest.param("permutohedral", marks=pytest.mark.slow)])
-def test_search_finds_parameters_that_remove_noise(method: str) -> None:
+def test_search_finds_parameters_that_remove_noise(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Probabilities with salt-and-pepper errors over an image that shows the truth: a CRF can mend nearly all."""
+    monkeypatch.setattr(module, "WORKERS", 1)  # each is started anew
     generator = np.random.default_rng(0)
     x, y = np.mgrid[:64, :64]
     label = (x - 32) ** 2 + (y - 30) ** 2 < 15**2
