@@ -12,9 +12,11 @@ from contextlib import contextmanager
 def files_no_longer_than(length: int) -> Iterator[None]:
     """Let the system refuse to write more to a file, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    gc.freeze()  # only what is made from here on is looked through below
     resource.setrlimit(resource.RLIMIT_FSIZE, (length, hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         gc.collect()  # what was left open is closed now, not while another test runs
+        gc.unfreeze()
