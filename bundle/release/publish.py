@@ -37,11 +37,13 @@ def publish(
     chosen_on: str | None = None,
     weights: str | None = None,
     also_trained_on: Sequence[str] = (),
+    tested_on: Sequence[str] = (),
+    folder: str | None = None,
     network: str = "fusion_fcn",
     note: str = "",
     **settings: Any,
 ) -> str:
-    """Write the best weights of a training to `models`, in half precision, with a record of where they come from.
+    """Write the best weights of a training into `models`, in half precision, with a record of where they come from.
 
     The weights are scored on the test part of each set before and after rounding; if the figures differ by more than
     `TOLERANCE`, nothing is written.
@@ -55,6 +57,8 @@ def publish(
             part in.
         weights: what is published in place of the best weights of the training, such as what `average` made of them.
         also_trained_on: folders of further sets that they were trained on, which have no test part.
+        tested_on: folders of further sets with a test part, of which they saw nothing.
+        folder: in the bundle, such as "models/synthetic"; by default "models", or "models/unet" for a U-Net.
         network: "fusion_fcn" or "unet", for a training that left no record beside its weights.
         note: what else is to be remembered, such as the command and the time it took.
         **settings: further settings of the evaluation's config.
@@ -63,13 +67,17 @@ def publish(
         The record.
 
     Raises:
-        ValueError: a weight does not fit into half precision, or the figures differ too much.
+        ValueError: a weight does not fit into half precision, the figures differ too much, or `folder` lies elsewhere
+            than in `models`.
         RuntimeError: from the configs, with the cause chained.
         OSError: a file cannot be read or written.
     """
-    more = [also_trained_on] if isinstance(also_trained_on, str) else also_trained_on
-    for folder in more:
-        check_set(folder, "training")
+    more, others = ([names] if isinstance(names, str) else names for names in (also_trained_on, tested_on))
+    for name in more:
+        check_set(name, "training")
+    models = (TARGET / "models").resolve()
+    if folder is not None and not (TARGET / folder).resolve().is_relative_to(models):
+        raise ValueError(f"folder must lie in {models}, but got {folder!r}")
     best = Path(run) / "model.pt" if weights is None else Path(weights)
     chosen = torch.load(Path(chosen_on or run) / "checkpoint.pt", map_location="cpu", weights_only=True)
     state = torch.load(Path(run) / "checkpoint.pt", map_location="cpu", weights_only=True)
@@ -77,8 +85,8 @@ def publish(
     rounded = Path(run) / "model_float16.pt"
     needed = settings_of_weights(best, network, settings)
     save_weights(half, rounded, {"settings": needed})
-    before = evaluate_sets(*data, checkpoint=str(best), network=network, **settings)
-    after = evaluate_sets(*data, checkpoint=str(rounded), network=network, **settings)
+    before = evaluate_sets(*data, *others, checkpoint=str(best), network=network, **settings)
+    after = evaluate_sets(*data, *others, checkpoint=str(rounded), network=network, **settings)
     for name, results in after.items():
         for kind, result in results.items():
             change = result["jaccard"] - before[name][kind]["jaccard"]
@@ -88,7 +96,7 @@ def publish(
         **json.loads(record_path(rounded).read_text()),
         "precision": "float16",
         "date": str(date.today()),
-        "training_data": training_data(*(Path(folder) / "datalist.json" for folder in (*data, *more))),
+        "training_data": training_data(*(Path(name) / "datalist.json" for name in (*data, *more))),
         "seed": seed,
         "epochs": state["epoch"],
         "best_epoch": state["best_metric_epoch"],
@@ -102,7 +110,8 @@ def publish(
         "check": {"input": CHECK, "mean_logit": mean_logit(load_network(rounded))},
     }
     write_json(record_path(rounded), record)
-    copy_weights(rounded, TARGET / FOLDERS[needed["network_class"].split(".")[-1]] / "model.pt")
+    folder = folder or FOLDERS[needed["network_class"].split(".")[-1]]
+    copy_weights(rounded, TARGET / folder / "model.pt")
     return json.dumps(record, indent=2)
 
 

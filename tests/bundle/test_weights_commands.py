@@ -220,18 +220,24 @@ def test_ship_takes_an_average_and_names_the_sets_without_a_test_part(
     average(str(tiny_phantom), **files, output=str(tmp_path / "mean"), shares=[0.5], **tiny)
     other = tmp_path / "other"
     write_list({"licence": "MIT", "training": load_sections(tiny_phantom / "datalist.json", "training")}, other)
+    unseen = tmp_path / "unseen"
+    write_list({"licence": "MIT", "test": load_sections(tiny_phantom / "datalist.json", "validation")}, unseen)
     publish(
         str(tiny_phantom),
         run=str(fine_tuned),
         weights=str(tmp_path / "mean.pt"),
         also_trained_on=[str(other)],
+        tested_on=[str(unseen)],
+        folder="models/other",
         commit="0123abc",
         **tiny,
     )
-    record = read_record(tmp_path / "models" / "model.pt")
+    assert not (tmp_path / "models" / "model.pt").exists()
+    record = read_record(tmp_path / "models" / "other" / "model.pt")
     assert record["average"]["share"] == 0.5
     assert record["training_data"] == {"phantom": "CC0-1.0", "other": "MIT"}
-    mean, shipped = torch.load(tmp_path / "mean.pt"), torch.load(tmp_path / "models" / "model.pt")
+    assert list(record["test"]) == ["phantom", "unseen"]
+    mean, shipped = torch.load(tmp_path / "mean.pt"), torch.load(tmp_path / "models" / "other" / "model.pt")
     torch.testing.assert_close(shipped["classifier.bias"].float(), mean["classifier.bias"], rtol=1e-3, atol=1e-7)
 
 
@@ -245,6 +251,8 @@ def test_ship_refuses_weights_that_rounding_changes(
     trained: Path, tiny_phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: dict
 ) -> None:
     monkeypatch.setattr(module, "TARGET", tmp_path)
+    with pytest.raises(ValueError, match=r"folder must lie in .*models, but got '\.\./models'"):
+        publish(str(tiny_phantom), run=str(trained), commit="0123abc", folder="../models", **tiny)
     monkeypatch.setattr(module, "halve", lambda weights: {**weights, "classifier.bias": torch.tensor([9.0, -9.0])})
     with pytest.raises(ValueError, match="half precision changes the Jaccard of phantom"):
         publish(str(tiny_phantom), run=str(trained), commit="0123abc", **tiny)

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt
 
 from scripts.synthetic import organelles
 from scripts.synthetic.canvas import Canvas, Shape, blob, tube
 from scripts.synthetic.fields import TEXTURE_DEVIATION, cut, smooth_field, texture
 from scripts.synthetic.imaging import Imaging, acquire
-from scripts.synthetic.mitochondria import draw_mitochondrion
+from scripts.synthetic.mitochondria import draw_mitochondrion, place_mitochondria
 from scripts.synthetic.organelles import Palette
 from scripts.synthetic.styles import random_cells, random_mitochondria, random_palette
 from scripts.synthetic.tissue import draw_cells
@@ -82,6 +83,44 @@ def test_a_tube_is_as_wide_and_long_as_it_says(canvas):
     shape = tube(np.array([[500.0, 800.0], [1500.0, 800.0]]), 100.0)
     _, mask = canvas.window(shape)
     assert (mask > 0).sum() * 25 == pytest.approx(1000 * 200 + np.pi * 100**2, rel=0.05)
+
+
+def placed(canvas: Canvas, rng: np.random.Generator, palette: Palette, **style: float) -> list[np.ndarray]:
+    """Masks of mitochondria, all of 100 nm and without frills but those of `style`."""
+    plain = {"radius": 100.0, "spread": 0.0, "elongation": 1.0, "wobble": 0.0}
+    plain |= {"donut": 0.0, "long": 0.0, "branched": 0.0, "clustered": 0.0}
+    look = replace(random_mitochondria(rng, palette, "neuropil"), **plain | style)
+    masks = []
+    for shape in place_mitochondria(canvas, rng, look, area=2e5):
+        masks.append(np.zeros(canvas.shape, np.uint8))
+        shape.draw(masks[-1], (0, 0), canvas.pixel)
+    return [mask for mask in masks if mask.any()]
+
+
+def test_long_mitochondria_follow_the_process_that_holds_them(canvas, rng, palette):
+    y, x = np.mgrid[: canvas.coarse_shape[0], : canvas.coarse_shape[1]] * canvas.coarse
+    centre = 800 + 400 * np.sin(x / 500)  # a process of 300 nm; straight ones of that length do not fit
+    canvas.taken[np.abs(y - centre) * np.cos(np.arctan(0.8 * np.cos(x / 500))) > 150] = 255
+    outside = canvas.refine(canvas.taken) > 0
+    masks = placed(canvas, rng, palette, elongation=6.0)
+    assert all(not mask[outside].any() for mask in masks)
+    assert max(np.ptp(np.nonzero(mask)[1]) for mask in masks) * canvas.pixel > 700
+
+
+def test_mitochondria_of_a_cluster_are_close_and_do_not_touch(rng, palette):
+    def distances(clustered: float) -> list[float]:
+        found = []
+        for _ in range(4):
+            masks = placed(Canvas((3000.0, 3000.0), 5.0, 200), rng, palette, clustered=clustered)
+            others = [distance_transform_edt(mask == 0) * 5.0 for mask in masks]
+            found += [
+                min(others[j][masks[i] > 0].min() for j in range(len(masks)) if j != i) for i in range(len(masks))
+            ]
+        return found
+
+    apart, close = distances(0.0), distances(1.0)
+    assert min(close) > 5
+    assert np.median(close) < 60 < np.median(apart)
 
 
 def test_taken_room_is_not_given_twice(canvas, rng):

@@ -132,7 +132,7 @@ def _fitting(
     angle: float,
     margin: float,
 ) -> Shape | None:
-    """Take room for a mitochondrion: where there is none for it as it was drawn, for one along the process, or a round one."""
+    """Take room for a mitochondrion as it was drawn, or else for one that follows the process, or for a round one."""
     shape = mitochondrion_shape(rng, style, centre, radius, angle)
     if canvas.claim(shape, margin):
         return shape
@@ -156,7 +156,7 @@ def _along_process(
     length: float,
     margin: float,
 ) -> NDArray[np.floating]:
-    """Axis of a mitochondrion that follows the process that holds it, both ways from its centre, as far as there is room."""
+    """Axis of a mitochondrion that follows the process that holds it, from its centre both ways."""
     step = 0.5 * radius
     turns = np.array([0.0, -0.1, 0.1, -0.22, 0.22])
     halves = []
