@@ -130,8 +130,10 @@ def random_mitochondria(rng: np.random.Generator, palette: Palette, kind: str) -
     radius, elongation, long = SIZES[kind]
     span = palette.cytoplasm - palette.membrane
     matrix = _random_matrix(rng, palette, kind)
-    depth = matrix - palette.membrane
     cristae = _random_cristae(rng, kind)
+    if cristae == "none":  # even and black are lysosomes and myelin
+        matrix = max(matrix, palette.membrane + 0.2 * span)
+    depth = matrix - palette.membrane
     period = log_uniform(rng, 32, 110)
     dark_cristae = depth > 25
     faint = kind != "blood" and rng.random() < 0.25  # hardly seen, as in blocks that are imaged by scanning
@@ -140,7 +142,7 @@ def random_mitochondria(rng: np.random.Generator, palette: Palette, kind: str) -
         crista_level = palette.membrane + rng.uniform(low, high) * depth
         lumen = 0.0 if rng.random() < 0.6 else float(rng.random())
     else:  # in a dark matrix cristae are pale
-        crista_level = matrix + rng.uniform(0.15, 0.8) * (palette.lumen - matrix)
+        crista_level = matrix + rng.uniform(0.25, 0.8) * (palette.lumen - matrix)
         lumen = 0.0 if rng.random() < 0.5 else float(rng.random())
     hidden = abs(matrix - palette.cytoplasm) < 0.25 * span  # then the outline has to be seen
     intermembrane = 0.0 if rng.random() < 0.5 else float(rng.uniform(5, 16))

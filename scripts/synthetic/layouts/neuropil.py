@@ -46,13 +46,14 @@ def neuropil(canvas: Canvas, rng: np.random.Generator, palette: Palette, style: 
     if rng.random() < 0.35:
         axons = draw_myelinated_axons(canvas, rng, palette, int(rng.integers(1, 8)), (200, 900))
         numbers["myelinated"] = len(axons)
-    if rng.random() < 0.4:
+    if rng.random() < 0.6:
         numbers["black_masses"] = draw_black_masses(canvas, rng, palette)
     share = log_uniform(rng, 0.04, 0.2)
     mitochondria = place_over_share(canvas, rng, palette, style, share)
     densities = {
         "dense_bodies": sometimes(rng, 0.6, 0.01, 0.15),
         "granules": sometimes(rng, 0.25, 0.02, 0.3),
+        "specks": sometimes(rng, 0.6, 0.05, 2),
         "multivesicular": sometimes(rng, 0.4, 0.01, 0.08),
         "vacuoles": sometimes(rng, 0.4, 0.02, 0.4),
         "reticulum": sometimes(rng, 0.9, 0.2, 3),
@@ -68,7 +69,14 @@ def neuropil(canvas: Canvas, rng: np.random.Generator, palette: Palette, style: 
     room = canvas.room()
     for centre in canvas.places(rng, count_of(rng, canvas, sometimes(rng, 0.6, 0.02, 0.25), 10), 100, room):
         o.vesicle_cloud(
-            canvas, rng, palette, centre, rng.uniform(120, 350), int(rng.integers(15, 120)), rng.uniform(15, 24), room
+            canvas,
+            rng,
+            palette,
+            centre,
+            rng.uniform(120, 350),
+            int(log_uniform(rng, 15, 400)),
+            rng.uniform(15, 24),
+            room,
         )
     draw_mitochondria(canvas, rng, style, mitochondria)
     return numbers | {"share": share, "synapses": synapses} | densities

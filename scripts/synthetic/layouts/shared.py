@@ -87,6 +87,8 @@ def draw_cytoplasm(
     d = densities if lookalikes else densities | {"granules": 0.0}
     for shape in place_bodies(canvas, rng, d.get("droplets", 0), (80, 500), 1.2):
         o.draw_droplet(canvas, rng, palette, shape)
+    for shape in place_bodies(canvas, rng, d.get("specks", 0), (16, 60), 3.0, 4.0):
+        canvas.fill(shape, rng.uniform(palette.dense, palette.membrane + 0.2 * (palette.cytoplasm - palette.membrane)))
     for shape in place_bodies(canvas, rng, d.get("dense_bodies", 0), (60, 320), 2.0):
         o.draw_dense_body(canvas, rng, palette, shape)
     level = rng.uniform(palette.dense, palette.protein)
@@ -116,15 +118,15 @@ def draw_cytoplasm(
 
 def draw_black_masses(canvas: Canvas, rng: np.random.Generator, palette: Palette) -> int:
     """Draw what is larger and blacker than mitochondria: lysosomes full of lipofuscin, and debris of myelin."""
-    bodies = place_bodies(canvas, rng, sometimes(rng, 0.6, 0.01, 0.12), (180, 750), 1.8)
+    bodies = place_bodies(canvas, rng, sometimes(rng, 0.6, 0.01, 0.12), (180, 1000), 1.8)
     for shape in bodies:
         o.draw_dense_body(canvas, rng, palette, shape, min(palette.dense, palette.membrane) * rng.uniform(0.4, 1.1))
     debris = 0
-    for centre in canvas.places(rng, int(rng.integers(0, 4)), 100):
+    for centre in canvas.places(rng, int(rng.integers(0, 5)), 100):
         axis = curve(rng, centre, rng.uniform(0, 2 * np.pi), log_uniform(rng, 300, 4000), rng.uniform(300, 2000))
         nodes = max(2, len(axis) // 8)
         radii = np.interp(np.linspace(0, nodes - 1, len(axis)), np.arange(nodes), rng.lognormal(0, 0.5, nodes))
-        shape = tube(axis, np.clip(radii * log_uniform(rng, 80, 450), 40, 900))
+        shape = tube(axis, np.clip(radii * log_uniform(rng, 80, 700), 40, 1200))
         if canvas.claim(shape, 12):
             o.draw_myelin_debris(canvas, rng, palette, shape)
             debris += 1

@@ -194,7 +194,7 @@ def _beside(
         other = max(least, radius * rng.uniform(0.6, 1.0))
         direction = np.array([np.cos(side), np.sin(side)])
         reach = np.abs(direction @ (np.array([x1 - x0, y1 - y0]) / 2 * np.sign(direction)))
-        place = centre + direction * (reach + other + margin + rng.uniform(0, 20))
+        place = centre + direction * (reach + other + margin + rng.uniform(0, 8))
         neighbour = blob(rng, place, other, rng.uniform(1, 1.4), angle, style.wobble)
         if canvas.claim(neighbour, 1.0):
             found.append(neighbour)
