@@ -13,6 +13,7 @@ from scripts.synthetic.canvas import Canvas, Shape, blob, tube
 from scripts.synthetic.fields import TEXTURE_DEVIATION, cut, smooth_field, texture
 from scripts.synthetic.imaging import Imaging, acquire
 from scripts.synthetic.mitochondria import draw_mitochondrion, place_mitochondria
+from scripts.synthetic.mixing import darken, depth_inside
 from scripts.synthetic.organelles import Palette
 from scripts.synthetic.styles import random_cells, random_mitochondria, random_palette
 from scripts.synthetic.tissue import draw_cells
@@ -83,6 +84,18 @@ def test_a_tube_is_as_wide_and_long_as_it_says(canvas):
     shape = tube(np.array([[500.0, 800.0], [1500.0, 800.0]]), 100.0)
     _, mask = canvas.window(shape)
     assert (mask > 0).sum() * 25 == pytest.approx(1000 * 200 + np.pi * 100**2, rel=0.05)
+
+
+@pytest.mark.parametrize("shape", [(4, 1), (1, 4), (5, 3)])
+def test_slivers_at_the_border_are_mixed_as_all_else(shape):
+    """OpenCV takes a picture of four rows and one column for a scalar."""
+    mask = np.full(shape, 255, np.uint8)
+    mask[0, 0] = 0
+    depth = depth_inside(mask, 2.0)
+    np.testing.assert_allclose(depth, 2 * distance_transform_edt(mask), rtol=0.1)
+    picture = np.full(shape, 200, np.uint8)
+    darken(picture, mask, 49.6)
+    np.testing.assert_array_equal(picture, np.where(mask, 50, 200))
 
 
 def placed(canvas: Canvas, rng: np.random.Generator, palette: Palette, **style: float) -> list[np.ndarray]:

@@ -56,7 +56,7 @@ def draw_myelinated_axon(
     profile = palette.myelin + lamellae * (bright - palette.myelin) * 0.5 * np.cos(nm * 2 * np.pi / period)
     profile[(nm > sheath - 14) & (nm < sheath - 4)] = bright
     profile[nm > sheath] = palette.membrane
-    step = cv2.convertScaleAbs(cv2.max(depth, (0, 0, 0, 0)), alpha=255 / (sheath + 60))
+    step = cv2.convertScaleAbs(np.maximum(depth, 0), alpha=255 / (sheath + 60))
     content = cv2.LUT(step, np.clip(profile, 2, 253).astype(np.uint8))
     while rng.random() < split:  # a gap along a part of the sheath
         place = rng.uniform(0.15, 0.8) * sheath
