@@ -29,7 +29,7 @@ from scripts.synthetic import KINDS, synthetic_section
 
 __all__ = ["synthetic"]
 
-VERSION = 5  # of what a seed means: raised when the tissue changes, so that older data sets are not taken for new ones
+VERSION = 6  # of what a seed means: raised when the tissue changes, so that older data sets are not taken for new ones
 SHEET = 100  # sections of the preview
 PANEL = 192  # width of each of them in pixels, at most
 

@@ -107,14 +107,14 @@ CRISTAE: dict[Cristae, float] = {
 
 def _random_matrix(rng: np.random.Generator, palette: Palette, kind: str) -> float:
     """Draw the grey level of the matrix."""
-    if kind in ("neuropil", "nerve") and rng.random() < 0.5:  # as most of them are: darker than the cell around them
-        return palette.membrane + rng.uniform(0.15, 0.6) * (palette.cytoplasm - palette.membrane)
+    if kind in ("neuropil", "nerve") and rng.random() < 0.75:  # as most of them are: darker than the cell around them
+        return palette.membrane + rng.uniform(0.08, 0.5) * (palette.cytoplasm - palette.membrane)
     place = rng.random()
-    if place < 0.12:  # paler than the cytoplasm
+    if place < 0.05:  # paler than the cytoplasm
         return palette.cytoplasm + rng.uniform(0.0, 0.35) * (250 - palette.cytoplasm)
-    if place < 0.3:  # as dark as membranes, or darker
+    if place < 0.2:  # as dark as membranes, or darker
         return palette.membrane * rng.uniform(0.6, 1.2)
-    return palette.membrane + rng.uniform(0.12, 0.9) * (palette.cytoplasm - palette.membrane)
+    return palette.membrane + rng.uniform(0.08, 0.75) * (palette.cytoplasm - palette.membrane)
 
 
 def _random_cristae(rng: np.random.Generator, kind: str) -> Cristae:
@@ -132,7 +132,7 @@ def random_mitochondria(rng: np.random.Generator, palette: Palette, kind: str) -
     matrix = _random_matrix(rng, palette, kind)
     cristae = _random_cristae(rng, kind)
     if cristae == "none":  # even and black are lysosomes and myelin
-        matrix = max(matrix, palette.membrane + 0.2 * span)
+        matrix = max(matrix, palette.membrane + 0.08 * span)
     depth = matrix - palette.membrane
     period = log_uniform(rng, 32, 110)
     dark_cristae = depth > 25
