@@ -17,7 +17,7 @@ def rows(table: str) -> list[str]:
     return [line for line in table.splitlines() if line.startswith("|")]
 
 
-@pytest.mark.parametrize("record", ["models/model.json", "models/unet/model.json"])
+@pytest.mark.parametrize("record", ["models/model.json", "models/unet/model.json", "models/synthetic/model.json"])
 def test_shipped_weights(record: str) -> None:
     assert "\n".join(rows(evaluate.markdown(json.loads((ROOT / record).read_text())["test"]))) in CARD
 

@@ -37,9 +37,11 @@ PATTERNS = (
     "models/model.json",
     "models/unet/model.pt",
     "models/unet/model.json",
+    "models/synthetic/model.pt",
+    "models/synthetic/model.json",
     "scripts/**/*.py",
 )
-WEIGHTS = ("models/model.pt", "models/unet/model.pt")
+WEIGHTS = ("models/model.pt", "models/unet/model.pt", "models/synthetic/model.pt")
 """Of these, the first is required."""
 
 TORCHSCRIPT = "models/model.ts"

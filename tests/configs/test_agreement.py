@@ -111,7 +111,12 @@ def test_a_config_opens_with_headings_and_is_short(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("weights", "network", "width"), [("models/model.pt", "FusionFCN", 0.5), ("models/unet/model.pt", "UNet", 0.25)]
+    ("weights", "network", "width"),
+    [
+        ("models/model.pt", "FusionFCN", 0.5),
+        ("models/unet/model.pt", "UNet", 0.25),
+        ("models/synthetic/model.pt", "FusionFCN", 0.5),
+    ],
 )
 def test_the_checkpoint_alone_names_the_network(weights: str, network: str, width: float) -> None:
     for configs, key in ((("inference",), "checkpoint"), (("train",), "init_checkpoint")):
