@@ -68,15 +68,7 @@ def neuropil(canvas: Canvas, rng: np.random.Generator, palette: Palette, style: 
     o.draw_synapses(canvas, rng, palette, cells.border, synapses, int(rng.integers(10, 60)), rng.uniform(15, 24))
     room = canvas.room()
     for centre in canvas.places(rng, count_of(rng, canvas, sometimes(rng, 0.6, 0.02, 0.25), 10), 100, room):
-        o.vesicle_cloud(
-            canvas,
-            rng,
-            palette,
-            centre,
-            rng.uniform(120, 350),
-            int(log_uniform(rng, 15, 400)),
-            rng.uniform(15, 24),
-            room,
-        )
+        spread, count = rng.uniform(120, 350), int(log_uniform(rng, 15, 400))
+        o.vesicle_cloud(canvas, rng, palette, centre, spread, count, rng.uniform(15, 24), room)
     draw_mitochondria(canvas, rng, style, mitochondria)
     return numbers | {"share": share, "synapses": synapses} | densities
