@@ -25,10 +25,15 @@ Solid = Callable[[np.ndarray], np.ndarray]
 def capsule(start: np.ndarray, stop: np.ndarray, radius: float) -> Solid:
     """A tube with round ends."""
     along = stop - start
+    square = max(along @ along, 1e-9)
 
     def inside(points: np.ndarray) -> np.ndarray:
-        place = np.clip((points - start) @ along / max(along @ along, 1e-9), 0, 1)
-        return radius - np.linalg.norm(points - start - place[..., None] * along, axis=-1)
+        offset = points - start
+        product = offset @ along
+        place = np.clip(product / square, 0, 1)
+        # |offset - place * along|^2, multiplied out
+        distance = np.einsum("...i,...i", offset, offset) - place * (2 * product - place * square)
+        return radius - np.sqrt(np.maximum(distance, 0))
 
     return inside
 
@@ -38,9 +43,10 @@ def sections(solids: list[Solid], reach: float, rng: np.random.Generator) -> lis
     shift = rng.uniform(0, 1, 3) * [THICKNESS, PIXEL, PIXEL]
     y = np.arange(-reach, reach, PIXEL)
     rows, columns = np.meshgrid(y + shift[1], y + shift[2], indexing="ij")
+    points = np.stack([rows, rows, columns], axis=-1)
     masks = []
     for z in np.arange(-reach, reach, THICKNESS) + shift[0]:
-        points = np.stack([np.full_like(rows, z), rows, columns], axis=-1)
+        points[..., 0] = z
         masks.append(np.max([solid(points) for solid in solids], axis=0) >= 0)
     return masks
 
