@@ -66,6 +66,7 @@ def test_an_interrupted_training_goes_on_with_its_own_settings_only(
     assert torch.load(tmp_path / "checkpoint.pt")["epoch"] == 2
 
 
+@pytest.mark.slow
 def test_the_checkpoint_alone_is_enough(trained: Path, tiny_phantom: Path, tmp_path: Path, tiny: dict) -> None:
     """The record says what the settings said; they are those of the smallest network, not the defaults."""
     machine = {key: value for key, value in tiny.items() if key in ("num_workers", "device", "patch_size")}

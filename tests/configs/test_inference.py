@@ -39,6 +39,7 @@ def dark_pixels(tmp_path: Path) -> dict:
     return {"checkpoint": str(tmp_path / "dark.pt"), "network_def": network, "width": 0.5, **PLAIN}
 
 
+@pytest.mark.slow
 def test_every_format_gives_the_same_mask(
     infer: Callable, dark_pixels: dict, tiny_phantom: Path, tmp_path: Path
 ) -> None:

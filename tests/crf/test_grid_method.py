@@ -183,6 +183,7 @@ def test_refuses_grey_levels_too_narrow_for_a_grid() -> None:
     dense_crf(probabilities, image, bilateral_srgb=0.9, bilateral_compat=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parameters", [SHIPPED, STRONG, {**STRONG, "gaussian_sxy": 30.0, "bilateral_sxy": 17.0}])
 def test_parts_of_a_section_with_what_surrounds_them(parameters: dict[str, float]) -> None:
     probabilities, image = tissue(700, 610)

@@ -114,6 +114,7 @@ def test_pixels_that_are_no_grey_levels(tmp_path: Path) -> None:
         read_section(find_sections(tmp_path / "a.zarr")[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
 @pytest.mark.parametrize("average", [False, True])
 @pytest.mark.parametrize("block", [(1024, 1024), (512, 768), (64, 2048)])
