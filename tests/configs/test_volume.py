@@ -263,11 +263,11 @@ def test_a_cluster(
     submitted = next(line for line in shown.splitlines() if "sbatch" in line).split(": ", 1)[1]
     assert submitted.startswith("sbatch --wait")
     assert not (tmp_path / "said").exists()
-    out = run_volume(cluster="slurm", workers=1, number_objects=False)
+    out = run_volume(cluster="slurm", workers=2, number_objects=False)
     np.testing.assert_array_equal(pixels(out), expected[False])
-    (job,) = (tmp_path / "said").read_text().splitlines()
-    assert "scripts.volumes.worker" in job
-    assert "--cpus-per-task" in job
+    jobs = (tmp_path / "said").read_text().splitlines()
+    assert len(jobs) == 2
+    assert all("scripts.volumes.worker" in job and "--cpus-per-task" in job for job in jobs)
 
 
 def test_an_estimate_writes_nothing(run_volume: Callable, capsys: pytest.CaptureFixture) -> None:

@@ -189,12 +189,11 @@ def _beside(
     """Place others close beside a mitochondrion, along with it, as far as there is room."""
     found: list[Shape] = []
     x0, y0, x1, y1 = shape.bounds()
-    centre = np.array([x0 + x1, y0 + y1]) / 2
+    centre, half = np.array([x0 + x1, y0 + y1]) / 2, np.array([x1 - x0, y1 - y0]) / 2
     for side in np.linspace(0, 2 * np.pi, 7)[: rng.integers(2, 7)] + rng.uniform(0, 2 * np.pi):
         other = max(least, radius * rng.uniform(0.6, 1.0))
         direction = np.array([np.cos(side), np.sin(side)])
-        reach = np.abs(direction @ (np.array([x1 - x0, y1 - y0]) / 2 * np.sign(direction)))
-        place = centre + direction * (reach + other + margin + rng.uniform(0, 8))
+        place = centre + direction * (np.abs(direction) @ half + other + margin + rng.uniform(0, 8))
         neighbour = blob(rng, place, other, rng.uniform(1, 1.4), angle, style.wobble)
         if canvas.claim(neighbour, 1.0):
             found.append(neighbour)
