@@ -18,14 +18,12 @@ from ignite.engine import Engine, Events
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from scripts.handlers import load_weights
-from scripts.io import check_sections, load_sections, write_json
+from scripts.io import write_json
 from scripts.weights import default_settings, git_revision, settings_of, sha256_of
 
 __all__ = [
     "ROOT",
     "ScoredSection",
-    "check_set",
-    "check_sets",
     "config_names",
     "hardware",
     "load_network",
@@ -307,44 +305,3 @@ def reject_overrides(settings: dict[str, Any], *names: str) -> None:
     for name in names:
         if name in settings:
             raise ValueError(f"--{name} cannot be given here: the command sets it")
-
-
-def check_set(data: str | Path, *parts: str) -> Path:
-    """Read all sections of a set, before hours are spent on it.
-
-    Args:
-        data: folder with a `datalist.json`.
-        *parts: which parts are needed.
-
-    Returns:
-        The absolute folder.
-
-    Raises:
-        ValueError: a part is missing or a file damaged.
-        FileNotFoundError: a file is missing.
-    """
-    for part in parts:
-        check_sections(load_sections(Path(data) / "datalist.json", part))
-    return Path(data).resolve()
-
-
-def check_sets(*data: str | Path, part: str | None = None) -> list[Path]:
-    """Read all sections of a part of several sets, which are named by their folders.
-
-    Args:
-        *data: folders with a `datalist.json`.
-        part: that is needed of each; without one no section is read.
-
-    Returns:
-        The absolute folders.
-
-    Raises:
-        ValueError: there is no set, two have one name, a part is missing or a file damaged.
-        FileNotFoundError: a file is missing.
-    """
-    if not data:
-        raise ValueError("name the folder of at least one set")
-    folders = [check_set(folder, *([part] if part else [])) for folder in data]
-    if len({folder.name for folder in folders}) < len(folders):
-        raise ValueError(f"sets are named by their folders, which must differ: {', '.join(map(str, data))}")
-    return folders

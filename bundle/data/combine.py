@@ -1,4 +1,4 @@
-"""One list of sections from several."""
+"""Sets of sections: their checks, and one list from several."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.io import LABEL_FORMATS, load_sections, read_header
+from scripts.io import LABEL_FORMATS, check_sections, load_sections, read_header
 
 from .epfl import LICENCE as EPFL_LICENCE
 from .fetch import check_files, check_terms, write_list
@@ -17,7 +17,7 @@ from .sbem import SBEM
 from .small import SMALL
 from .vnc import VNC
 
-__all__ = ["combine", "merged", "read_parts"]
+__all__ = ["check_set", "check_sets", "combine", "merged", "read_parts"]
 
 PARTS = ("training", "validation", "test")
 FILES = ("image", "label", "known", "valid")
@@ -25,6 +25,47 @@ FILES = ("image", "label", "known", "valid")
 PUBLIC = {VNC.datalist["name"]: VNC, SBEM.datalist["name"]: SBEM, **SMALL}
 TERMS = {name: public_set.datalist for name, public_set in PUBLIC.items()}
 TERMS["epfl_hippocampus"] = {"name": "epfl_hippocampus", "licence": EPFL_LICENCE}
+
+
+def check_set(data: str | Path, *parts: str) -> Path:
+    """Read all sections of a set, before hours are spent on it.
+
+    Args:
+        data: folder with a `datalist.json`.
+        *parts: which parts are needed.
+
+    Returns:
+        The absolute folder.
+
+    Raises:
+        ValueError: a part is missing or a file damaged.
+        FileNotFoundError: a file is missing.
+    """
+    for part in parts:
+        check_sections(load_sections(Path(data) / "datalist.json", part))
+    return Path(data).resolve()
+
+
+def check_sets(*data: str | Path, part: str | None = None) -> list[Path]:
+    """Read all sections of a part of several sets, which are named by their folders.
+
+    Args:
+        *data: folders with a `datalist.json`.
+        part: that is needed of each; without one no section is read.
+
+    Returns:
+        The absolute folders.
+
+    Raises:
+        ValueError: there is no set, two have one name, a part is missing or a file damaged.
+        FileNotFoundError: a file is missing.
+    """
+    if not data:
+        raise ValueError("name the folder of at least one set")
+    folders = [check_set(folder, *([part] if part else [])) for folder in data]
+    if len({folder.name for folder in folders}) < len(folders):
+        raise ValueError(f"sets are named by their folders, which must differ: {', '.join(map(str, data))}")
+    return folders
 
 
 def combine(*datalists: str, output: str, weights: Sequence[float] | None = None, refit: bool = False) -> str:

@@ -14,7 +14,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from bundle.runs import check_sets, config_names, hardware, reject_overrides, score, settings_of_weights
+from bundle.data.combine import check_sets
+from bundle.runs import config_names, hardware, reject_overrides, score, settings_of_weights
 from bundle.studies.tune_crf import BINS, best_threshold, jaccard_by_threshold, score_counts
 from scripts.io import require_writable, write_atomically, write_json
 from scripts.weights import git_revision, read_record, record_path, save_weights, sha256_of

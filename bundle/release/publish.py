@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from bundle.runs import ROOT, check_set, hardware, load_network, settings_of_weights
+from bundle.data.combine import check_set
+from bundle.runs import ROOT, hardware, load_network, settings_of_weights
 from bundle.studies.evaluate import evaluate_sets
 from scripts.io import write_json
 from scripts.weights import copy_weights, read_record, record_path, save_weights, training_data

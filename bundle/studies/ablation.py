@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from bundle.runs import check_set, config_names, reject_overrides, run, score, settings_for, train
+from bundle.data.combine import check_set
+from bundle.runs import config_names, reject_overrides, run, score, settings_for, train
 from bundle.studies.examples import draw_examples
 from bundle.studies.tune_crf import search
 from scripts.io import require_writable, write_json, write_text
@@ -70,14 +71,10 @@ def ablation(
     """
     seeds = tuple(seeds) if isinstance(seeds, list | tuple) else (seeds,)
     _check(seeds, patches, n_trials, width, encoder_weights)
-    starts: dict[str, dict[str, Any]] = {network: {} for network in NETWORKS}
-    if encoder_weights is not None:
-        starts["fusion_fcn"] = {"encoder_weights": encoder_weights}
     origin = {"init_checkpoint": init_checkpoint}
     if init_checkpoint is not None:
         origin["init_checkpoint_sha256"] = sha256_of(Path(init_checkpoint))
-        for network in FROM_OTHER_TISSUE:
-            starts[network] = {"init_checkpoint": str(Path(init_checkpoint).resolve())}
+    starts = _starts(encoder_weights, init_checkpoint)
     reject_overrides(
         settings, "epochs", "equalize", "use_crf", "crf", "threshold", "threshold_without_crf", "datalist", "resume"
     )
@@ -132,6 +129,17 @@ def _check(seeds: tuple[int, ...], patches: int, n_trials: int, width: float, en
         raise ValueError(f"n_trials must be a whole number from 1, but got {n_trials!r}")
     if encoder_weights is not None and width != 1:
         raise ValueError(f"encoder_weights need a width of 1, but got {width}")
+
+
+def _starts(encoder_weights: str | None, init_checkpoint: str | None) -> dict[str, dict[str, Any]]:
+    """Settings of where each line of the table starts from."""
+    starts: dict[str, dict[str, Any]] = {network: {} for network in NETWORKS}
+    if encoder_weights is not None:
+        starts["fusion_fcn"] = {"encoder_weights": encoder_weights}
+    if init_checkpoint is not None:
+        for network in FROM_OTHER_TISSUE:
+            starts[network] = {"init_checkpoint": str(Path(init_checkpoint).resolve())}
+    return starts
 
 
 def markdown(figures: dict[str, Any]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,8 @@ from monai.bundle import ConfigParser
 from monai.transforms import Compose
 from tqdm import tqdm
 
-from bundle.data.combine import merged
-from bundle.runs import ROOT, check_set, hardware, load_network, reject_overrides, settings_for
+from bundle.data.combine import check_set, merged
+from bundle.runs import ROOT, hardware, load_network, reject_overrides, settings_for
 from bundle.studies.evaluate import evaluate_sets
 from bundle.studies.finetune import check_steps, train_and_score
 from scripts.inference import dropout_uncertainty
@@ -74,7 +76,7 @@ def active_learning(
         A table in Markdown.
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: `labelled`, `repeats` or `steps` is out of its range, or the set lacks a part.
         RuntimeError: from the configs, with the cause chained.
         OSError: a file cannot be read or written.
     """
@@ -90,31 +92,26 @@ def active_learning(
     evaluation = settings_for("inference", "evaluate", **settings)
     sections = _read(pool, weights, **settings)
     network = {key: value for key, value in settings.items() if key in ("width", "dropout", "downsampling")}
+    training = {"steps": steps, "learning_rate": learning_rate, **settings}
+
+    def rounds(strategy: str, draw: int) -> Iterator[dict[str, Any]]:
+        """Choose, train and score, until the last number of sections is reached."""
+        chosen: list[int] = []
+        current = str(Path(weights).resolve())
+        for count in labelled:
+            if strategy == "random":
+                chosen = _choose_random(len(pool), chosen, count, draw)
+            else:
+                chosen = _choose_uncertain(sections, chosen, count, load_network(current, **network), draw)
+            folder = runs_dir / f"{strategy}_{draw}_{count}"
+            items = [pool[i] for i in chosen]
+            score = train_and_score(folder, items, parts["test"], seed=draw, init_checkpoint=current, **training)
+            current = str(folder / "model.pt")
+            yield {"chosen": [Path(item["image"]).name for item in items], **score}
+
     results: dict[str, list] = {strategy: [] for strategy in STRATEGIES}
-    for draw in range(repeats):
-        for strategy in STRATEGIES:
-            chosen: list[int] = []
-            current, rounds = str(Path(weights).resolve()), []
-            for count in labelled:
-                if strategy == "random":
-                    chosen = _choose_random(len(pool), chosen, count, draw)
-                else:
-                    loaded = load_network(current, **network)
-                    chosen = _choose_uncertain(sections, chosen, count, loaded, draw)
-                folder = runs_dir / f"{strategy}_{draw}_{count}"
-                score = train_and_score(
-                    folder,
-                    [pool[i] for i in chosen],
-                    parts["test"],
-                    steps=steps,
-                    seed=draw,
-                    init_checkpoint=current,
-                    learning_rate=learning_rate,
-                    **settings,
-                )
-                current = str(folder / "model.pt")
-                rounds.append({"chosen": [Path(pool[i]["image"]).name for i in chosen], **score})
-            results[strategy].append(rounds)
+    for draw, strategy in product(range(repeats), STRATEGIES):
+        results[strategy].append(list(rounds(strategy, draw)))
     figures = {
         "data": data_dir.name,
         "weights": weights,

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from skimage.measure import label
 from tqdm import tqdm
 
-from bundle.runs import ScoredSection, check_set, config_names, hardware, reject_overrides, score, settings_of_weights
+from bundle.data.combine import check_set
+from bundle.runs import ScoredSection, config_names, hardware, reject_overrides, score, settings_of_weights
 from scripts.crf import dense_crf
 from scripts.instances import smooth_through, supported
 from scripts.io import write_json

@@ -7,7 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bundle.runs import check_sets, config_names, hardware, reject_overrides, run, settings_of_weights
+from bundle.data.combine import check_sets
+from bundle.runs import config_names, hardware, reject_overrides, run, settings_of_weights
 from bundle.studies.examples import draw_examples
 from scripts.io import require_writable, write_json
 from scripts.weights import sha256_of
@@ -43,7 +44,7 @@ def evaluate(
         A table in Markdown.
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: a set lacks the part, or does not fit the settings.
         RuntimeError: from the configs, with the cause chained.
         OSError: a file cannot be read or written.
     """

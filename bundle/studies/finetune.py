@@ -12,9 +12,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from bundle.data.combine import merged
+from bundle.data.combine import check_set, merged
 from bundle.data.fetch import write_list
-from bundle.runs import check_set, hardware, reject_overrides, settings_for, train
+from bundle.runs import hardware, reject_overrides, settings_for, train
 from bundle.studies.evaluate import evaluate_sets
 from scripts.io import load_sections, require_writable, write_atomically, write_json
 from scripts.weights import sha256_of
@@ -59,7 +59,7 @@ def finetune(
         A table in Markdown.
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: `labelled` or `steps` is out of its range, or the set lacks a part.
         RuntimeError: from the configs, with the cause chained.
         OSError: a file cannot be read or written.
     """

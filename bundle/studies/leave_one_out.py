@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from bundle.data.combine import combine, read_parts
+from bundle.data.combine import check_set, check_sets, combine, read_parts
 from bundle.data.fetch import write_list
-from bundle.runs import check_set, check_sets, config_names, hardware, reject_overrides, run, settings_for, train
+from bundle.runs import config_names, hardware, reject_overrides, run, settings_for, train
 from bundle.studies.examples import draw_examples
 from bundle.studies.finetune import BATCH, EPOCHS, check_steps
 from scripts.io import require_writable, write_json, write_text
@@ -63,7 +63,7 @@ def leave_one_out(
         A table in Markdown.
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: an argument is out of its range, or a set to leave out is not among the data.
         RuntimeError: from the configs, with the cause chained.
         OSError: a file cannot be read or written.
     """

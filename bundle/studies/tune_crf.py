@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from bundle.runs import ROOT, ScoredSection, check_set, config_names, reject_overrides, score, settings_of_weights
+from bundle.data.combine import check_set
+from bundle.runs import ROOT, ScoredSection, config_names, reject_overrides, score, settings_of_weights
 from scripts.crf import dense_crf
 from scripts.io import require_writable, write_json
 from scripts.weights import read_record, record_path, sha256_of

@@ -95,7 +95,7 @@ def tissue_mask(
     empty = _resin(mean, deviation, known & ~margin, *_lengths(pixel_size))
     if not (margin.any() or empty.any()):
         return whole
-    tissue = _refined(image, margin, mean, low, high, unit)
+    tissue = _refined(image, margin, mean, (low, high), unit)
     tissue &= ~_enlarged(empty, image.shape)
     tissue &= whole
     return tissue if tissue.any() else whole
@@ -187,12 +187,7 @@ def _resin(
 
 
 def _refined(
-    image: NDArray,
-    margin: NDArray[np.bool_],
-    mean: NDArray[np.float32],
-    low: float,
-    high: float,
-    unit: float,
+    image: NDArray, margin: NDArray[np.bool_], mean: NDArray[np.float32], range_: tuple[float, float], unit: float
 ) -> NDArray[np.bool_]:
     """Pixels that are no margin: of the blocks beside one, those of other grey levels, but not its fringe."""
     outside = _enlarged(margin, image.shape)
@@ -200,6 +195,6 @@ def _refined(
         return ~outside
     beside = np.nonzero(binary_dilation(margin, np.ones((3, 3), bool)) & ~margin)
     pixels = block_view(image).swapaxes(1, 2)[beside]
-    alike = np.abs(scaled(pixels, low, high) - _level(mean, margin)[beside][:, None, None]) <= 2 * FLAT * unit
+    alike = np.abs(scaled(pixels, *range_) - _level(mean, margin)[beside][:, None, None]) <= 2 * FLAT * unit
     block_view(outside).swapaxes(1, 2)[beside] = alike
     return ~binary_dilation(outside, iterations=FRINGE)

@@ -67,7 +67,8 @@ def skeletonize(voxels: NDArray[np.integer], spacing: tuple[float, float, float]
     costs = lengths * (1 + PENALTY * (1 - nearness[pairs].mean(axis=1)) ** 4)
     middle = csr_array((costs, (pairs[:, 0], pairs[:, 1])), shape=shape)
     count, part = connected_components(graph, directed=False)
-    parts = [_skeleton(np.flatnonzero(part == i), voxels * step, step, depth, graph, middle) for i in range(count)]
+    graphs = graph, middle
+    parts = [_skeleton(np.flatnonzero(part == i), voxels * step, step, depth, graphs) for i in range(count)]
     return Skeleton(*(sum(values) for values in zip(*parts, strict=True)))
 
 
@@ -76,11 +77,11 @@ def _skeleton(
     points: NDArray[np.float64],
     step: NDArray[np.float64],
     depth: NDArray[np.float64],
-    graph: csr_array,
-    middle: csr_array,
+    graphs: tuple[csr_array, csr_array],
 ) -> tuple[float, float, int]:
     if len(nodes) == 1:
         return float(step.mean()), float(step.mean()), 0
+    graph, middle = graphs  # by the lengths of the steps, and by costs that keep to the middle
     start = nodes[dijkstra(graph, directed=False, indices=nodes[0])[nodes].argmax()]
     distance = dijkstra(graph, directed=False, indices=start)
     before = dijkstra(middle, directed=False, indices=start, return_predecessors=True)[1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,12 @@ from ..canvas import Canvas, Shape, blob, curve, tube
 from .style import MitochondriaStyle
 
 __all__ = ["mitochondrion_shape", "place_mitochondria", "shape_area"]
+
+
+class _Place(NamedTuple):
+    centre: NDArray[np.floating]
+    radius: float
+    angle: float
 
 
 def mitochondrion_shape(
@@ -108,15 +116,15 @@ def place_mitochondria(
         limit = canvas.room_at(room, centres) - margin
         radii = np.minimum(radii, np.maximum(limit * rng.uniform(0.75, 1.0, len(centres)), least))
         angles = _roomiest(canvas, rng, room, centres, radii)
-        for centre, radius, angle in zip(centres, radii, angles, strict=True):
+        for place in map(_Place, centres, radii, angles):
             if filled >= area:
                 return shapes
-            shape = _fitting(canvas, rng, style, room, centre, radius, angle, margin)
+            shape = _fitting(canvas, rng, style, room, place, margin)
             if shape is None:
                 continue
             found = [shape]
             if rng.random() < style.clustered:
-                found += _beside(canvas, rng, style, shape, radius, angle, least, margin)
+                found += _beside(canvas, rng, style, shape, place, least, margin)
             shapes += found
             filled += sum(map(shape_area, found))
     return shapes
@@ -127,17 +135,16 @@ def _fitting(
     rng: np.random.Generator,
     style: MitochondriaStyle,
     room: NDArray[np.float32],
-    centre: NDArray[np.floating],
-    radius: float,
-    angle: float,
+    place: _Place,
     margin: float,
 ) -> Shape | None:
     """Take room for a mitochondrion as it was drawn, or else for one that follows the process, or for a round one."""
-    shape = mitochondrion_shape(rng, style, centre, radius, angle)
+    shape = mitochondrion_shape(rng, style, *place)
     if canvas.claim(shape, margin):
         return shape
     elongation = 1 + (style.elongation - 1) * rng.lognormal(0, 0.6) * (3 if rng.random() < style.long else 1)
-    axis = _along_process(canvas, room, centre, radius, angle, 2 * radius * (min(elongation, 15) - 1), margin)
+    centre, radius, angle = place
+    axis = _along_process(canvas, room, place, 2 * radius * (min(elongation, 15) - 1), margin)
     if len(axis) > 2:
         waves = np.sin(np.arange(len(axis)) * rng.uniform(0.2, 0.7) + rng.uniform(0, 6))
         shape = tube(axis, radius * 0.95 * (1 + style.wobble * 2 * waves))
@@ -148,15 +155,10 @@ def _fitting(
 
 
 def _along_process(
-    canvas: Canvas,
-    room: NDArray[np.float32],
-    centre: NDArray[np.floating],
-    radius: float,
-    angle: float,
-    length: float,
-    margin: float,
+    canvas: Canvas, room: NDArray[np.float32], place: _Place, length: float, margin: float
 ) -> NDArray[np.floating]:
     """Axis of a mitochondrion that follows the process that holds it, from its centre both ways."""
+    centre, radius, angle = place
     step = 0.5 * radius
     turns = np.array([0.0, -0.1, 0.1, -0.22, 0.22])
     halves = []
@@ -181,8 +183,7 @@ def _beside(
     rng: np.random.Generator,
     style: MitochondriaStyle,
     shape: Shape,
-    radius: float,
-    angle: float,
+    place: _Place,
     least: float,
     margin: float,
 ) -> list[Shape]:
@@ -191,10 +192,10 @@ def _beside(
     x0, y0, x1, y1 = shape.bounds()
     centre, half = np.array([x0 + x1, y0 + y1]) / 2, np.array([x1 - x0, y1 - y0]) / 2
     for side in np.linspace(0, 2 * np.pi, 7)[: rng.integers(2, 7)] + rng.uniform(0, 2 * np.pi):
-        other = max(least, radius * rng.uniform(0.6, 1.0))
+        other = max(least, place.radius * rng.uniform(0.6, 1.0))
         direction = np.array([np.cos(side), np.sin(side)])
-        place = centre + direction * (np.abs(direction) @ half + other + margin + rng.uniform(0, 8))
-        neighbour = blob(rng, place, other, rng.uniform(1, 1.4), angle, style.wobble)
+        towards = centre + direction * (np.abs(direction) @ half + other + margin + rng.uniform(0, 8))
+        neighbour = blob(rng, towards, other, rng.uniform(1, 1.4), place.angle, style.wobble)
         if canvas.claim(neighbour, 1.0):
             found.append(neighbour)
     return found
