@@ -42,6 +42,18 @@ def run_whole_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callabl
 
 
 @pytest.fixture
+def analysed(tmp_path: Path, run_whole_config: Callable[..., None]) -> Callable[..., Path]:
+    """Run objects on the folder `masks`."""
+
+    def run(**overrides: object) -> Path:
+        settings = {"dataset_dir": str(tmp_path / "masks"), "output_dir": str(tmp_path / "out"), **overrides}
+        run_whole_config("objects", "objects", **settings)
+        return Path(settings["output_dir"])
+
+    return run
+
+
+@pytest.fixture
 def run_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., ConfigWorkflow]:
     """Run config files, given by their names, with overrides."""
     monkeypatch.chdir(tmp_path)  # nothing may be written relative to the current folder

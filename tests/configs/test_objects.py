@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import json
 import os
 from collections.abc import Callable
@@ -10,50 +9,10 @@ import numpy as np
 import pytest
 import tifffile
 from roifile import roiread
+from tubes import FILES, NM, cause, rows, tubes, write
 
-from scripts.config import first_cause
-from scripts.instances import measure_profiles
 from scripts.io import find_sections, write_section
-from scripts.objects import gathering
 from scripts.objects.outputs import write_instances
-
-FILES = {"profiles.csv", "mitochondria.csv", "columns.md", "summary.json", "rois.zip", "report.html"}
-NM = {"pixel_size": 5, "section_thickness": 50}
-
-
-@pytest.fixture
-def analysed(tmp_path: Path, run_whole_config: Callable[..., None]) -> Callable[..., Path]:
-    """Run objects on the folder `masks`."""
-
-    def run(**overrides: object) -> Path:
-        settings = {"dataset_dir": str(tmp_path / "masks"), "output_dir": str(tmp_path / "out"), **overrides}
-        run_whole_config("objects", "objects", **settings)
-        return Path(settings["output_dir"])
-
-    return run
-
-
-def tubes(sections: int = 4, size: tuple[int, int] = (120, 90)) -> list[np.ndarray]:
-    """Masks (width, height): a tube of 20 pixels across through sections 1 to the last but one, and one through all."""
-    x, y = np.mgrid[: size[0], : size[1]]
-    inner, through = np.hypot(x - 30, y - 40) <= 10, np.hypot(x - 85, y - 40) <= 10
-    return [(through | inner if 0 < i < sections - 1 else through) for i in range(sections)]
-
-
-def write(folder: Path, masks: list[np.ndarray], scale: int = 255) -> None:
-    for index, mask in enumerate(masks):
-        write_section(folder / f"s{index}_mitochondria.png", (scale * mask).astype(np.uint8))
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def cause(run: Callable, **settings: object) -> BaseException:
-    with pytest.raises(RuntimeError) as caught:
-        run(**settings)
-    return first_cause(caught.value)
 
 
 def test_every_file(analysed: Callable, tmp_path: Path) -> None:
@@ -147,9 +106,7 @@ def test_pixel_sizes_that_formats_round_off(analysed: Callable, tmp_path: Path, 
         area = float(rows(analysed(**given) / "profiles.csv")[0]["area_um2"])
         assert area == pytest.approx(np.count_nonzero(tubes()[0]) * 0.008**2, 1e-5)
     else:
-        with pytest.raises(RuntimeError) as caught:
-            analysed(**given)
-        assert "one pixel size" in str(first_cause(caught.value))
+        assert "one pixel size" in str(cause(analysed, **given))
 
 
 def test_grey_levels_and_tissue(analysed: Callable, tmp_path: Path) -> None:
@@ -238,75 +195,6 @@ def test_a_section_is_missing_beside_the_masks(analysed: Callable, tmp_path: Pat
     write(tmp_path / "masks", tubes())
     write_section(tmp_path / "images" / "s0.png", np.ones((120, 90), np.uint8))
     assert "s1_mitochondria.png" in str(cause(analysed, sections_dir=str(tmp_path / "images")))
-
-
-def test_a_damaged_mask_leaves_no_summary(analysed: Callable, tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    write(tmp_path / "masks", [rng.random((120, 90)) > 0.5] * 2)
-    os.truncate(tmp_path / "masks" / "s1_mitochondria.png", 900)
-    assert "s1_mitochondria.png" in str(cause(analysed))
-    assert not [file for file in (tmp_path / "out").iterdir() if not file.name.startswith(".")]
-
-
-def test_results_are_kept_apart_from_masks(analysed: Callable, tmp_path: Path) -> None:
-    write(tmp_path / "masks", tubes())
-    assert "output_dir must be another folder" in str(cause(analysed, output_dir=str(tmp_path / "masks")))
-
-
-def test_a_finished_analysis_is_left_and_another_is_refused(analysed: Callable, tmp_path: Path) -> None:
-    write(tmp_path / "masks", tubes())
-    out = analysed(**NM)
-    os.utime(out / "profiles.csv", (0, 0))
-    analysed(**NM)
-    assert (out / "profiles.csv").stat().st_mtime == 0
-    error = cause(analysed, **NM, neck=0.5)
-    assert isinstance(error, FileExistsError)
-    assert "summary.json" in str(error)
-    analysed(**NM, neck=0.5, overwrite=True)
-    assert json.loads((out / "summary.json").read_text())["settings"]["neck"] == 0.5
-
-
-def test_an_analysis_is_another_where_the_sections_or_the_place_of_the_numbers_are(
-    analysed: Callable, tmp_path: Path
-) -> None:
-    write(tmp_path / "masks", tubes())
-    for index in range(4):
-        write_section(tmp_path / "images" / f"s{index}.png", np.full((120, 90), 40 + index, np.uint8))
-    with_sections = {**NM, "sections_dir": str(tmp_path / "images")}
-    analysed(**with_sections)
-    analysed(**with_sections)
-    assert isinstance(cause(analysed, **NM), FileExistsError)
-    assert isinstance(cause(analysed, **with_sections, labels_of=str(tmp_path / "volume.zarr")), FileExistsError)
-    write_section(tmp_path / "images" / "s1.png", np.full((120, 90), 90, np.uint8))
-    assert isinstance(cause(analysed, **with_sections), FileExistsError)
-
-
-def test_a_run_that_was_stopped_goes_on(analysed: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(tmp_path / "masks", tubes(6))
-    whole = analysed(**NM, output_dir=str(tmp_path / "whole"))
-    calls = []
-
-    def stopping(*arguments: object) -> object:
-        calls.append(arguments)
-        if len(calls) == 4:
-            raise KeyboardInterrupt
-        return measure_profiles(*arguments)
-
-    monkeypatch.setattr(gathering, "measure_profiles", stopping)
-    with pytest.raises(KeyboardInterrupt):
-        analysed(**NM)
-    assert not (tmp_path / "out" / "summary.json").exists()
-    out = analysed(**NM)
-    assert len(calls) == 4 + 3  # three sections were kept
-    for name in FILES - {"report.html", "rois.zip"}:
-        assert (out / name).read_bytes() == (whole / name).read_bytes()
-    assert sorted(os.listdir(out)) == sorted(os.listdir(whole))
-    # with other settings nothing is taken over
-    calls.clear()
-    with pytest.raises(KeyboardInterrupt):
-        analysed(**NM, neck=0.5, overwrite=True)
-    analysed(**NM, neck=0.6, overwrite=True)
-    assert len(calls) == 4 + 6
 
 
 def test_continuity(analysed: Callable, tmp_path: Path) -> None:

@@ -1,0 +1,85 @@
+"""Analyses that fail, are stopped, or are asked for once more."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tubes import FILES, NM, cause, tubes, write
+
+from scripts.instances import measure_profiles
+from scripts.io import write_section
+from scripts.objects import gathering
+
+
+def test_a_damaged_mask_leaves_no_summary(analysed: Callable, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    write(tmp_path / "masks", [rng.random((120, 90)) > 0.5] * 2)
+    os.truncate(tmp_path / "masks" / "s1_mitochondria.png", 900)
+    assert "s1_mitochondria.png" in str(cause(analysed))
+    assert not [file for file in (tmp_path / "out").iterdir() if not file.name.startswith(".")]
+
+
+def test_results_are_kept_apart_from_masks(analysed: Callable, tmp_path: Path) -> None:
+    write(tmp_path / "masks", tubes())
+    assert "output_dir must be another folder" in str(cause(analysed, output_dir=str(tmp_path / "masks")))
+
+
+def test_a_finished_analysis_is_left_and_another_is_refused(analysed: Callable, tmp_path: Path) -> None:
+    write(tmp_path / "masks", tubes())
+    out = analysed(**NM)
+    os.utime(out / "profiles.csv", (0, 0))
+    analysed(**NM)
+    assert (out / "profiles.csv").stat().st_mtime == 0
+    error = cause(analysed, **NM, neck=0.5)
+    assert isinstance(error, FileExistsError)
+    assert "summary.json" in str(error)
+    analysed(**NM, neck=0.5, overwrite=True)
+    assert json.loads((out / "summary.json").read_text())["settings"]["neck"] == 0.5
+
+
+def test_an_analysis_is_another_where_the_sections_or_the_place_of_the_numbers_are(
+    analysed: Callable, tmp_path: Path
+) -> None:
+    write(tmp_path / "masks", tubes())
+    for index in range(4):
+        write_section(tmp_path / "images" / f"s{index}.png", np.full((120, 90), 40 + index, np.uint8))
+    with_sections = {**NM, "sections_dir": str(tmp_path / "images")}
+    analysed(**with_sections)
+    analysed(**with_sections)
+    assert isinstance(cause(analysed, **NM), FileExistsError)
+    assert isinstance(cause(analysed, **with_sections, labels_of=str(tmp_path / "volume.zarr")), FileExistsError)
+    write_section(tmp_path / "images" / "s1.png", np.full((120, 90), 90, np.uint8))
+    assert isinstance(cause(analysed, **with_sections), FileExistsError)
+
+
+def test_a_run_that_was_stopped_goes_on(analysed: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "masks", tubes(6))
+    whole = analysed(**NM, output_dir=str(tmp_path / "whole"))
+    calls = []
+
+    def stopping(*arguments: object) -> object:
+        calls.append(arguments)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return measure_profiles(*arguments)
+
+    monkeypatch.setattr(gathering, "measure_profiles", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        analysed(**NM)
+    assert not (tmp_path / "out" / "summary.json").exists()
+    out = analysed(**NM)
+    assert len(calls) == 4 + 3  # three sections were kept
+    for name in FILES - {"report.html", "rois.zip"}:
+        assert (out / name).read_bytes() == (whole / name).read_bytes()
+    assert sorted(os.listdir(out)) == sorted(os.listdir(whole))
+    # with other settings nothing is taken over
+    calls.clear()
+    with pytest.raises(KeyboardInterrupt):
+        analysed(**NM, neck=0.5, overwrite=True)
+    analysed(**NM, neck=0.6, overwrite=True)
+    assert len(calls) == 4 + 6
