@@ -71,7 +71,7 @@ class LoadWeights:
 
 
 class ImportModule:
-    """Import a module that is needed after the first batch, while another process reads that batch; afterwards it does nothing.
+    """Import a module that is needed after the first batch, while another process reads that batch.
 
     Args:
         name: of the module, with those that it lies in.
