@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import binary_erosion, gaussian_filter
 
-from scripts.grey_levels import equalize, fill_outside, stretch, tissue_mask
+from scripts.grey_levels import SectionLevels, equalize, fill_outside, stretch, tissue_mask
 from scripts.io import read_section
 from scripts.phantom import PhantomTissue, acquire
 
@@ -69,6 +69,73 @@ def test_faulty_pixels_hide_no_margin(tissue: NDArray) -> None:
     noisy[50, 60], noisy[200, 200] = -1e6, 1e6
     noisy[:, 100] = -3.4e38
     assert_found(noisy.astype(np.float32), expected)
+
+
+FAR = {
+    "float32": [-9999, 65535, 1e30, -3.4e38],
+    "float64": [-9999, 1e30],
+    "uint16": [60_000],
+    "uint32": [1_000_000],
+    "int32": [1_000_000_000, -1_000_000_000],
+}
+"""Margins far from tissue of 0 to 1; of integers, what is added to tissue beside a margin of 0."""
+
+
+def with_far_margin(image: NDArray, dtype: str, far: float, opacity: NDArray) -> NDArray:
+    """Tissue where the opacity is 1, a margin where it is 0, and a mixture between."""
+    grey, levels = (far, image / 255) if dtype.startswith("float") else (0, image + int(far))
+    mixed = opacity * levels + (1 - opacity) * grey
+    return (mixed if dtype.startswith("float") else mixed.round()).astype(dtype)
+
+
+@pytest.mark.parametrize(("dtype", "far"), [(dtype, far) for dtype, fars in FAR.items() for far in fars])
+def test_margins_far_from_tissue(tissue: NDArray, dtype: str, far: float) -> None:
+    opacity = np.ones(tissue.shape)
+    opacity[:60] = opacity[:, :80] = 0
+    image = with_far_margin(tissue.astype(np.int64), dtype, far, opacity)
+    near = np.where(opacity == 1, tissue, 0 if image[0, 0] < image[-1, -1] else 255).astype(np.uint8)
+    expected, inside = SectionLevels.measure(near).whole(near)
+    levels, found = SectionLevels.measure(image).whole(image)
+    assert (found != inside).mean() < 0.001
+    np.testing.assert_allclose(levels[found & inside], expected[found & inside], atol=0.002)
+    assert_found(image, opacity == 1)
+
+
+@pytest.mark.parametrize(("dtype", "far"), [(dtype, far) for dtype, fars in FAR.items() for far in fars])
+def test_far_margins_that_are_not_quite_constant(tissue: NDArray, dtype: str, far: float) -> None:
+    """Aslant and interpolated over some pixels, and with what rounding or compression leaves of a constant."""
+    x, y = np.indices(tissue.shape)
+    distance = x + 0.3 * y
+    opacity = np.clip((distance - np.quantile(distance, 0.4)) / 3 + 0.5, 0, 1)
+    image = with_far_margin(tissue.astype(np.int64), dtype, far, opacity)
+    steps = np.random.default_rng(0).integers(0, 4, image.shape)
+    noise = steps * np.spacing(np.float32(far)) if image.dtype.kind == "f" else steps
+    image = np.where(opacity == 0, image + noise, image).astype(dtype)
+    assert_found(image, opacity == 1)
+
+
+def test_far_margins_on_both_sides_of_most_of_a_section(tissue: NDArray) -> None:
+    image = np.full((800, 700), -9999, np.float32)
+    image[:100] = 1e30
+    image[200:584, 190:510] = tissue / 255
+    image[:, 300] = -3.4e38
+    expected = np.zeros(image.shape, bool)
+    expected[200:584, 190:510] = True
+    expected[:, 296:305] = False
+    found = tissue_mask(image)
+    assert not found[:196].any()
+    assert found[binary_erosion(expected, iterations=10)].mean() > 0.999
+
+
+def test_two_levels_that_are_both_constant_are_no_tissue_beside_a_far_margin() -> None:
+    """Which of them is a margin is not known."""
+    image = np.zeros((200, 160), np.float32)
+    image[50:90, 40:120] = 1
+    for high in (1, 1e30):
+        assert tissue_mask(high * image).all()
+    for noise in (0, 1):
+        steps = np.random.default_rng(0).integers(-noise, noise + 1, image.shape)
+        assert tissue_mask((30_000 * image + 100 + steps).astype(np.uint16)).any()
 
 
 def test_a_frame_and_more_than_half_of_the_section(tissue: NDArray) -> None:
@@ -165,6 +232,17 @@ def test_faulty_pixels_change_little(tissue: NDArray, dtype: str) -> None:
     assert equalize(image)[100, 100] == 1
     if dtype != "uint16":  # where black is as far from tissue as tissue reaches
         np.testing.assert_allclose(stretch(image)[sound], stretch(tissue)[sound], atol=0.01)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("far", [-9999, 1e30])
+def test_many_missing_rows_and_pixels_far_from_tissue(tissue: NDArray, dtype: str, far: float) -> None:
+    """More than a quantile leaves out, and no margin."""
+    missing = np.random.default_rng(0).random(tissue.shape) < 0.03
+    missing[200:216] = True
+    image = with_far_margin(tissue, dtype, far, 1.0 - missing)
+    near = np.where(missing, 0 if far < 0 else 255, tissue).astype(np.uint8)
+    np.testing.assert_allclose(equalize(image)[~missing], equalize(near)[~missing], atol=0.01)
 
 
 def test_only_tissue_counts(tissue: NDArray) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .blocks import row_slices
-from .ranges import CLIP, quantile_range, scaled
+from .ranges import CLIP, quantile_range, scaled, tissue_range
 
 __all__ = ["METHODS", "TransferFunction", "check_clip", "equalize", "stretch"]
 
@@ -138,7 +138,7 @@ def _checked(image: NDArray, mask: NDArray[np.bool_] | None, clip: tuple[float, 
 
 def _limits(image: NDArray, mask: NDArray[np.bool_] | None, clip: tuple[float, float]) -> tuple[float, float] | None:
     """Range that is counted in `CODES` steps; None for integers of up to 16 bit, whose levels are counted singly."""
-    return None if image.dtype.kind in "iub" and image.dtype.itemsize <= 2 else quantile_range(image, mask, clip)
+    return None if image.dtype.kind in "iub" and image.dtype.itemsize <= 2 else tissue_range(image, mask, clip)
 
 
 def _codes(image: NDArray, limits: tuple[float, float] | None) -> Iterator[tuple[slice, NDArray[np.int32]]]:

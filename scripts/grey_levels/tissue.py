@@ -14,7 +14,7 @@ from scipy.ndimage import (
 )
 
 from .blocks import BLOCK, block_view, row_slices
-from .ranges import CLIP, quantile_range, scaled
+from .ranges import CLIP, scaled, tissue_range
 
 __all__ = ["tissue_mask"]
 
@@ -82,7 +82,7 @@ def tissue_mask(
     if pixel_size is not None and not pixel_size > 0:
         raise ValueError(f"pixel_size must be greater than 0 nm, but got {pixel_size!r}")
     whole = np.ones(image.shape, bool) if valid is None else valid.astype(bool)
-    low, high = quantile_range(image, whole, CLIP)
+    low, high = tissue_range(image, whole, CLIP)
     if min(image.shape) < 2 * BLOCK or not high > low:
         return whole
     mean, deviation = _blocks(image, low, high)

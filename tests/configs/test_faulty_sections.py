@@ -56,6 +56,10 @@ def faulty(image: NDArray[np.uint8]) -> dict[str, tuple[NDArray, NDArray[np.bool
         distance = x * np.cos(np.deg2rad(angle)) + y * np.sin(np.deg2rad(angle))
         opacity = np.clip(distance - np.quantile(distance, 1 / 3) + 0.5, 0, 1)
         found[name] = ((opacity * image + (1 - opacity) * grey).round().astype(np.uint8), opacity == 1, 0.93)
+    tissue = found["black"][1]
+    found["far below"] = (np.where(tissue, image / np.float32(255), np.float32(-9999)), tissue, 0.93)
+    found["far above"] = (np.where(tissue, image / np.float32(255), np.float32(1e30)), tissue, 0.93)
+    found["beside an offset"] = (np.where(tissue, image + np.uint16(60_000), np.uint16(0)), tissue, 0.93)
     return found
 
 
