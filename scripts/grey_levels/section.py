@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scripts.blank import blank_level
+
 from .equalisation import TransferFunction
 from .filling import Read, Window, fill_window, nearest_tissue
 from .ranges import CLIP
@@ -54,12 +56,12 @@ class SectionLevels:
             valid: bool, same shape: where there is a section at all; for "tissue".
 
         Returns:
-            What was found. In a blank section nothing is tissue.
+            What was found. In a blank section, see `scripts.blank.blank_level`, nothing is tissue.
 
         Raises:
             ValueError: see `tissue_mask` and `equalize`.
         """
-        if image.min() == image.max():
+        if blank_level(image) is not None:
             return cls(image.shape, None, np.zeros(image.shape, bool))
         if method == "none":
             return cls(image.shape, TransferFunction.stretching(image, None, clip))

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from scripts.blank import blank_level
+
 from .labels import IGNORE_INDEX, LABEL_FORMATS, binarize_label
 from .reading import read_header, read_section
 from .section import Section
@@ -31,17 +33,17 @@ def check_sections(
 
     Args:
         sections: of `load_sections` or `find_sections`, or items of a dataset.
-        allow_constant: whether an image may be constant.
+        allow_constant: whether an image may be constant, or blank, see `scripts.blank.blank_level`.
         require_mitochondria: whether some pixel has to be labelled as mitochondrion, as where weights are chosen by it.
-        leave_out_constant: whether to go on without constant images, as long as there are others: they are taken out of
+        leave_out_constant: whether to go on without such images, as long as there are others: they are taken out of
             `sections`, a list, and a warning names them. Pages of a stack stay, since its result needs all of them.
         max_bytes: the most that is read: of sections without labels that hold more, nothing is read but their headers,
             which was done when they were listed.
 
     Raises:
-        ValueError: a file is damaged, an image is constant where it must not be, has colours, NaN or infinite pixels,
-            or a label or valid mask has other values than `binarize_label` knows; or no pixel is labelled where one has
-            to be.
+        ValueError: a file is damaged, an image is constant or blank where it must not be, has colours, NaN or infinite
+            pixels, or a label or valid mask has other values than `binarize_label` knows; or no pixel is labelled where
+            one has to be.
     """
     size = sum(_bytes(section) for section in sections)
     if size > max_bytes and not require_mitochondria and not any("label" in section for section in sections):
@@ -56,9 +58,11 @@ def check_sections(
     for section in tqdm(sections, desc="checking sections", unit="section", leave=False):
         page = section.get("page")
         image = _read_image(section, hand_on=True)
-        if not allow_constant and image.min() == image.max():
+        level = None if allow_constant else blank_level(image)
+        if level is not None:
             where = f"{section['image']}, page {page}" if page else section["image"]
-            reason = f"{where}: is a constant image, all its pixels are {image.flat[0]}"
+            kind, pixels = ("constant", "all") if image.min() == image.max() else ("blank", "nearly all")
+            reason = f"{where}: is a {kind} image, {pixels} its pixels are {level}"
             if not leave_out_constant:
                 raise ValueError(f"{reason}; leave it out")
             constant.append((section, reason))

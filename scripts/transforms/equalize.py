@@ -12,6 +12,7 @@ from monai.data import MetaTensor
 from monai.transforms import HistogramNormalize, MapTransform
 from monai.utils import ImageMetaKey, convert_data_type, ensure_tuple
 
+from scripts.blank import blank_level
 from scripts.grey_levels import CLIP, METHODS, SectionLevels, check_clip, fill_outside
 from scripts.io import binarize_label, read_section
 
@@ -29,7 +30,7 @@ class EqualizeSectiond(MapTransform):
             as the paper does, ``"none"`` stretches the range; for both all of the section counts as tissue.
         clip: quantiles that become 0 and 1, not for ``"section"``.
         tissue_key: where to write the tissue, uint8 (1, width, height): 1 in tissue, 0 in margins and empty resin,
-            which hold no mitochondria whatever a network says, and throughout a constant section. None leaves it out.
+            which hold no mitochondria whatever a network says, and throughout a blank section. None leaves it out.
         fill_keys: items (1, width, height) to continue likewise: labels that are trained on, since there are
             mitochondria in the mirror image.
         valid_key: item that holds the path of a mask, 255 where there is a section, if there is one. It is taken out,
@@ -89,7 +90,7 @@ class EqualizeSectiond(MapTransform):
     def _equalized(
         self, pixels: np.ndarray, pixel_size: float | None, data: Mapping[Hashable, Any], valid: str | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        if self.method == "section" and pixels.min() < pixels.max():
+        if self.method == "section" and blank_level(pixels) is None:
             normalize = HistogramNormalize(num_bins=4096, min=0, max=1)
             return convert_data_type(normalize(pixels.astype(np.float32)), np.ndarray)[0], np.ones(pixels.shape, bool)
         where = None

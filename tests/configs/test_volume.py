@@ -165,15 +165,21 @@ def test_what_is_measured_on_a_section_is_kept(tmp_path: Path) -> None:
     image = np.random.default_rng(0).integers(0, 200, (90, 70), np.uint8)
     margin = image.copy()
     margin[:30] = 255
+    far = np.where(margin == image, image / np.float32(255), np.float32(-9999))
+    odd = np.full_like(image, 7)
+    odd[30, 40] = 200
     sections = {
         "plain": (image, "tissue"),
         "margin": (margin, "tissue"),
+        "far margin": (far, "tissue"),
         "float": (image * 1e-3 + 5e5, "tissue"),
         "stretched": (image, "none"),
         "blank": (np.full_like(image, 7), "tissue"),
+        "one odd pixel": (odd, "tissue"),
     }
     for name, (section, method) in sections.items():
         levels = SectionLevels.measure(section, method)
+        assert (levels.tissue is None) == (name in ("plain", "float", "stretched"))
         for _ in range(2):  # the second finds the first
             _keep(levels, tmp_path / f"{name}.zarr")
         found = _kept(tmp_path / f"{name}.zarr")

@@ -142,6 +142,23 @@ def test_a_constant_section_is_left_out(tmp_path: Path, section: np.ndarray, cap
         check_sections(find_sections(tmp_path / "b.png"), leave_out_constant=True)
 
 
+def test_a_blank_section_is_left_out(tmp_path: Path, section: np.ndarray, caplog: pytest.LogCaptureFixture) -> None:
+    section = np.tile(section, (3, 2))
+    blank = np.full_like(section, 128)
+    blank[0, 0] = 77
+    write_section(tmp_path / "a.png", section)
+    write_section(tmp_path / "b.png", blank)
+    write_section(tmp_path / "c.tif", np.stack([section, blank], axis=-1))
+    with pytest.raises(ValueError, match=r"b\.png: is a blank image, nearly all its pixels are 128; leave it out"):
+        check_sections(find_sections(tmp_path / "b.png"))
+    sections = find_sections(tmp_path)
+    check_sections(sections, leave_out_constant=True)
+    assert [os.path.basename(s.path) for s in sections] == ["a.png", "c.tif", "c.tif"]
+    assert "b.png: is a blank image, nearly all its pixels are 128; it is left out, and has no result" in caplog.text
+    assert "c.tif, page 1: is a blank image, nearly all its pixels are 128; nothing is found in it" in caplog.text
+    check_sections(find_sections(tmp_path / "b.png"), allow_constant=True)
+
+
 def test_a_constant_page_stays_in_its_stack(
     tmp_path: Path, section: np.ndarray, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -40,6 +40,15 @@ def test_a_constant_section_has_no_tissue(method: str, shape: tuple[int, int]) -
     assert torch.isfinite(result["image"]).all()
 
 
+@pytest.mark.parametrize("method", ["tissue", "section", "none"])
+def test_a_blank_section_has_no_tissue(method: str) -> None:
+    image = torch.zeros((1, 256, 200), dtype=torch.uint8)
+    image[0, 7, 9] = 77
+    result = EqualizeSectiond("image", method=method)({"image": image})
+    assert not result["tissue"].any()
+    assert (result["image"] == 0.5).all()
+
+
 def test_margin_is_mirrored_tissue_and_known(item: dict, tissue: tuple) -> None:
     result = Compose([LoadSectiond("image"), EqualizeSectiond("image")])(item)
     image, mask = result["image"], result["tissue"]
