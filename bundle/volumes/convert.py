@@ -105,10 +105,11 @@ def _to_volume(sections: list[Section], target: Path, wanted: dict[str, Any], ov
     first = sections[0]
     if target.exists():
         try:
-            found = Volume(target).own().get("conversion")
+            there = Volume(target)
+            found = there.own().get("conversion")
         except (OSError, ValueError, KeyError):
             raise FileExistsError(f"{target}: is no volume of this bundle; choose another --output") from None
-        if found != wanted:
+        if found != wanted or there.levels[0].dtype != first.dtype:
             if not overwrite:
                 raise FileExistsError(f"{target}: is of other sections or settings; replace it by --overwrite True")
             shutil.rmtree(target)

@@ -25,8 +25,7 @@ class NiftiReader(Reader):
             shape = shape[:-1]
         if len(shape) not in (2, 3):
             raise ValueError(f"has {len(shape)} dimensions, sections need 2 and stacks 3")
-        dtype = image.get_data_dtype()
-        if dtype.names:
+        if image.get_data_dtype().names:
             raise ValueError("has colours in its voxels; save it as grey levels")
         self._image, self._shape, self._volume = image, shape, None
         self._compressed = path.lower().endswith(".gz")
@@ -40,7 +39,8 @@ class NiftiReader(Reader):
             int(shape[0]),
             int(shape[1]),
             int(np.prod(shape[2:], dtype=int)),
-            dtype=dtype.name,
+            # of what is read: values that the header scales become real numbers
+            dtype=np.asarray(image.dataobj[(slice(0, 1),) * image.ndim]).dtype.name,
             pixel_size_nm=size,
             doubt=doubt,
             affine=tuple(map(tuple, np.array(image.affine, dtype=np.float64).tolist())),

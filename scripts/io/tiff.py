@@ -111,7 +111,7 @@ class TIFFReader(Reader):
             int(first.imagewidth),
             int(first.imagelength),
             max(pages),
-            dtype=str(first.dtype),
+            dtype=_dtype(tiff),
             channels=max(channels, count),
             only_channel=here.pop() if count > len(here) else None,
             pixel_size_nm=size,
@@ -220,11 +220,26 @@ def _grey_levels(page: tifffile.TiffPage, pixels: np.ndarray) -> np.ndarray:
     table = None if page.colormap is None else np.asarray(page.colormap)
     if table is None or not (table == table[:1]).all():
         raise ValueError("its pixels are indices of a colour table; save it as grey levels")
-    levels = table[0]
+    levels = _eight_bit_where_it_is(table[0])
     if pixels.max() >= len(levels):
         raise ValueError(f"its colour table has {len(levels)} entries, but a pixel is {pixels.max()}")
-    if levels.max() >= 256:  # as programs should, 8-bit levels are written times 257 or 256
+    return levels[pixels]
+
+
+def _eight_bit_where_it_is(levels: np.ndarray) -> np.ndarray:
+    """Levels of a table in the type that they had: as programs should, 8-bit levels are written times 257 or 256."""
+    if levels.max() >= 256:
         if (levels % 257).any() and (levels % 256).any():
-            return levels[pixels]
+            return levels
         levels = levels >> 8
-    return levels.astype(np.uint8)[pixels]
+    return levels.astype(np.uint8)
+
+
+def _dtype(tiff: tifffile.TiffFile) -> str:
+    """The pixel type of what is read, which is that of the levels where pages have colour tables."""
+    types = set()
+    for number in range(len(tiff.pages)):
+        page = tiff.pages[number].aspage()
+        table = page.colormap if page.photometric == PHOTOMETRIC.PALETTE else None
+        types.add(page.dtype if table is None else _eight_bit_where_it_is(np.asarray(table)[0]).dtype)
+    return np.result_type(*types).name

@@ -161,7 +161,11 @@ class Volume:
             page: of the section, from 0.
             section: (height, width).
             origin: row and column where a block begins, multiples of the size of blocks.
+
+        Raises:
+            ValueError: the pixels are of another type, whose values that of the volume cannot hold.
         """
+        _require_room(section, self.levels[0].dtype, self.path)
         pyramid = [section]
         for number, level in enumerate(self.levels[1:], 1):
             left = [side - (start >> number) for side, start in zip(level.shape[1:], origin, strict=True)]
@@ -204,6 +208,20 @@ def _sides(length: int, block: int, chunk: int) -> tuple[int, int]:
         return chunk, -(-length // chunk) * chunk
     block = max(1, block)
     return math.gcd(chunk, block), block
+
+
+def _require_room(pixels: NDArray, dtype: np.dtype, path: Path) -> None:
+    """Refuse pixels that would be wrapped or cut: Zarr turns them into its own type and says nothing."""
+    if np.can_cast(pixels.dtype, dtype, "safe"):
+        return
+    values = np.iinfo(dtype) if dtype.kind in "iu" else np.finfo(dtype) if dtype.kind == "f" else None
+    integers = pixels.dtype.kind in "iu" and dtype.kind in "iu"
+    real = pixels.dtype.kind == dtype.kind == "f"
+    if not (integers or real) or not values.min <= pixels.min() <= pixels.max() <= values.max:
+        raise ValueError(
+            f"{path}: its pixels must be what {dtype} holds, but got {pixels.dtype} from {pixels.min()} to "
+            f"{pixels.max()}"
+        )
 
 
 def _halved(pixels: NDArray, shape: tuple[int, int], average: bool) -> NDArray:

@@ -4,8 +4,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
+import tifffile
 
 from bundle.volumes import convert as module
 from bundle.volumes.convert import convert
@@ -125,3 +127,41 @@ def test_a_full_disk(sections: Path, small_disk: Callable) -> None:
     assert len(find_sections(disk / "a.zarr")) == 4
     for page in range(4):
         np.testing.assert_array_equal(read_section(disk / "a.zarr", page), read_section(sections / f"s{page}.tif"))
+
+
+def scaled_nifti(path: Path) -> None:
+    """Values from 0 to 1, stored as integers."""
+    image = nib.Nifti1Image(STACK.T / np.float32(60000), np.eye(4))
+    image.header.set_data_dtype(np.int16)
+    nib.save(image, path)
+
+
+def palette(path: Path) -> None:
+    """Grey levels of 16 bits, which are no 8-bit ones times 256 or 257."""
+    levels = (np.linspace(0, 1, 256) ** 0.5 * 65535).astype(np.uint16)
+    tifffile.imwrite(path, (STACK >> 8).astype(np.uint8), photometric="palette", colormap=np.stack([levels] * 3))
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "dtype"),
+    [("a.nii", scaled_nifti, "float64"), ("a.nii.gz", scaled_nifti, "float64"), ("a.tif", palette, "uint16")],
+)
+def test_a_volume_has_the_pixels_that_are_read(tmp_path: Path, name: str, write: Callable, dtype: str) -> None:
+    write(tmp_path / name)
+    sections = find_sections(tmp_path / name)
+    pixels = [read_section(section) for section in sections]
+    assert {sections[0].dtype, *(section.dtype.name for section in pixels)} == {dtype}
+    assert len(np.unique(pixels)) > 100
+    convert(str(tmp_path / name), str(tmp_path / "a.zarr"))
+    np.testing.assert_array_equal([read_section(section) for section in find_sections(tmp_path / "a.zarr")], pixels)
+
+
+def test_a_volume_of_another_pixel_type_is_not_gone_on_with(sections: Path, tmp_path: Path) -> None:
+    """As an earlier version made of files whose header scales their values."""
+    convert(str(sections), str(tmp_path / "a.zarr"))
+    own = Volume(tmp_path / "a.zarr").own()
+    Volume.create(tmp_path / "b.zarr", STACK.shape, "int16", version="0.5", **own).complete()
+    with pytest.raises(FileExistsError, match=r"b\.zarr: is of other sections or settings"):
+        convert(str(sections), str(tmp_path / "b.zarr"))
+    convert(str(sections), str(tmp_path / "b.zarr"), overwrite=True)
+    assert read_header(tmp_path / "b.zarr").dtype == "uint16"

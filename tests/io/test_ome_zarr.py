@@ -140,3 +140,13 @@ def test_blocks_have_files_of_their_own(tmp_path: Path, version: str, average: b
     assert read_header(tmp_path / "parts.zarr").size == (2500, 2100, 1)
     model = open_ome_zarr(zarr.open_group(tmp_path / "parts.zarr", mode="r"), version=version)
     assert type(model).__name__ == "Image"
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "int16", "float32"])
+def test_pixels_that_the_type_cannot_hold(tmp_path: Path, dtype: str) -> None:
+    volume = Volume.create(tmp_path / "a.zarr", (1, 3, 4), dtype)
+    volume.write(0, np.full((3, 4), 100, np.int64 if dtype != "float32" else np.float64))
+    for pixels in (np.full((3, 4), 1e39), np.full((3, 4), 70000 if dtype != "float32" else 1 << 40)):
+        with pytest.raises(ValueError, match=rf"a\.zarr: .* be what {dtype} holds, but got {pixels.dtype}"):
+            volume.write(0, pixels)
+    assert (volume.levels[0][0] == 100).all()
