@@ -56,7 +56,13 @@ class NRRDReader(Reader):
             doubt=doubt,
             # ITK's axes point to the left and posterior
             affine=tuple(map(tuple, (np.diag([-1, -1, 1, 1]) @ affine).tolist())),
-            form={"spacing": spacing, "origin": origin, "direction": direction.tolist(), "units": fields.get("units")},
+            form={
+                "spacing": spacing,
+                "origin": origin,
+                "direction": direction.tolist(),
+                "units": _units(fields),
+                "of_a_body": _of_a_body(fields),
+            },
             result=fields.get("software") == MARK,
         )
 
@@ -81,23 +87,45 @@ def write(
     Raises:
         OSError: what was written is not what should have been: ITK says nothing of a full disk.
     """
+    form = None if like is None else like.form
     volume = np.stack(list(pages))
-    if len(volume) == 1 and (like is None or len(like.form["spacing"]) == 2):
+    if len(volume) == 1 and (form is None or len(form["spacing"]) == 2):
         volume = volume[0]
     image = itk.image_from_array(np.ascontiguousarray(volume))
-    if like is not None:
-        image.SetSpacing(like.form["spacing"])
-        image.SetOrigin(like.form["origin"])
-        image.SetDirection(itk.matrix_from_array(np.array(like.form["direction"])))
+    if form is not None:
+        image.SetSpacing(form["spacing"])
+        image.SetOrigin(form["origin"])
+        image.SetDirection(itk.matrix_from_array(np.array(form["direction"])))
     if result:
         image.GetMetaDataDictionary()["Software"] = MARK
     itk.imwrite(image, str(path), compression=True)
+    if form is not None:
+        _state_units(path, form["units"], form["of_a_body"])
     try:
         whole = np.array_equal(itk.array_from_image(itk.imread(str(path))), volume)
     except RuntimeError:
         whole = False
     if not whole:
         raise OSError("what was written cannot be read again; the disk may be full")
+
+
+def _state_units(path: Path, units: Sequence[str], of_a_body: bool) -> None:
+    """Say in which unit the spacings of a file are: ITK leaves it out, and says of all volumes that they are of a body.
+
+    Args:
+        path: of the file, with its header attached.
+        units: of the axes, none where they are not known.
+        of_a_body: whether the axes have directions of a body, whose unit is the millimetre.
+    """
+    header, end, pixels = path.read_bytes().partition(b"\n\n")
+    lines = header.decode("utf-8").split("\n")
+    place = next(i for i, line in enumerate(lines) if line.startswith("space directions:"))
+    axes = lines[place].count("(")
+    if len(units) >= axes:
+        lines.insert(place + 1, "space units: " + " ".join(f'"{unit}"' for unit in units[:axes]))
+    elif not of_a_body:
+        lines = [f"space dimension: {axes}" if line.startswith("space:") else line for line in lines]
+    path.write_bytes("\n".join(lines).encode("utf-8") + end + pixels)
 
 
 def _dtype(io: itk.ImageIOBase) -> str:
@@ -115,15 +143,21 @@ def _fields(path: str) -> dict[str, str]:
         name, _, value = line.partition(":")
         if value and not line.startswith("#"):
             fields[name.strip().lower()] = value.lstrip("=").strip()
-    fields["units"] = fields.get("space units", fields.get("units"))
-    return {name: value for name, value in fields.items() if value is not None}
+    return fields
+
+
+def _units(fields: dict[str, str]) -> list[str]:
+    """Of the axes, as far as they are named."""
+    return re.findall(r'"([^"]*)"', fields.get("space units", fields.get("units", "")))
+
+
+def _of_a_body(fields: dict[str, str]) -> bool:
+    return re.search(r"left|right|[lr][ap]s", fields.get("space", ""), re.IGNORECASE) is not None
 
 
 def _pixel_size(fields: dict[str, str], spacing: Sequence[float]) -> tuple[tuple[float, float] | None, str | None]:
     """The spacing in the unit that the file names; where it has axes of a body, its unit is the millimetre."""
-    units = re.findall(r'"([^"]*)"', fields.get("units", ""))
-    if not units and re.search(r"left|right|[lr][ap]s", fields.get("space", ""), re.IGNORECASE):
-        units = ["mm", "mm"]
+    units = _units(fields) or ["mm", "mm"] * _of_a_body(fields)
     factors = [NANOMETRES.get(unit.strip().lower()) for unit in units[:2]]
     if len(factors) < 2 or None in factors:
         return None, None

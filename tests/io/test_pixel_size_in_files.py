@@ -251,3 +251,27 @@ def test_a_unit_without_a_resolution_is_none_in_the_result(tmp_path: Path) -> No
     assert read_header(tmp_path / "a.tif").pixel_size_nm is None
     write_section(tmp_path / "mask.tif", PIXELS.T, like=tmp_path / "a.tif")
     assert read_header(tmp_path / "mask.tif").pixel_size_nm is None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ("space dimension: 3", "space directions: (4,0,0) (0,5,0) (0,0,50)", 'space units: "nm" "nm" "nm"'),
+        ("spacings: 0.004 0.005 0.05", 'units: "um" "um" "um"'),
+        ("space: left-posterior-superior", "space directions: (4e-6,0,0) (0,5e-6,0) (0,0,5e-5)"),
+        ("spacings: 4 5 50",),
+        ("spacings: 0.0004 0.0005 0.005",),  # a pixel size, if it were of millimetres
+    ],
+)
+def test_nrrd_volumes_keep_their_unit(tmp_path: Path, fields: tuple[str, ...]) -> None:
+    lines = ["NRRD0004", "type: uint8", "dimension: 3", "sizes: 20 15 2", "encoding: raw", *fields]
+    (tmp_path / "a.nrrd").write_bytes("\n".join(lines).encode() + b"\n\n" + PIXELS.tobytes())
+    before = read_header(tmp_path / "a.nrrd")
+    assert (before.pixel_size_nm is None) == (len(fields) == 1)
+    write_section(tmp_path / "mask.nrrd", PIXELS.reshape(2, 15, 20).T, like=before, result=True)
+    after = read_header(tmp_path / "mask.nrrd")
+    assert (after.pixel_size_nm, after.doubt, after.result) == (before.pixel_size_nm, before.doubt, True)
+    np.testing.assert_allclose(after.affine, before.affine)
+    one, other = (itk.imread(str(tmp_path / name)) for name in ("a.nrrd", "mask.nrrd"))
+    np.testing.assert_array_equal(one, other)
+    np.testing.assert_allclose(one.GetSpacing(), other.GetSpacing())
