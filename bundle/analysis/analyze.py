@@ -80,6 +80,7 @@ def analyze(
             **own["register"],
             dataset_dir=sections,
             output_dir=str(folder / "aligned"),
+            pixel_size=pixel_size,
         )
         sections = str(folder / "aligned" / "images")
         for stage in ("inference", "objects"):

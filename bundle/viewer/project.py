@@ -239,7 +239,8 @@ class Project:
         for index, section in enumerate(self.sections):
             path = result_path(section.path, folder, "mitochondria", "uint8")
             pixels = (255 * self.labels[index]).astype(np.uint8).T
-            write_result(path, section.page, pixels, section.header)
+            size = None if self.pixel_size is None else tuple(self.pixel_size)
+            write_result(path, section.page, pixels, replace(section, pixel_size_nm=size))
 
     def use(self, weights: Path) -> None:
         """Take weights for all that follows.

@@ -9,7 +9,14 @@ from .formats import FORMATS, IMAGE_2D_SUFFIXES, MARK, WRITTEN, is_volume, split
 from .holdout import holdout_split
 from .labels import IGNORE_INDEX, LABEL_FORMATS, binarize_label
 from .outputs import PageStore, result_path, unfinished_sections, write_result
-from .pixel_size import check_pixel_sizes, parse_pixel_size, parse_section_thickness, pixel_size_of, same_pixel_size
+from .pixel_size import (
+    check_pixel_sizes,
+    parse_pixel_size,
+    parse_section_thickness,
+    pixel_size_of,
+    same_pixel_size,
+    with_pixel_size,
+)
 from .reading import file_state, read_header, read_section
 from .section import Header, Section
 from .writing import write_section
@@ -47,6 +54,7 @@ __all__ = [
     "select_query",
     "split_suffix",
     "unfinished_sections",
+    "with_pixel_size",
     "write_atomically",
     "write_json",
     "write_result",

@@ -73,9 +73,25 @@ def write(
     volume = np.stack([page.T for page in pages], axis=-1)
     if volume.shape[2] == 1 and (like is None or like.form["dimensions"] == 2):
         volume = volume[..., 0]
-    image = nib.Nifti1Image(volume, None if like is None else np.array(like.affine))
-    if like is not None and like.form["unit"] in NANOMETRES:
-        image.header.set_xyzt_units(like.form["unit"])
+    affine, unit = _place(like, pixel_size_nm)
+    image = nib.Nifti1Image(volume, affine)
+    if unit in NANOMETRES:
+        image.header.set_xyzt_units(unit)
     if result:
         image.header["descrip"] = MARK.encode()
     nib.save(image, path)
+
+
+def _place(like: Header | None, pixel_size_nm: Sequence[float] | None) -> tuple[np.ndarray | None, str | None]:
+    """The affine of a result and its unit: those of its section, but for a pixel size that is not the file's own."""
+    affine, unit = (None, None) if like is None else (np.array(like.affine), like.form["unit"])
+    if pixel_size_nm is None or (like is not None and like.states(pixel_size_nm)):
+        return affine, unit
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) if affine is None else affine
+    known, unit = unit in NANOMETRES, unit if unit in NANOMETRES else "micron"
+    for axis, length in enumerate(pixel_size_nm):
+        share = length / NANOMETRES[unit] / np.linalg.norm(affine[:3, axis])
+        affine[:3, axis] *= share
+    if not known:
+        affine[:3, 2:] *= share  # lengths without a unit are in that of the pixels
+    return affine, unit

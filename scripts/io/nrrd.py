@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import itk
 import numpy as np
@@ -87,10 +88,10 @@ def write(
     Raises:
         OSError: what was written is not what should have been: ITK says nothing of a full disk.
     """
-    form = None if like is None else like.form
     volume = np.stack(list(pages))
-    if len(volume) == 1 and (form is None or len(form["spacing"]) == 2):
+    if len(volume) == 1 and (like is None or len(like.form["spacing"]) == 2):
         volume = volume[0]
+    form = _form(like, pixel_size_nm, volume.ndim)
     image = itk.image_from_array(np.ascontiguousarray(volume))
     if form is not None:
         image.SetSpacing(form["spacing"])
@@ -100,13 +101,35 @@ def write(
         image.GetMetaDataDictionary()["Software"] = MARK
     itk.imwrite(image, str(path), compression=True)
     if form is not None:
-        _state_units(path, form["units"], form["of_a_body"])
+        _state_units(path, form["units"], form.get("of_a_body", False))
     try:
         whole = np.array_equal(itk.array_from_image(itk.imread(str(path))), volume)
     except RuntimeError:
         whole = False
     if not whole:
         raise OSError("what was written cannot be read again; the disk may be full")
+
+
+def _form(like: Header | None, pixel_size_nm: Sequence[float] | None, dimensions: int) -> Mapping[str, Any] | None:
+    """The form of the section, but for a pixel size that is not its file's own."""
+    if like is None and pixel_size_nm is not None:
+        step, unit = ([1.0], [""]) if dimensions == 3 else ([], [])  # that of sections is not known
+        spacing, units = [*pixel_size_nm, *step], ["nm", "nm", *unit]
+        direction = np.eye(dimensions).tolist()
+        return {"spacing": spacing, "origin": [0.0] * dimensions, "direction": direction, "units": units}
+    if like is None or like.states(pixel_size_nm):
+        return None if like is None else like.form
+    form = like.form
+    known = NANOMETRES.get(next(iter(form["units"]), "mm" if form["of_a_body"] else "").strip().lower())
+    spacing = [length / (known or 1.0) for length in pixel_size_nm]
+    # lengths without a unit are in that of the pixels
+    share = 1.0 if known else spacing[0] / form["spacing"][0]
+    return {
+        **form,
+        "spacing": spacing + [share * length for length in form["spacing"][2:]],
+        "origin": [share * length for length in form["origin"]],
+        "units": form["units"] if known else ["nm"] * len(form["spacing"]),
+    }
 
 
 def _state_units(path: Path, units: Sequence[str], of_a_body: bool) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from .formats import WRITTEN, split_suffix
 from .reading import read_header, read_section
-from .section import Header
+from .section import Header, Section
 from .writing import write_section
 
 __all__ = ["PageStore", "result_path", "unfinished_sections"]
@@ -44,14 +44,14 @@ def result_path(image: str | Path, output_dir: str | Path, postfix: str, dtype: 
     return Path(output_dir) / f"{stem}_{postfix}{suffix}"
 
 
-def write_result(path: Path, page: int, pixels: np.ndarray, like: Header) -> bool:
+def write_result(path: Path, page: int, pixels: np.ndarray, like: Section | Header) -> bool:
     """Write the result of a section, or keep it until all sections of its file have theirs.
 
     Args:
         path: see `result_path`.
         page: of the section in its file.
         pixels: (width, height).
-        like: header of the file of the section.
+        like: the section, or the header of its file; see `scripts.io.write_section`.
 
     Returns:
         Whether the result is complete.
@@ -104,11 +104,11 @@ class PageStore:
         """
         write_section(self._file(page), pixels)
 
-    def join(self, like: Header) -> None:
+    def join(self, like: Section | Header) -> None:
         """Write the stack, and remove the pages.
 
         Args:
-            like: header of the file of its sections, whose pages are all finished.
+            like: one of its sections, or the header of their file, whose pages are all finished.
 
         Raises:
             OSError: it cannot be written; the pages stay.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ __all__ = [
     "pixel_size_of",
     "same_pixel_size",
     "say_doubts",
+    "with_pixel_size",
 ]
 
 logger = logging.getLogger(__name__)
@@ -147,9 +149,7 @@ def check_pixel_sizes(sections: Sequence[Mapping[str, Any]], pixel_size: Any, de
         ValueError: a pixel size is out of range, the user's is not that of a list, one file has two, or it is known of
             some sections only.
     """
-    stated = None if pixel_size is None else parse_pixel_size(pixel_size, "pixel_size")
     known: dict[str, list[float]] = {}
-    other = None
     for section in sections:
         own = section.get("pixel_size_nm")
         if own is None:
@@ -158,17 +158,11 @@ def check_pixel_sizes(sections: Sequence[Mapping[str, Any]], pixel_size: Any, de
         own = parse_pixel_size(own, image)
         if not same_pixel_size(known.setdefault(image, own), own):
             raise ValueError(f"{image}: its pixels are {_text(known[image])} in one place and {_text(own)} in another")
-        if stated is not None and not getattr(section, "pixel_size_stated", True):
-            other = other or (None if same_pixel_size(stated, own) else (image, own))
-        elif stated is not None and not same_pixel_size(stated, own):
-            raise ValueError(
-                f"{image}: its list says that pixels are {_text(own)}, --pixel_size says {_text(stated)}; correct one, "
-                "or leave --pixel_size out"
-            )
-    if other is not None:
-        logger.warning("%s: says that its pixels are %s; --pixel_size comes first", other[0], _text(other[1]))
+    if pixel_size is not None:
+        _compare(sections, parse_pixel_size(pixel_size, "pixel_size"))
+        return
     missing = [section for section in sections if section.get("pixel_size_nm") is None]
-    if stated is None and missing:
+    if missing:
         if len(missing) < len(sections):
             raise ValueError(
                 f"{missing[0]['image']}: its pixel size is not known, that of other sections is; state it as "
@@ -179,6 +173,27 @@ def check_pixel_sizes(sections: Sequence[Mapping[str, Any]], pixel_size: Any, de
             "State it in nanometres by `--pixel_size`; `python -m bundle pixel_size` estimates it",
             default,
         )
+
+
+def with_pixel_size(sections: Sequence[Section], pixel_size: Any) -> list[Section]:
+    """Give sections the pixel size that the user states.
+
+    Args:
+        sections: of `find_sections`.
+        pixel_size: nanometres, one number or [x, y], or None. It comes before what files say of themselves, and must
+            agree with a list.
+
+    Returns:
+        The sections; they are as they were where none is stated.
+
+    Raises:
+        ValueError: the pixel size is out of range, or not that of a list.
+    """
+    if pixel_size is None:
+        return list(sections)
+    stated = parse_pixel_size(pixel_size, "pixel_size")
+    _compare(sections, stated)
+    return [replace(section, pixel_size_nm=tuple(stated), pixel_size_stated=True) for section in sections]
 
 
 def say_doubts(sections: Sequence[Section]) -> None:
@@ -197,6 +212,23 @@ def say_doubts(sections: Sequence[Section]) -> None:
 def same_pixel_size(one: Sequence[float], other: Sequence[float]) -> bool:
     """Compare two pixel sizes, [x, y] in nanometres, but for what formats round off."""
     return all(math.isclose(a, b, rel_tol=TOLERANCE) for a, b in zip(one, other, strict=True))
+
+
+def _compare(sections: Sequence[Mapping[str, Any]], stated: Sequence[float]) -> None:
+    """Refuse a pixel size that is not that of a list, and say where a file has another one."""
+    other = None
+    for section in sections:
+        own = section.get("pixel_size_nm")
+        if own is None or same_pixel_size(stated, own := parse_pixel_size(own, str(section["image"]))):
+            continue
+        if getattr(section, "pixel_size_stated", True):
+            raise ValueError(
+                f"{section['image']}: its list says that pixels are {_text(own)}, --pixel_size says {_text(stated)}; "
+                "correct one, or leave --pixel_size out"
+            )
+        other = other or (section["image"], own)
+    if other is not None:
+        logger.warning("%s: says that its pixels are %s; --pixel_size comes first", other[0], _text(other[1]))
 
 
 def _text(size: Sequence[float]) -> str:

@@ -20,6 +20,9 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 RESULT = b"Software\0" + MARK.encode()
 """Text of a file that is a result, and no section."""
 
+SMALLEST = 1e9 / 2**32
+"""Nanometres of a pixel beyond which pixels per metre are no number of 32 bits."""
+
 
 class PNGReader(Reader):
     """A PNG file: one picture. Its grey levels of 1, 2 and 4 bits, palettes and opacity are resolved by the decoder."""
@@ -80,9 +83,9 @@ def write(
         raise ValueError(f"{path}: a PNG file holds one section, not {len(pages)}")
     encoded = imagecodecs.png_encode(np.ascontiguousarray(pages[0]), level=6)
     extra = b""
-    if like is not None and "pHYs" in like.form:
+    if like is not None and "pHYs" in like.form and like.states(pixel_size_nm):
         extra += _chunk(b"pHYs", like.form["pHYs"])
-    elif pixel_size_nm is not None:
+    elif pixel_size_nm is not None and min(pixel_size_nm) > SMALLEST:
         extra += _chunk(b"pHYs", struct.pack(">IIB", *(round(1e9 / length) for length in pixel_size_nm), 1))
     if result:
         extra += _chunk(b"tEXt", RESULT)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,10 @@ Affine = tuple[tuple[float, ...], ...]
 
 IN_PIXELS: Affine = ((-1.0, 0.0, 0.0, 0.0), (0.0, -1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0))
 """Where pictures lie: the axes of ITK point to the left and posterior, those of NIfTI to the right and anterior."""
+
+
+ROUNDING = 1e-4
+"""By which a pixel size in a file may differ from the one that it was written from, as a share."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,20 @@ class Header:
     def size(self) -> tuple[int, int, int]:
         """Width, height and pages."""
         return self.width, self.height, self.pages
+
+    def states(self, pixel_size_nm: Sequence[float] | None) -> bool:
+        """Tell whether what the file says of its pixel size holds.
+
+        Args:
+            pixel_size_nm: that is used, nanometres (x, y); None where none is known.
+
+        Returns:
+            False where another one is used, because a person or a list states it.
+        """
+        if pixel_size_nm is None or self.pixel_size_nm is None:
+            return pixel_size_nm is None
+        pairs = zip(self.pixel_size_nm, pixel_size_nm, strict=True)
+        return all(math.isclose(own, used, rel_tol=ROUNDING) for own, used in pairs)
 
     def __str__(self) -> str:
         return f"{self.width}x{self.height} pixels with {self.pages} page(s)"

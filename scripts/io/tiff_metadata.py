@@ -103,7 +103,7 @@ def options_like(
 
     Args:
         like: header of the section, if it is a TIFF too.
-        pixel_size_nm: nanometres (x, y), where known, for sections of other formats.
+        pixel_size_nm: nanometres (x, y) that are used, where known; it comes before what the header says.
         pages: of the result.
         dtype: of the result.
         large: whether it is a BigTIFF.
@@ -113,6 +113,11 @@ def options_like(
     """
     axes = {"axes": "YX" if pages == 1 else "ZYX"}
     form: Mapping[str, Any] = {} if like is None else like.form
+    if like is not None and not like.states(pixel_size_nm):
+        form = _restated(form, *pixel_size_nm)
+    as_imagej = "imagej" in form and not large and dtype.name in ("uint8", "uint16", "float32")
+    if form.get("imagej") and not as_imagej and pixel_size_nm is not None:
+        form = {}  # the resolution would be without its unit
     options: dict[str, Any] = {"metadata": axes}
     if "resolution" in form:
         options |= {"resolution": form["resolution"], "resolutionunit": form["resolutionunit"]}
@@ -121,9 +126,19 @@ def options_like(
     if form.get("ome"):
         sizes = {key: float(value) if not key.endswith("Unit") else value for key, value in form["ome"].items()}
         options |= {"ome": True, "metadata": axes | sizes}
-    elif form.get("imagej") and not large and dtype.name in ("uint8", "uint16", "float32"):
+    elif form.get("imagej") and as_imagej:
         options |= {"imagej": True, "metadata": axes | form["imagej"]}
     return options
+
+
+def _restated(form: Mapping[str, Any], x: float, y: float) -> dict[str, Any]:
+    """A form with another pixel size, in nanometres; what it says of the third axis may be as wrong, and goes."""
+    if "ome" in form:
+        sizes = {"PhysicalSizeX": x, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": y, "PhysicalSizeYUnit": "nm"}
+        return {"resolution": (1e7 / x, 1e7 / y), "resolutionunit": 3, "ome": sizes}
+    if "imagej" in form:
+        return {"resolution": (1 / x, 1 / y), "resolutionunit": 1, "imagej": {"unit": "nm"}}
+    return {}
 
 
 def channels_of_pages(tiff: tifffile.TiffFile) -> tuple[int, list[int]]:

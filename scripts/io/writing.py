@@ -28,7 +28,7 @@ def write_section(
         pixels: array (width, height) or (width, height, pages), or the pages (width, height) of a stack one by one, so
             that they need not be in memory together.
         like: section, or file, whose geometry (pixel size, position, orientation) is taken over: as it is if it has the
-            same format, or else the pixel size alone.
+            same format, or else the pixel size alone. The pixel size of a section comes before that of its file.
         result: whether it is a segmentation, which is noted in the file and never taken for a section.
 
     Raises:

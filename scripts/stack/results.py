@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from scripts.figures import save_picture
-from scripts.io import Section, read_section, write_atomically, write_section
+from scripts.io import Section, read_header, read_section, write_atomically, write_section
 from scripts.registration import Transformation, qc_panel, warp
 
 from .canvas import fill_uncovered
@@ -112,7 +112,7 @@ class ResultWriter:
     def _warp(self, index: int, transformation: Transformation) -> tuple[float, Views | None]:
         """Write a section and its valid mask, and give the share without source; and the views, if it was not there."""
         results = self.store.results(self.names[index])
-        if all(file.exists() for file in results.values()):
+        if all(file.exists() for file in results.values()) and not self._states_another_size(index):
             return float(np.mean(self._read("valid", index) == 0)), None
         pixels = self.images.whole(index)
         aligned, valid = warp(pixels, transformation, self.size, self.interpolation)
@@ -128,6 +128,13 @@ class ResultWriter:
             self._volumes["valid"].write(index, covered.T)
         write_atomically(results["transformations"], lambda path: transformation.save(path, self.size))
         return float(1 - valid.mean()), now
+
+    def _states_another_size(self, index: int) -> bool:
+        """Whether an aligned section was written when another pixel size was taken for that of its section."""
+        if self._volumes is not None:
+            return False
+        found = read_header(self.store.results(self.names[index])["images"])
+        return found.pixel_size_nm is not None and not found.states(self.sections[index].pixel_size_nm)
 
     def _read(self, key: str, index: int) -> NDArray[Any]:
         """What was written of a section, (width, height)."""

@@ -71,7 +71,7 @@ def warp_files(
             warped, _ = warp_inverse(pixels, transformation, interpolation)
         else:
             warped, _ = warp(pixels, transformation, job.aligned_size, interpolation)
-        write_section(job.target, warped, like=job.section.header)
+        write_section(job.target, warped, like=job.section)
 
 
 def _jobs(

@@ -34,7 +34,7 @@ class LoadSectiond(MapTransform):
     of a stack, notices a truncated NIfTI file, and turns away colours and NaN. An item is a `scripts.io.Section`, or
     any with a path under its keys; ``channel`` chooses one of several in the file of the first key. The meta data are
     those that MONAI's own transforms and writers use, and ``pixel_size``, float64 (x, y) in nanometres, where one is
-    known or assumed.
+    known or assumed, with ``pixel_size_known``, whether it is known.
 
     Args:
         keys: items that hold a path; each becomes a tensor (1, width, height) in the grey levels and the pixel type of
@@ -70,6 +70,7 @@ class LoadSectiond(MapTransform):
         if d.get("pixel_size_nm") is None and not isinstance(data, Section):
             d["pixel_size_nm"] = self._pixel_size_in_file(d)
         size = pixel_size_of(d, self.pixel_size, self.default_pixel_size)
+        known = self.pixel_size is not None or d.get("pixel_size_nm") is not None
         chosen = d.pop("channel", None)
         d.pop("pixel_size_nm", None)  # items that have it and items that do not would not fit into one batch
         first = next(self.key_iterator(d), None)
@@ -85,7 +86,7 @@ class LoadSectiond(MapTransform):
                 "page": d.get(self.page_key) or 0,
             }
             if size is not None:
-                meta["pixel_size"] = np.array(size)
+                meta |= {"pixel_size": np.array(size), "pixel_size_known": known}
             d[key] = MetaTensor(pixels, affine=in_pixels, meta=meta)
         return d
 

@@ -11,7 +11,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform, SaveImaged
 from monai.utils import ImageMetaKey
 
-from scripts.io import PageStore, is_volume, read_header, result_path, write_result
+from scripts.io import PageStore, Section, is_volume, read_header, result_path, write_result
 
 __all__ = ["SaveSectiond"]
 
@@ -21,7 +21,7 @@ class SaveSectiond(SaveImaged):
 
     The sections of a stack are kept as files until the last of them has come, and are written as one stack then, so
     that a run that was interrupted goes on from there. Being a ``SaveImaged``, it is left out by servers that write
-    results themselves.
+    results themselves. Results state the pixel size that was used, unless it was assumed.
 
     Args:
         keys: results (1, width, height).
@@ -71,13 +71,13 @@ class SaveSectiond(SaveImaged):
             else:
                 pixels = (pixels if self.scale == 1 else pixels * self.scale).astype(self.output_dtype, copy=False)
             inner = meta.get("inner", ...)  # a part of a section comes with what surrounds it
-            self._write(image, page, pixels[inner], meta.get("origin", (0, 0)))
+            if is_volume(self.output_dir):
+                self._write_plane(page, pixels[inner], meta.get("origin", (0, 0)))
+            else:
+                self._write(image, page, pixels[inner], _known_pixel_size(meta))
         return d
 
-    def _write(self, image: str, page: int, pixels: np.ndarray, origin: tuple[int, int]) -> None:
-        if is_volume(self.output_dir):
-            self._write_plane(page, pixels, origin)
-            return
+    def _write(self, image: str, page: int, pixels: np.ndarray, pixel_size_nm: tuple[float, float] | None) -> None:
         path = result_path(image, self.output_dir, self.output_postfix, self.output_dtype.name)
         if path.exists() and not self.overwrite:
             return
@@ -85,7 +85,8 @@ class SaveSectiond(SaveImaged):
         if self.overwrite and header.pages > 1 and image not in self._begun:
             PageStore(path).clear()  # of an earlier run
         self._begun.add(image)
-        if write_result(path, page, pixels, header):
+        section = Section(header, page, pixel_size_nm=pixel_size_nm or header.pixel_size_nm)
+        if write_result(path, page, pixels, section):
             self._begun.discard(image)
 
     def _write_plane(self, page: int, pixels: np.ndarray, origin: tuple[int, int]) -> None:
@@ -96,3 +97,10 @@ class SaveSectiond(SaveImaged):
         Volume(self.output_dir if mask else self.output_dir / f"{self.output_postfix}.zarr").write(
             page, pixels.T, origin[::-1]
         )
+
+
+def _known_pixel_size(meta: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Nanometres (x, y) that a person, a list or the file states, None where they were assumed."""
+    if not meta.get("pixel_size_known", False):
+        return None
+    return tuple(np.asarray(meta["pixel_size"], np.float64).reshape(-1).tolist())

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 
 from bundle.analysis.analyze import analyze
-from scripts.io import write_section
+from bundle.runs import run
+from scripts.io import find_sections, write_section
 from scripts.networks import FusionFCN
 from scripts.phantom import PhantomTissue, acquire
 
@@ -47,6 +49,28 @@ def test_the_whole_way(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     before = {file: file.stat().st_mtime_ns for file in files}
     analyze(images, **arguments, checkpoint=str(weights), **SMALL)
     assert {file: file.stat().st_mtime_ns for file in files} == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["list", "setting"])
+def test_a_stated_pixel_size_comes_through(weights: Path, tmp_path: Path, way: str) -> None:
+    """Where the files state another one: aligned sections and masks have it, and measures are of it."""
+    image = acquire(PhantomTissue(4, (384, 384), 1).section(0)[0], np.random.default_rng(0))
+    for number in range(2):
+        wrong = {"resolution": (1e7 / 8, 1e7 / 8), "resolutionunit": 3}
+        tifffile.imwrite(tmp_path / f"s{number}.tif", np.roll(image, 5 * number, axis=0).T, **wrong)
+    (tmp_path / "list.json").write_text(json.dumps({"pixel_size_nm": 5, "test": ["s0.tif", "s1.tif"]}))
+    out, settings = tmp_path / "results", {"threshold": 0.5, "checkpoint": str(weights), **SMALL}
+    if way == "list":
+        analyze(str(tmp_path / "list.json"), str(out), **settings)
+    else:
+        analyze(str(tmp_path / "s*.tif"), str(out), pixel_size=5, **settings)
+    written = [*find_sections(out / "aligned" / "images"), *find_sections(out / "segmented")]
+    assert [section.pixel_size_nm for section in written] == [pytest.approx((5, 5), rel=1e-4)] * 6
+    run("objects", run_id="objects", dataset_dir=str(out / "segmented"), output_dir=str(tmp_path / "objects"))
+    for folder in (out / "objects", tmp_path / "objects"):
+        summary = json.loads((folder / "summary.json").read_text())
+        assert summary["settings"]["pixel_size_nm"] == pytest.approx([5, 5], rel=1e-4)
 
 
 def test_without_alignment(tiny_phantom: Path, weights: Path, tmp_path: Path) -> None:

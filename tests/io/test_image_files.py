@@ -12,7 +12,7 @@ import tifffile
 from disk import files_no_longer_than
 from PIL import Image
 
-from scripts.io import read_header, read_section, split_suffix, write_atomically, write_section
+from scripts.io import WRITTEN, read_header, read_section, split_suffix, write_atomically, write_section
 
 DTYPES = {
     ".png": ("uint8", "uint16"),
@@ -178,6 +178,13 @@ def test_geometry_is_kept(tmp_path: Path, section: np.ndarray) -> None:
     write_section(tmp_path / "b.tif", section, like=tmp_path / "a.tif")
     with tifffile.TiffFile(tmp_path / "b.tif") as tiff:
         assert tiff.pages[0].tags["XResolution"].value == (2000, 1)
+
+
+@pytest.mark.parametrize("suffix", WRITTEN)
+def test_the_pixel_size_goes_into_every_format(tmp_path: Path, section: np.ndarray, suffix: str) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", section.T, resolution=(2.5e6, 2e6), resolutionunit="CENTIMETER")
+    write_section(tmp_path / f"b{suffix}", section, like=tmp_path / "a.tif")
+    assert read_header(tmp_path / f"b{suffix}").pixel_size_nm == pytest.approx((4, 5), rel=1e-4)
 
 
 def test_volume_of_one_page_stays_a_volume(tmp_path: Path, section: np.ndarray) -> None:

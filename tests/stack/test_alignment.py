@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from scipy.ndimage import binary_dilation
 from stacks import COUNT, FOLDED, align, alignment, assert_same_results, errors, loaded, registration, write_folder
 from textures import REFERENCE, SIZE, imaged, truth
@@ -49,6 +50,24 @@ def test_each_section_has_all_its_results(folder: Path, aligned: Path) -> None:
 def test_two_sections_at_once(folder: Path, aligned: Path, tmp_path: Path) -> None:
     align(folder, tmp_path, registration(detect_folds=True), num_workers=2)
     assert_same_results(tmp_path, aligned)
+
+
+def test_aligned_sections_state_the_size_that_a_list_states(three: Path, aligned_three: Path, tmp_path: Path) -> None:
+    """Files that say otherwise are not believed; a size that is corrected later corrects what was written."""
+    images = []
+    for file in sorted(three.iterdir()):
+        images.append({"image": f"{file.stem}.tif", "pixel_size_nm": 4})
+        wrong = {"resolution": (1e7 / 8, 1e7 / 8), "resolutionunit": 3}
+        tifffile.imwrite(tmp_path / images[-1]["image"], read_section(file).T, **wrong)
+    for size in (4, 4.6):
+        (tmp_path / "list.json").write_text(json.dumps({"test": [{**item, "pixel_size_nm": size} for item in images]}))
+        align(tmp_path / "list.json", tmp_path / "out")
+        sections = find_sections(tmp_path / "out" / "images")
+        assert [section.pixel_size_nm for section in sections] == [pytest.approx((size, size), rel=1e-4)] * 3
+        for section in sections:
+            np.testing.assert_array_equal(
+                read_section(section), read_section(aligned_three / "images" / Path(section.path).name)
+            )
 
 
 def test_a_volume(three: Path, aligned_three: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
