@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from scripts.io import (
     naming,
     parse_pixel_size,
     parse_section_thickness,
+    read_header,
     read_section,
     require_writable,
     write_json,
@@ -68,6 +70,7 @@ def convert(
             f"{source}: sections must have one pixel size, but got {sorted(map(str, sizes))}; state it by --pixel_size"
         )
     size = sizes.pop()
+    sections = [replace(section, pixel_size_nm=size) for section in sections]
     thickness = section_thickness or sections[0].header.form.get("section_thickness_nm")
     _require_alike(sections)
     wanted = {
@@ -146,7 +149,8 @@ def _to_files(sections: list[Section], target: Path, wanted: dict[str, Any], ove
             name.unlink(missing_ok=True)
         write_json(note, wanted)
     for section, name in zip(tqdm(sections, desc="converting", unit="section"), names, strict=True):
-        if not name.exists():
+        # what an earlier version left may state the size of the source in place of the one that is wanted
+        if not name.exists() or not read_header(name).states(section.pixel_size_nm):
             write_section(name, read_section(section), like=section)
 
 

@@ -165,3 +165,18 @@ def test_a_volume_of_another_pixel_type_is_not_gone_on_with(sections: Path, tmp_
         convert(str(sections), str(tmp_path / "b.zarr"))
     convert(str(sections), str(tmp_path / "b.zarr"), overwrite=True)
     assert read_header(tmp_path / "b.zarr").dtype == "uint16"
+
+
+@pytest.mark.parametrize("own", [None, 8])
+def test_files_have_the_size_that_is_stated(tmp_path: Path, own: float | None) -> None:
+    size = {} if own is None else {"resolution": (1e7 / own, 1e7 / own), "resolutionunit": 3}
+    tifffile.imwrite(tmp_path / "a.tif", STACK[0], **size)
+    convert(str(tmp_path / "a.tif"), str(tmp_path / "out"))
+    assert read_header(tmp_path / "out" / "section_00000.tif").pixel_size_nm == (own and (own, own))
+    said = convert(str(tmp_path / "a.tif"), str(tmp_path / "out"), pixel_size=[4, 5], overwrite=True)
+    assert said.endswith("pixels of 4 x 5 nm")
+    written = tmp_path / "out" / "section_00000.tif"
+    for _ in range(2):
+        assert read_header(written).pixel_size_nm == pytest.approx((4, 5), rel=1e-4)
+        tifffile.imwrite(written, STACK[0], **size)  # as an earlier version left it
+        convert(str(tmp_path / "a.tif"), str(tmp_path / "out"), pixel_size=[4, 5])
