@@ -28,6 +28,12 @@ logger = logging.getLogger(__name__)
 SMALLEST, LARGEST = 0.1, 1000.0
 """Nanometres; what lies outside was meant in another unit."""
 
+UNCALIBRATED = {0.1: "angstrom", 1000.0: "micrometre"}
+"""Nanometres of units of which programs write one a pixel where nothing is known."""
+
+SINGLE = 1e-6
+"""By which numbers may differ that files hold in single precision, as a share."""
+
 THINNEST, THICKEST = 1, 1000
 """Nanometres between two sections."""
 
@@ -53,6 +59,8 @@ NANOMETRES = {
 def believed(x: float, y: float, origin: str) -> tuple[tuple[float, float] | None, str | None]:
     """Judge the pixel size that a file states: the resolution of a print or of a screen is none.
 
+    Neither is one angstrom, which MRC has where nothing is known, nor one micrometre, which ImageJ and NIfTI have.
+
     Args:
         x: nanometres along x.
         y: nanometres along y.
@@ -62,7 +70,11 @@ def believed(x: float, y: float, origin: str) -> tuple[tuple[float, float] | Non
         Nanometres (x, y), or None, and then what is doubted.
     """
     try:
-        return tuple(parse_pixel_size([float(x), float(y)], origin)), None
+        size = [float(x), float(y)]
+        for length, name in UNCALIBRATED.items():
+            if all(math.isclose(side, length, rel_tol=SINGLE) for side in size):
+                raise ValueError(f"{origin}: a pixel size of 1 {name} is what programs write where they know none")
+        return tuple(parse_pixel_size(size, origin)), None
     except (ValueError, OverflowError) as error:
         return None, str(error)
 
