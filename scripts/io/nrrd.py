@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -160,9 +161,11 @@ def _dtype(io: itk.ImageIOBase) -> str:
 def _fields(path: str) -> dict[str, str]:
     """The text at the beginning of the file, by the names of its fields in lower case."""
     with open(path, "rb") as file:
-        text = re.split(rb"\r?\n\r?\n", file.read(2**16))[0].decode("utf-8", "replace")
+        lines = [
+            line.decode("utf-8", "replace") for line in itertools.takewhile(lambda line: line.strip(b"\r\n"), file)
+        ]
     fields = {}
-    for line in text.splitlines()[1:]:
+    for line in lines[1:]:
         name, _, value = line.partition(":")
         if value and not line.startswith("#"):
             fields[name.strip().lower()] = value.lstrip("=").strip()

@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import imagecodecs
 import numpy as np
@@ -20,6 +21,8 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 RESULT = b"Software\0" + MARK.encode()
 """Text of a file that is a result, and no section."""
 
+LONGEST = 256
+"""Bytes of a chunk that is read: those that matter are short, others may be whole documents."""
 SMALLEST = 1e9 / 2**32
 """Nanometres of a pixel beyond which pixels per metre are no number of 32 bits."""
 
@@ -30,7 +33,7 @@ class PNGReader(Reader):
     def __init__(self, path: str) -> None:
         self._file = open(path, "rb")  # noqa: SIM115 - read from later, closed by `close`
         try:
-            self.header = self._header(path, self._file.read(2**12))
+            self.header = self._header(path, self._file)
         except Exception:
             self._file.close()
             raise
@@ -45,14 +48,15 @@ class PNGReader(Reader):
         self._file.close()
 
     @staticmethod
-    def _header(path: str, start: bytes) -> Header:
+    def _header(path: str, file: BinaryIO) -> Header:
+        start = file.read(29)  # signature and IHDR, but for its checksum
         if not start.startswith(SIGNATURE) or len(start) < 29:
             raise ValueError(f"is no PNG file, {_kind(start)}")
         width, height, depth = struct.unpack(">IIB", start[16:25])
-        chunks = dict(_chunks(start))
-        if b"acTL" in chunks:
+        chunks = [*_chunks(file)]
+        if any(kind == b"acTL" for kind, _ in chunks):
             raise ValueError("is an animation of several pictures; save each as a file, or all as a TIFF")
-        spacing = chunks.get(b"pHYs")
+        spacing = next((content for kind, content in chunks if kind == b"pHYs"), None)
         size, doubt = None, None
         if spacing is not None and len(spacing) == 9:
             x, y, unit = struct.unpack(">IIB", spacing)
@@ -66,7 +70,7 @@ class PNGReader(Reader):
             pixel_size_nm=size,
             doubt=doubt,
             form={} if spacing is None else {"pHYs": spacing},
-            result=chunks.get(b"tEXt") == RESULT,
+            result=(b"tEXt", RESULT) in chunks,
         )
 
 
@@ -98,14 +102,18 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-def _chunks(start: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The chunks before the pixels, as far as they lie in the beginning of the file."""
+def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    """The chunks before the pixels, however long others beside them are, which are passed over."""
     place = len(SIGNATURE)
-    while place + 8 <= len(start):
-        length, kind = struct.unpack(">I4s", start[place : place + 8])
+    while True:
+        file.seek(place)
+        head = file.read(8)
+        if len(head) < 8:
+            return
+        length, kind = struct.unpack(">I4s", head)
         if kind == b"IDAT":
             return
-        yield kind, start[place + 8 : place + 8 + length]
+        yield kind, file.read(length) if length <= LONGEST else b""
         place += 12 + length
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import struct
+import zlib
 from pathlib import Path
 
 import imagecodecs
@@ -12,7 +14,16 @@ import tifffile
 from disk import files_no_longer_than
 from PIL import Image
 
-from scripts.io import WRITTEN, read_header, read_section, split_suffix, write_atomically, write_section
+from scripts.io import (
+    WRITTEN,
+    Header,
+    Section,
+    read_header,
+    read_section,
+    split_suffix,
+    write_atomically,
+    write_section,
+)
 
 DTYPES = {
     ".png": ("uint8", "uint16"),
@@ -228,3 +239,30 @@ def test_a_full_disk(tmp_path: Path, suffix: str) -> None:
     with files_no_longer_than(4096), pytest.raises(OSError, match=f"a{suffix}: cannot be written"):
         write_section(tmp_path / "full" / f"a{suffix}", noise)
     assert not os.listdir(tmp_path / "full")
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+@pytest.mark.parametrize("length", [100, 5000, 2**20])
+def test_metadata_that_other_programs_put_into_a_png(tmp_path: Path, section: np.ndarray, length: int) -> None:
+    """Before ours and behind them, and longer than what is read at once."""
+    like = Section(Header("a.png", 20, 30), pixel_size_nm=(4, 5))
+    write_section(tmp_path / "a.png", section, like=like, result=True)
+    content = (tmp_path / "a.png").read_bytes()
+    end, text = content.index(b"IDAT") - 4, chunk(b"tEXt", b"Comment\0" + b"x" * length)
+    document = chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + b"x" * length)
+    (tmp_path / "a.png").write_bytes(content[:33] + document + text + content[33:end] + text + content[end:])
+    header = read_header(tmp_path / "a.png")
+    assert (header.pixel_size_nm, header.result) == ((4, 5), True)
+    np.testing.assert_array_equal(read_section(tmp_path / "a.png"), section)
+
+
+def test_a_png_that_ends_within_its_metadata(tmp_path: Path, section: np.ndarray) -> None:
+    write_section(tmp_path / "a.png", section)
+    content = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(content[:33] + chunk(b"iTXt", bytes(5000))[:3000])
+    assert (read_header(tmp_path / "a.png").width, read_header(tmp_path / "a.png").height) == (20, 30)
+    with pytest.raises(ValueError, match=r"a\.png: cannot be read"):
+        read_section(tmp_path / "a.png")

@@ -14,7 +14,7 @@ import pytest
 from monai.data import DataLoader, Dataset, decollate_batch
 from sized_files import NO_UNIT, NOT_BELIEVED, PIXELS, STATED, tiff
 
-from scripts.io import Header, Section, find_sections, read_header, result_path, write_section
+from scripts.io import MARK, Header, Section, find_sections, read_header, result_path, write_section
 from scripts.transforms import LoadSectiond, SaveSectiond
 
 
@@ -106,3 +106,12 @@ def test_a_size_that_png_cannot_state(tmp_path: Path) -> None:
     like = replace(find_sections(tmp_path)[0], pixel_size_nm=(0.2, 0.2))
     write_section(tmp_path / "b.png", PIXELS.T, like=like)
     assert read_header(tmp_path / "b.png").pixel_size_nm is None
+
+
+def test_notes_in_an_nrrd_file(tmp_path: Path) -> None:
+    """However long they are, the unit and the mark that stand behind them are read."""
+    lines = ["NRRD0004", "type: uint8", "dimension: 2", "sizes: 20 30", "encoding: raw", "spacings: 4 5"]
+    lines += [f"note {number}:={'x' * 1000}" for number in range(100)] + ['units: "nm" "nm"', f"Software:={MARK}"]
+    (tmp_path / "a.nrrd").write_bytes("\n".join(lines).encode() + b"\n\n" + PIXELS.tobytes())
+    header = read_header(tmp_path / "a.nrrd")
+    assert (header.pixel_size_nm, header.result) == ((4, 5), True)
