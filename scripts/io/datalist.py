@@ -4,8 +4,8 @@ A list is a JSON file in the style of the Medical Segmentation Decathlon. Its pa
 ``test``) hold items such as ``{"image": "raw/00.tif", "label": "labels/00.png", "region": [0, 0, 384, 1024]}``, with
 paths relative to the list; for what is to be segmented alone, the bare name of a file does. ``region`` (left, top,
 right, bottom in pixels, the last two exclusive), ``page`` (the section of a stack, from 0) and ``channel`` (one of
-several, from 0) are optional, and so is ``valid``, the path of a mask with 255 where there is a section at all; where a
-registration left one, it is found (see `valid_mask`).
+several, from 0) are optional, and so is ``valid``, the path of a mask with 255 where there is a section at all, of as
+many pages as the image; where a registration left one, it is found (see `valid_mask`).
 
 ``pixel_size_nm``, a number or [x, y], stands in the list, or in an item, whose own comes first. So does
 ``label_format``: ``"mask"`` (the default), or ``"instances"``, where each number above 0 is a mitochondrion. ``weight``
@@ -19,6 +19,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from .pixel_size import parse_pixel_size, say_doubts
 from .reading import read_header
 from .section import Header, Section
 
-__all__ = ["listed_images", "load_sections", "valid_mask"]
+__all__ = ["ListedImage", "listed_images", "load_sections", "valid_mask"]
 
 PARTS = ("training", "validation", "test")
 """The usual parts of a list; others may have any name."""
@@ -71,20 +72,34 @@ def load_sections(datalist: str | Path, part: str) -> list[Section]:
     return sections
 
 
-def listed_images(datalist: Path) -> dict[str, list[float] | None]:
+@dataclass(frozen=True)
+class ListedImage:
+    """What a list says of an image in all its parts.
+
+    Attributes:
+        pixel_size_nm: [x, y], or None.
+        valid: path of a mask, or None.
+    """
+
+    pixel_size_nm: list[float] | None = None
+    valid: Path | None = None
+
+
+def listed_images(datalist: Path) -> dict[str, ListedImage]:
     """Read which images a list names in all its parts: as items with an ``image``, or as bare names of files.
 
     Args:
         datalist: JSON file as described at the top of this module.
 
     Returns:
-        Absolute paths, with the pixel size [x, y] that the list states, or None.
+        What the list says, by absolute paths.
 
     Raises:
         FileNotFoundError: the list does not exist.
-        ValueError: the list is not JSON, states two pixel sizes for a file, or has an entry that names no image.
+        ValueError: the list is not JSON, states two pixel sizes or two masks for a file, or has an entry that names no
+            image.
     """
-    content, sizes = _read_list(datalist), {}
+    content, images = _read_list(datalist), {}
     shared = _pixel_size_entry(content, str(datalist))
     for part, entries in content.items():
         for i, item in enumerate(entries if isinstance(entries, list) else ()):
@@ -97,16 +112,24 @@ def listed_images(datalist: Path) -> dict[str, list[float] | None]:
                     )
                 continue
             file = os.path.abspath(datalist.parent / item["image"])
-            size = (shared | _pixel_size_entry(item, f"{datalist}: {item['image']}")).get("pixel_size_nm")
-            known = sizes.get(file)
-            if size is not None and known is not None and size != known:
-                raise ValueError(f"{datalist}: states two pixel sizes for {item['image']}, {known} and {size}")
-            sizes[file] = known or size
-    return sizes
+            where = f"{datalist}: {item['image']}"
+            size = (shared | _pixel_size_entry(item, where)).get("pixel_size_nm")
+            known = images.get(file, ListedImage())
+            if None not in (size, known.pixel_size_nm) and size != known.pixel_size_nm:
+                raise ValueError(
+                    f"{datalist}: states two pixel sizes for {item['image']}, {known.pixel_size_nm} and {size}"
+                )
+            valid = _named_mask(item, datalist.resolve().parent, where)
+            if None not in (valid, known.valid) and valid != known.valid:
+                raise ValueError(f"{datalist}: names two valid masks of {item['image']}, {known.valid} and {valid}")
+            images[file] = ListedImage(known.pixel_size_nm or size, known.valid or valid)
+    return images
 
 
 def valid_mask(image: Header, mask: Path | None = None) -> str | None:
     """Name the mask of a section: that given, or what `run registration` leaves beside ``images`` or ``images.zarr``.
+
+    What is found there is taken only if this bundle wrote it: ``valid`` is also what folders for validation are called.
 
     Args:
         image: header of the section's file.
@@ -124,9 +147,10 @@ def valid_mask(image: Header, mask: Path | None = None) -> str | None:
         mask = folder.parent / "valid" / f"{split_suffix(image.path)[0]}.png"
         if Path(image.path).name == "images.zarr":
             mask = folder / "valid.zarr"
-            if not mask.is_dir():
-                return None
-        elif folder.name != "images" or not mask.is_file():
+            found = mask.is_dir()
+        else:
+            found = folder.name == "images" and mask.is_file()
+        if not found or not read_header(mask).result:
             return None
     valid = read_header(mask)
     if image.size != valid.size:
@@ -182,7 +206,7 @@ def _checked_item(item: dict, shared: dict, root: Path, where: str, headers: dic
         region=tuple(item["region"]) if "region" in item else None,
         ignore_value=_checked_ignore_value(own.get("ignore_value"), where),
         known=_known_mask(image, root / item["known"], where) if "known" in item else None,
-        valid=valid_mask(image, root / item["valid"] if "valid" in item else None),
+        valid=valid_mask(image, _named_mask(item, root, where)),
         weight=_checked_weight(item.get("weight", 1.0), where),
     )
 
@@ -192,6 +216,14 @@ def _pixel_size_entry(entry: Mapping[str, Any], where: str) -> dict[str, list[fl
     if entry.get("pixel_size_nm") is None:
         return {}
     return {"pixel_size_nm": parse_pixel_size(entry["pixel_size_nm"], f"{where}: pixel_size_nm")}
+
+
+def _named_mask(item: Mapping[str, Any], root: Path, where: str) -> Path | None:
+    """The valid mask that an item names, if it does."""
+    name = item.get("valid")
+    if name is not None and not isinstance(name, str):
+        raise ValueError(f"{where}: valid must be the path of a mask, but got {name!r}")
+    return None if name is None else root / name
 
 
 def _checked_format(value: object, where: str) -> str:

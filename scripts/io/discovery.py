@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from .datalist import listed_images, valid_mask
+from .datalist import ListedImage, listed_images, valid_mask
 from .formats import FORMATS, is_volume
 from .pixel_size import say_doubts
 from .reading import check_channel, read_header
@@ -34,17 +34,18 @@ def find_sections(
 
     Returns:
         The sections, in natural order of the files and then of their pages, with a pixel size where a list or the file
-        states one, and with `valid`, the path of a mask, where a registration left one (see `valid_mask`).
+        states one, and with `valid`, the path of a mask, where a list names or a registration left one (see
+        `valid_mask`).
 
     Raises:
         FileNotFoundError: the folder or a file does not exist, or nothing matches.
         ValueError: a file's header cannot be read or its format is not supported, it has several channels and none is
-            chosen, or has not the one that is, a list states two pixel sizes for one file, or a mask has another size
-            than its section.
+            chosen, or has not the one that is, a list states two pixel sizes or names two masks for one file, or a mask
+            has another size than its section.
     """
     listed = isinstance(source, str | Path) and str(source).lower().endswith(".json")
-    sizes = listed_images(Path(source)) if listed else {}
-    files = list(sizes) if listed else _image_files(source)
+    images = listed_images(Path(source)) if listed else {}
+    files = list(images) if listed else _image_files(source)
     sections, left_out = [], []
     for file in files:
         path = os.path.abspath(file)
@@ -57,9 +58,10 @@ def find_sections(
         check_channel(header, channel)
         if header.only_channel not in (None, channel):
             continue
-        stated = sizes.get(file)
-        size = header.pixel_size_nm if stated is None else tuple(stated)
-        first = Section(header, 0, channel, size, stated is not None, valid=valid_mask(header))
+        said = images.get(file, ListedImage())
+        stated = said.pixel_size_nm is not None
+        size = tuple(said.pixel_size_nm) if stated else header.pixel_size_nm
+        first = Section(header, 0, channel, size, stated, valid=valid_mask(header, said.valid))
         sections += [replace(first, page=page) for page in range(header.pages)]
     if left_out:
         logger.warning(

@@ -116,7 +116,7 @@ def test_grey_levels_and_tissue(analysed: Callable, tmp_path: Path) -> None:
         write_section(tmp_path / "aligned" / "images" / f"s{index}.tif", np.where(mask, 60, 180).astype(np.uint8))
         valid = np.full(mask.shape, 255, np.uint8)
         valid[:20] = 0  # the left end of the inner tube is cut
-        write_section(tmp_path / "aligned" / "valid" / f"s{index}.png", valid)
+        write_section(tmp_path / "aligned" / "valid" / f"s{index}.png", valid, result=True)
     out = analysed(sections_dir=str(tmp_path / "aligned" / "images"), **NM)
     assert {row["mean_grey"] for row in rows(out / "profiles.csv")} == {"60"}
     assert [row["cut_by_border"] for row in rows(out / "mitochondria.csv")] == ["0", "1"]

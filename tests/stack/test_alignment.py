@@ -65,6 +65,7 @@ def test_aligned_sections_state_the_size_that_a_list_states(three: Path, aligned
         sections = find_sections(tmp_path / "out" / "images")
         assert [section.pixel_size_nm for section in sections] == [pytest.approx((size, size), rel=1e-4)] * 3
         for section in sections:
+            assert section.valid == str(tmp_path / "out" / "valid" / f"{Path(section.path).stem}.png")
             np.testing.assert_array_equal(
                 read_section(section), read_section(aligned_three / "images" / Path(section.path).name)
             )

@@ -107,7 +107,7 @@ def test_sections_with_and_without_a_mask_go_through_a_data_loader(tmp_path: Pat
     noise = np.random.default_rng(0).choice(tissue[0].ravel(), tissue[0].shape)
     write_section(tmp_path / "images" / "a.tif", np.where(valid > 0, tissue[0], noise))
     write_section(tmp_path / "images" / "b.tif", tissue[0])
-    write_section(tmp_path / "valid" / "a.png", valid)
+    write_section(tmp_path / "valid" / "a.png", valid, result=True)
     sections = find_sections(tmp_path / "images")
     assert [section.get("valid") for section in sections] == [str(tmp_path / "valid" / "a.png"), None]
     dataset = Dataset(sections, Compose([LoadSectiond("image"), EqualizeSectiond("image")]))
@@ -122,7 +122,7 @@ def test_sections_with_and_without_a_mask_go_through_a_data_loader(tmp_path: Pat
 def test_a_mask_that_does_not_fit(tmp_path: Path, tissue: tuple) -> None:
     write_section(tmp_path / "images" / "a.tif", tissue[0])
     write_section(tmp_path / "labels" / "a.png", 255 * tissue[1])
-    write_section(tmp_path / "valid" / "a.png", np.full((256, 199), 255, np.uint8))
+    write_section(tmp_path / "valid" / "a.png", np.full((256, 199), 255, np.uint8), result=True)
     (tmp_path / "list.json").write_text('{"test": [{"image": "images/a.tif", "label": "labels/a.png"}]}')
     message = r"images/a.tif is 256x200 pixels .* its valid mask .*valid/a.png is 256x199"
     with pytest.raises(ValueError, match=message):
