@@ -43,6 +43,8 @@ class MicroscopeReader(Reader):
         self._data = data
         self._unsigned &= data.dtype == np.int8
         size, doubt = _pixel_size(axes[-2:], suffix)
+        if PLUGINS[suffix] == "mrc" and size == (1, 1) and not _has_grid(path):
+            size = None  # RosettaSciIO takes 1 nm where a cell is not divided into voxels
         height, width = data.shape[-2:]
         pages = data.shape[0] if data.ndim == 3 else 1
         dtype = "uint8" if self._unsigned else data.dtype.name
@@ -104,6 +106,12 @@ def _pixel_size(axes: list[dict[str, Any]], suffix: str) -> tuple[tuple[float, f
         return None, None
     rows, columns = (float(axis["scale"]) * unit for axis, unit in zip(axes, units, strict=True))
     return believed(columns, rows, f"{suffix[1:].upper()} scale")
+
+
+def _has_grid(path: str) -> bool:
+    """Whether an MRC file says into how many voxels along x and y its cell is divided."""
+    with open(path, "rb") as file:
+        return all(np.frombuffer(file.read(36)[28:], "<i4"))
 
 
 def _unsigned_bytes(path: str) -> bool:

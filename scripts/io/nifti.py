@@ -29,7 +29,7 @@ class NiftiReader(Reader):
             raise ValueError("has colours in its voxels; save it as grey levels")
         self._image, self._shape, self._volume = image, shape, None
         self._compressed = path.lower().endswith(".gz")
-        unit = image.header.get_xyzt_units()[0]
+        affine, unit = _place_in_file(image)
         size, doubt = None, None
         if unit in NANOMETRES:
             x, y = (float(length) * NANOMETRES[unit] for length in image.header.get_zooms()[:2])
@@ -43,7 +43,7 @@ class NiftiReader(Reader):
             dtype=np.asarray(image.dataobj[(slice(0, 1),) * image.ndim]).dtype.name,
             pixel_size_nm=size,
             doubt=doubt,
-            affine=tuple(map(tuple, np.array(image.affine, dtype=np.float64).tolist())),
+            affine=tuple(map(tuple, affine.tolist())),
             form={"dimensions": len(shape), "unit": unit},
             result=image.header["descrip"].item().startswith(MARK.encode()),
         )
@@ -80,6 +80,18 @@ def write(
     if result:
         image.header["descrip"] = MARK.encode()
     nib.save(image, path)
+
+
+def _place_in_file(image: nib.Nifti1Image) -> tuple[np.ndarray, str]:
+    """The affine of a file and its unit: in pixels, of no unit, where its numbers are no place in space."""
+    affine = np.array(image.affine, dtype=np.float64)
+    try:
+        unit = image.header.get_xyzt_units()[0]
+    except KeyError:  # a code that means nothing
+        unit = "unknown"
+    if not np.isfinite(affine).all() or np.linalg.det(affine) == 0:
+        return np.eye(4), "unknown"
+    return affine, unit
 
 
 def _place(like: Header | None, pixel_size_nm: Sequence[float] | None) -> tuple[np.ndarray | None, str | None]:

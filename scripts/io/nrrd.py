@@ -42,11 +42,17 @@ class NRRDReader(Reader):
         axes = range(dimensions)
         direction = np.array([io.GetDirection(axis) for axis in axes]).T
         spacing, origin = ([get(axis) for axis in axes] for get in (io.GetSpacing, io.GetOrigin))
+        fields = _fields(path)
+        with np.errstate(over="ignore", invalid="ignore"):
+            extent = np.linalg.det(direction * spacing)
+        if extent == 0 or np.isnan(extent):
+            raise ValueError(f"its axes must span {dimensions} dimensions, but got spacings of {spacing}")
+        # ITK writes no spacings below 0, which turn an axis round
+        direction, spacing = direction * np.sign(spacing), [abs(length) for length in spacing]
+        size, doubt = _pixel_size(fields, spacing)
         affine = np.eye(4)
         affine[:dimensions, :dimensions] = direction * spacing
         affine[:dimensions, 3] = origin
-        fields = _fields(path)
-        size, doubt = _pixel_size(fields, spacing)
         self._path, self._volume = path, None
         self.header = Header(
             path,
@@ -62,7 +68,7 @@ class NRRDReader(Reader):
                 "spacing": spacing,
                 "origin": origin,
                 "direction": direction.tolist(),
-                "units": _units(fields),
+                "units": _units(fields, dimensions),
                 "of_a_body": _of_a_body(fields),
             },
             result=fields.get("software") == MARK,
@@ -172,8 +178,12 @@ def _fields(path: str) -> dict[str, str]:
     return fields
 
 
-def _units(fields: dict[str, str]) -> list[str]:
-    """Of the axes, as far as they are named."""
+def _units(fields: dict[str, str], dimensions: int) -> list[str]:
+    """Of the axes, as far as they are named; none where the spacings themselves are not known, of which ITK says 1."""
+    spacings = fields.get("spacings", fields.get("space directions", "")).lower().split()
+    # an axis of colours, which comes first, has no spacing either
+    if not spacings or "nan" in spacings[-dimensions:][:2]:
+        return []
     return re.findall(r'"([^"]*)"', fields.get("space units", fields.get("units", "")))
 
 
@@ -183,7 +193,7 @@ def _of_a_body(fields: dict[str, str]) -> bool:
 
 def _pixel_size(fields: dict[str, str], spacing: Sequence[float]) -> tuple[tuple[float, float] | None, str | None]:
     """The spacing in the unit that the file names; where it has axes of a body, its unit is the millimetre."""
-    units = _units(fields) or ["mm", "mm"] * _of_a_body(fields)
+    units = _units(fields, len(spacing)) or ["mm", "mm"] * _of_a_body(fields)
     factors = [NANOMETRES.get(unit.strip().lower()) for unit in units[:2]]
     if len(factors) < 2 or None in factors:
         return None, None

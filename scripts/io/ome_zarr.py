@@ -7,6 +7,8 @@ written by itself.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import zarr
 from numpy.typing import NDArray
@@ -49,6 +51,7 @@ class OMEZarrReader(Reader):
         sizes = dict(zip(self._names, array.shape, strict=True))
         size, doubt = _pixel_size(multiscales, dataset)
         thickness = _length(multiscales, dataset, self._names.index("z")) if "z" in self._names else None
+        thickness = thickness if thickness is not None and 0 < thickness < math.inf else None
         self._slab: tuple[tuple, NDArray] | None = None
         self.header = Header(
             path,
@@ -131,7 +134,7 @@ def _pixel_size(multiscales: dict, dataset: dict) -> tuple[tuple[float, float] |
 
 
 def _length(multiscales: dict, dataset: dict, axis: int) -> float | None:
-    """The step of an axis in nanometres, None where its unit is none of lengths."""
+    """The step of an axis in nanometres, None where its unit is none of lengths, NaN where it is no number."""
     described = multiscales["axes"][axis]
     unit = described.get("unit") if isinstance(described, dict) else None
     factor = NANOMETRES.get(str(unit).lower())
@@ -140,5 +143,8 @@ def _length(multiscales: dict, dataset: dict, axis: int) -> float | None:
     length = 1.0
     for step in [*dataset.get("coordinateTransformations", []), *multiscales.get("coordinateTransformations", [])]:
         if step.get("type") == "scale":
-            length *= step["scale"][axis]
+            try:
+                length *= float(step["scale"][axis])
+            except (IndexError, KeyError, TypeError, ValueError):
+                return math.nan
     return length * factor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -91,8 +92,7 @@ def form_of(tiff: tifffile.TiffFile, size: tuple[float, float] | None) -> dict[s
         form["imagej"] = {key: value for key, value in kept.items() if value is not None}
     if tiff.is_ome:
         with contextlib.suppress(ElementTree.ParseError):
-            pixels = _ome_pixels(tiff)
-            form["ome"] = {} if pixels is None else {k: v for k, v in pixels.items() if k.startswith("PhysicalSize")}
+            form["ome"] = _physical_sizes(_ome_pixels(tiff))
     return form
 
 
@@ -124,8 +124,7 @@ def options_like(
     elif pixel_size_nm is not None:
         options |= {"resolution": tuple(1e7 / length for length in pixel_size_nm), "resolutionunit": 3}
     if form.get("ome"):
-        sizes = {key: float(value) if not key.endswith("Unit") else value for key, value in form["ome"].items()}
-        options |= {"ome": True, "metadata": axes | sizes}
+        options |= {"ome": True, "metadata": axes | form["ome"]}
     elif form.get("imagej") and as_imagej:
         options |= {"imagej": True, "metadata": axes | form["imagej"]}
     return options
@@ -211,6 +210,26 @@ def _imagej_unit(tiff: tifffile.TiffFile) -> str | None:
 def _ome_pixels(tiff: tifffile.TiffFile) -> ElementTree.Element | None:
     root = ElementTree.fromstring(tiff.pages[0].description)
     return next((element for element in root.iter() if element.tag.rpartition("}")[2] == "Pixels"), None)
+
+
+def _physical_sizes(pixels: ElementTree.Element | None) -> dict[str, float | str]:
+    """Lengths that a description states, with their units; those that are no lengths are left out."""
+    sizes: dict[str, float | str] = {}
+    for name in ("PhysicalSizeX", "PhysicalSizeY", "PhysicalSizeZ"):
+        length = None if pixels is None else _positive(pixels.get(name))
+        if length is not None:
+            unit = pixels.get(f"{name}Unit")
+            sizes |= {name: length, **({} if unit is None else {f"{name}Unit": unit})}
+    return sizes
+
+
+def _positive(text: str | None) -> float | None:
+    """A length, None where the text is none, such as one with the comma of some languages."""
+    try:
+        length = float(text or "")
+    except ValueError:
+        return None
+    return length if 0 < length < math.inf else None
 
 
 def _from_ome(tiff: tifffile.TiffFile) -> tuple[float, float, str] | None:
