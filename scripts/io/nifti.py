@@ -10,7 +10,7 @@ import numpy as np
 
 from .formats import MARK, Reader
 from .pixel_size import NANOMETRES, believed
-from .section import Header
+from .section import ROUNDING, Header
 
 __all__ = ["NiftiReader", "open_file", "write"]
 
@@ -77,6 +77,7 @@ def write(
     image = nib.Nifti1Image(volume, affine)
     if unit in NANOMETRES:
         image.header.set_xyzt_units(unit)
+        _state_pixel_size(image, unit, pixel_size_nm)
     if result:
         image.header["descrip"] = MARK.encode()
     nib.save(image, path)
@@ -92,6 +93,13 @@ def _place_in_file(image: nib.Nifti1Image) -> tuple[np.ndarray, str]:
     if not np.isfinite(affine).all() or np.linalg.det(affine) == 0:
         return np.eye(4), "unknown"
     return affine, unit
+
+
+def _state_pixel_size(image: nib.Nifti1Image, unit: str, pixel_size_nm: Sequence[float] | None) -> None:
+    """Let pixdim say the pixel size where the place in space says another one, as files of some programs do."""
+    steps = [] if pixel_size_nm is None else [length / NANOMETRES[unit] for length in pixel_size_nm]
+    if not np.allclose(steps, image.header["pixdim"][1 : 1 + len(steps)], rtol=ROUNDING, atol=0):
+        image.header["pixdim"][1:3] = steps
 
 
 def _place(like: Header | None, pixel_size_nm: Sequence[float] | None) -> tuple[np.ndarray | None, str | None]:

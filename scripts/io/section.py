@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Header", "Section"]
+__all__ = ["ROUNDING", "Header", "Section"]
 
 Affine = tuple[tuple[float, ...], ...]
 

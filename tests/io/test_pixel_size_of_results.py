@@ -115,3 +115,16 @@ def test_notes_in_an_nrrd_file(tmp_path: Path) -> None:
     (tmp_path / "a.nrrd").write_bytes("\n".join(lines).encode() + b"\n\n" + PIXELS.tobytes())
     header = read_header(tmp_path / "a.nrrd")
     assert (header.pixel_size_nm, header.result) == ((4, 5), True)
+
+
+def test_a_nifti_file_of_two_minds(tmp_path: Path) -> None:
+    """The size that is read, pixdim, is that of the result; so is the place, though it is of other pixels."""
+    image = nib.Nifti1Image(PIXELS.T, np.eye(4))
+    image.header.set_xyzt_units("micron")
+    image.header["pixdim"][1:3] = 4e-3, 5e-3
+    nib.save(image, tmp_path / "a.nii")
+    (section,) = find_sections(tmp_path / "a.nii")
+    assert section.pixel_size_nm == pytest.approx((4, 5))
+    result = header_of_mask(section, tmp_path / "out")
+    assert (result.pixel_size_nm, result.affine) == (pytest.approx((4, 5)), section.affine)
+    assert header_of_mask(section, tmp_path / "stated", pixel_size=8).pixel_size_nm == pytest.approx((8, 8))
