@@ -82,7 +82,7 @@ def analyze(
             output_dir=str(folder / "aligned"),
             pixel_size=pixel_size,
         )
-        sections = str(folder / "aligned" / "images")
+        sections = str(folder / "aligned" / "sections.json")  # their names may not show their order
         for stage in ("inference", "objects"):
             own[stage].pop("channel", None)  # aligned sections have the chosen one alone
     print(f"{stages - 1}/{stages} segmenting: {masks}", flush=True)

@@ -2,10 +2,10 @@
 
 from .active_learning import select_query
 from .checks import check_sections, read_known
-from .datalist import load_sections
+from .datalist import ALIGNED, load_sections
 from .discovery import find_sections
 from .files import keep_sockets_short, lock, naming, require_writable, write_atomically, write_json, write_text
-from .formats import FORMATS, IMAGE_2D_SUFFIXES, MARK, WRITTEN, is_volume, split_suffix
+from .formats import FORMATS, IMAGE_2D_SUFFIXES, MARK, WRITTEN, is_volume, section_name, split_suffix
 from .holdout import holdout_split
 from .labels import IGNORE_INDEX, LABEL_FORMATS, binarize_label
 from .outputs import PageStore, result_path, unfinished_sections, write_result
@@ -22,6 +22,7 @@ from .section import Header, Section
 from .writing import write_section
 
 __all__ = [
+    "ALIGNED",
     "FORMATS",
     "IGNORE_INDEX",
     "IMAGE_2D_SUFFIXES",
@@ -51,6 +52,7 @@ __all__ = [
     "require_writable",
     "result_path",
     "same_pixel_size",
+    "section_name",
     "select_query",
     "split_suffix",
     "unfinished_sections",

@@ -29,10 +29,13 @@ from .pixel_size import parse_pixel_size, say_doubts
 from .reading import read_header
 from .section import Header, Section
 
-__all__ = ["ListedImage", "listed_images", "load_sections", "valid_mask"]
+__all__ = ["ALIGNED", "ListedImage", "aligned_order", "listed_images", "load_sections", "valid_mask"]
 
 PARTS = ("training", "validation", "test")
 """The usual parts of a list; others may have any name."""
+
+ALIGNED = "aligned"
+"""The part in which a registration lists its sections, in the order of the stack, which their names may not show."""
 
 ITEM_KEYS = (
     *("image", "label", "region", "page", "pages", "channel", "valid", "pixel_size_nm", "label_format"),
@@ -156,6 +159,26 @@ def valid_mask(image: Header, mask: Path | None = None) -> str | None:
     if image.size != valid.size:
         raise ValueError(f"{image.path} is {image}, but its valid mask {mask} is {valid}")
     return str(mask)
+
+
+def aligned_order(folder: str | Path) -> list[str] | None:
+    """Tell in which order the sections of a folder were registered, from what `run registration` leaves beside it.
+
+    Args:
+        folder: of sections.
+
+    Returns:
+        Names of its files, in the order of the stack; None where it is not that of a registration.
+
+    Raises:
+        ValueError: the list of the registration is damaged.
+    """
+    folder = Path(os.path.abspath(folder))
+    datalist = folder.parent / "sections.json"
+    if folder.name != "images" or not datalist.is_file():
+        return None
+    listed = _read_list(datalist).get(ALIGNED)
+    return None if listed is None else [Path(file).name for file in listed]
 
 
 def _read_list(datalist: Path) -> dict:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from .datalist import ListedImage, listed_images, valid_mask
-from .formats import FORMATS, is_volume
+from .datalist import ListedImage, aligned_order, listed_images, valid_mask
+from .formats import FORMATS, is_volume, section_name, split_suffix
 from .pixel_size import say_doubts
 from .reading import check_channel, read_header
 from .section import Section
@@ -33,15 +33,16 @@ def find_sections(
         results: whether results that this bundle wrote are listed too.
 
     Returns:
-        The sections, in natural order of the files and then of their pages, with a pixel size where a list or the file
-        states one, and with `valid`, the path of a mask, where a list names or a registration left one (see
-        `valid_mask`).
+        The sections, in the order of the list, or in natural order of the files (results in that of their sections, and
+        aligned sections in the order in which they were registered) and then of their pages, with a pixel size where a
+        list or the file states one, and with `valid`, the path of a mask, where a list names or a registration left one
+        (see `valid_mask`).
 
     Raises:
         FileNotFoundError: the folder or a file does not exist, or nothing matches.
         ValueError: a file's header cannot be read or its format is not supported, it has several channels and none is
-            chosen, or has not the one that is, a list states two pixel sizes or names two masks for one file, or a mask
-            has another size than its section.
+            chosen, or has not the one that is, a list states two pixel sizes or names two masks for one file, a mask
+            has another size than its section, or a file lies among aligned sections of which it is none.
     """
     listed = isinstance(source, str | Path) and str(source).lower().endswith(".json")
     images = listed_images(Path(source)) if listed else {}
@@ -113,7 +114,31 @@ def _in_order(files: list[str]) -> list[str]:
     """Sort files, and leave out those that another one describes: ``a_1.ser`` is read through ``a.emi``."""
     described = {file[:-4].lower() for file in files if file.lower().endswith(".emi")}
     kept = [file for file in files if re.sub(r"_\d+\.ser$", "", file.lower()) not in described]
-    return sorted(kept, key=natural)
+    return _as_registered(sorted(kept, key=_place))
+
+
+def _place(file: str) -> tuple[list[str | int], list[str | int]]:
+    """Make a key that sorts a result as its section: else ``a_mitochondria`` comes after ``a_1_mitochondria``."""
+    own = file
+    if file.lower().endswith(FORMATS):
+        own = os.path.join(os.path.dirname(file), section_name(file) + split_suffix(file)[1])
+    return natural(own), natural(file)
+
+
+def _as_registered(files: list[str]) -> list[str]:
+    """Put aligned sections into the order of their stack, where a registration has left it."""
+    folders = {os.path.dirname(file) for file in files}
+    order = aligned_order(folders.pop()) if len(folders) == 1 else None
+    if order is None or order == sorted(order, key=natural):
+        return files
+    places = {name: place for place, name in enumerate(order)}
+    for file in files:
+        if os.path.basename(file) not in places:
+            raise ValueError(
+                f"{file}: must be one of the aligned sections beside it, whose order sections.json above them holds, "
+                "but is not; take it away, or give a list of sections"
+            )
+    return sorted(files, key=lambda file: places[os.path.basename(file)])
 
 
 def natural(name: str) -> list[str | int]:

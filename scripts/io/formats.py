@@ -26,6 +26,7 @@ __all__ = [
     "Reader",
     "format_module",
     "is_volume",
+    "section_name",
     "split_suffix",
 ]
 
@@ -52,6 +53,8 @@ VOLUMES = (".zarr", ".ome.zarr")
 """Those of them that are folders."""
 WRITTEN = (".tif", ".tiff", ".png", ".nii", ".nii.gz", ".nrrd")
 """File name suffixes that are written; results of other formats come as TIFF."""
+POSTFIXES = ("_mitochondria", "_probability")
+"""What the names of results have beyond that of their section."""
 MARK = "segmentation by the mitochondria bundle"
 """What a file says of itself, as the software that wrote it, if it is a result and no section."""
 
@@ -131,3 +134,19 @@ def split_suffix(path: str | Path) -> tuple[str, str]:
     if _are_labels(path):
         return name, ".zarr"
     raise ValueError(f"{path}: not a supported image format; supported are {', '.join(FORMATS)}")
+
+
+def section_name(path: str | Path) -> str:
+    """Name the section that a file is, or is a result of.
+
+    Args:
+        path: path of a file; only its name matters.
+
+    Returns:
+        Its stem, without what the name of a result has beyond it.
+
+    Raises:
+        ValueError: the suffix is none of ``FORMATS``.
+    """
+    stem = split_suffix(path)[0]
+    return next((stem.removesuffix(postfix) for postfix in POSTFIXES if stem.endswith(postfix)), stem)

@@ -18,12 +18,11 @@ from scripts.io import (
     is_volume,
     pixel_size_of,
     read_section,
+    section_name,
     split_suffix,
 )
 
 __all__ = ["MaskStack"]
-
-POSTFIXES = ("_mitochondria", "_probability")
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,8 @@ class MaskStack:
         dataset_dir: masks or probabilities: a folder, a glob pattern, one stack, or a list of sections (.json). Of a
             folder that holds both of a section, probabilities are read: they say more.
         sections_dir: the sections themselves, for grey levels and pictures, or None. A mask belongs to the section of
-            its name, without ``_mitochondria`` or ``_probability``; one of a volume, to that of its page.
+            its name, without ``_mitochondria`` or ``_probability``; one of a volume, to that of its page. The order of
+            the masks is that of their sections.
         threshold: probability from which on a pixel is a mitochondrion.
         label_format: of masks, one of `LABEL_FORMATS`.
         missing_sections: places in the complete stack, from 0, whose sections were lost.
@@ -48,7 +48,8 @@ class MaskStack:
 
     Raises:
         FileNotFoundError: there are no masks, or a mask has no section.
-        ValueError: sections differ in size, a setting is out of range, or a header cannot be read.
+        ValueError: sections differ in size, a setting is out of range, a header cannot be read, two masks are of one
+            section, or masks are listed in another order than their sections have.
     """
 
     def __init__(
@@ -69,14 +70,15 @@ class MaskStack:
         self.threshold = threshold
         self.label_format = label_format
         masks = _without_doubles(find_sections(dataset_dir))
-        sections = (
-            None if sections_dir is None else _sections_of(masks, find_sections(sections_dir, channel), sections_dir)
-        )
+        pairs: list[tuple[Section, Section | None]] = [(mask, None) for mask in masks]
+        if sections_dir is not None:
+            pairs = _paired(masks, find_sections(sections_dir, channel), sections_dir)
+            if _is_list(dataset_dir) and not _is_list(sections_dir):
+                _require_order(masks, pairs, sections_dir)
         lost, position, self.planes = set(missing_sections), 0, []
-        for index, mask in enumerate(masks):
+        for mask, section in pairs:
             while position in lost:
                 position += 1
-            section = None if sections is None else sections[index]
             self.planes.append(_Plane(mask, section, position))
             position += 1
         self.pixel_sizes = [size for item in masks if (size := pixel_size_of(item)) is not None]
@@ -143,32 +145,48 @@ class MaskStack:
 
 
 def _without_doubles(masks: list[Section]) -> list[Section]:
-    scored = {_name(mask.path) for mask in masks if split_suffix(mask.path)[0].endswith("_probability")}
+    scored = {section_name(mask.path) for mask in masks if split_suffix(mask.path)[0].endswith("_probability")}
     return [
         mask
         for mask in masks
-        if not (split_suffix(mask.path)[0].endswith("_mitochondria") and _name(mask.path) in scored)
+        if not (split_suffix(mask.path)[0].endswith("_mitochondria") and section_name(mask.path) in scored)
     ]
 
 
-def _name(file: str) -> str:
-    stem = split_suffix(file)[0]
-    return next((stem.removesuffix(postfix) for postfix in POSTFIXES if stem.endswith(postfix)), stem)
+def _is_list(source: str | Path | Sequence[str | Path]) -> bool:
+    """Whether the order is one that a person gave."""
+    return not isinstance(source, str | Path) or str(source).lower().endswith(".json")
 
 
-def _sections_of(masks: list[Section], sections: list[Section], folder: str | Path) -> list[Section]:
-    """The section of each mask: of its name, or of its page where the masks are a volume."""
+def _paired(masks: list[Section], sections: list[Section], folder: str | Path) -> list[tuple[Section, Section]]:
+    """Each mask with the section of its name, or of its page where the masks are a volume, in the sections' order."""
     if is_volume(masks[0].path) and len({s.path for s in sections}) == 1 and len(masks) == len(sections):
-        return sections
+        return list(zip(masks, sections, strict=True))
     known = {(split_suffix(section.path)[0], section.page): section for section in sections}
-    return [_section_of(mask, known, folder) for mask in masks]
+    found: dict[tuple[str, int], Section] = {}
+    for mask in masks:
+        key = _key_of(mask, known, folder)
+        if key in found:
+            raise ValueError(f"{mask.path}: must be of another section than {found[key].path}, but got {known[key]}")
+        found[key] = mask
+    return [(found[key], section) for key, section in known.items() if key in found]
 
 
-def _section_of(mask: Section, sections: dict[tuple[str, int], Section], folder: str | Path) -> Section:
-    name = _name(mask.path)
-    found = sections.get((name, mask.page), sections.get((split_suffix(mask.path)[0], mask.page)))
+def _key_of(mask: Section, sections: dict[tuple[str, int], Section], folder: str | Path) -> tuple[str, int]:
+    names = section_name(mask.path), split_suffix(mask.path)[0]
+    found = next(((name, mask.page) for name in names if (name, mask.page) in sections), None)
     if found is None:
         raise FileNotFoundError(
-            f"{folder}: must hold the section of {mask.path}, '{name}' with page {mask.page}, but does not"
+            f"{folder}: must hold the section of {mask.path}, '{names[0]}' with page {mask.page}, but does not"
         )
     return found
+
+
+def _require_order(masks: list[Section], pairs: list[tuple[Section, Section]], folder: str | Path) -> None:
+    """Refuse masks whose list has another order than a folder gives their sections: one of both is wrong."""
+    for mask, (expected, section) in zip(masks, pairs, strict=True):
+        if mask is not expected:
+            raise ValueError(
+                f"{mask.path}: must be listed in the place of its section in {folder}, but got that of {section}; give "
+                "the sections as a list too"
+            )

@@ -31,7 +31,8 @@ class StackAlignment:
     section that cannot be registered is placed by its neighbours' transformation (the affine part), and marked in the
     report.
 
-    In the output folder appear ``images`` (one TIFF per section), ``valid`` (255 where a pixel has a source),
+    In the output folder appear ``images`` (one TIFF per section), ``sections.json`` (the list of them, in the order of
+    the stack, which their names may not show), ``valid`` (255 where a pixel has a source),
     ``transformations`` (see `Transformation.load`), ``qc`` (a panel per section, see `qc_panel`), ``report.csv`` and
     ``report.json``; and ``chain``, from which a run that was stopped goes on.
 
@@ -177,6 +178,7 @@ class StackAlignment:
             self._images, self.sections, self._names, self._store, size, self.interpolation, self.fill
         )
         rows = []
+        self._store.save_order(self._names)  # before the sections, so that none is there without it
         shares = writer.write_all(transformations, self.num_workers)
         for index, link in enumerate(links):
             link.report.uncovered_fraction = shares[index]

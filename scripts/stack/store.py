@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.io import require_writable, write_atomically, write_json
+from scripts.io import ALIGNED, require_writable, write_atomically, write_json
 from scripts.registration import Transformation
 
 from .report import SectionReport
@@ -21,6 +21,8 @@ VOLUMES = {"images": "images.zarr", "valid": "valid.zarr"}
 """Those that can be one OME-Zarr volume instead."""
 FORMATS = ("tif", "zarr")
 """Of aligned sections."""
+ORDER = "sections.json"
+"""List of the aligned sections, in the order of the stack."""
 LINKS = "chain/links"
 """Folder of what the chain found for each section so far."""
 
@@ -68,7 +70,7 @@ class Store:
             for file in (self.folder / folder).glob(f"*{suffix}")
             if file.is_file()
         ]
-        present += [path for path in self.volumes().values() if path.exists()]
+        present += [path for path in (*self.volumes().values(), self.folder / ORDER) if path.exists()]
         if found is None and present:
             raise FileExistsError(f"{present[0]}: is not of an alignment; choose another --output_dir")
         if overwrite:
@@ -84,6 +86,15 @@ class Store:
     def volumes(self) -> dict[str, Path]:
         """Where volumes are, if results are written so."""
         return {key: self.folder / name for key, name in VOLUMES.items()}
+
+    def save_order(self, names: Sequence[str]) -> None:
+        """List the aligned sections as `scripts.io.find_sections` reads them.
+
+        Args:
+            names: of the sections, in the order of the stack.
+        """
+        files = [f"images/{name}{RESULTS['images']}" for name in names]
+        write_json(self.folder / ORDER, {ALIGNED: files if self.output_format == "tif" else [VOLUMES["images"]]})
 
     def save_link(self, name: str, transformation: Transformation, report: SectionReport) -> None:
         """Keep what the chain found for a section."""

@@ -263,3 +263,21 @@ def test_pixels_without_source_keep_the_histogram(three: Path, aligned_three: Pa
         assert qc[0].read_bytes() == qc[1].read_bytes()
     with pytest.raises(ValueError, match="fill must be one of black, noise, but got 'white'"):
         alignment(three, tmp_path, fill="white")
+
+
+@pytest.mark.parametrize("output_format", ["tif", "zarr"])
+def test_the_order_of_the_chain_is_kept(three: Path, tmp_path: Path, output_format: str) -> None:
+    """Sections of two days, whose names alone say nothing of their order."""
+    files = sorted(three.iterdir())
+    listed = []
+    for name, file in zip(("day1/s8", "day1/s9", "day2/s1"), files, strict=True):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(file, (tmp_path / name).with_suffix(file.suffix))
+        listed.append(f"{name}{file.suffix}")
+    (tmp_path / "list.json").write_text(json.dumps({"test": listed}))
+    align(find_sections(tmp_path / "list.json"), tmp_path / "out", output_format=output_format)
+    found = find_sections(tmp_path / "out" / "sections.json")
+    assert len(found) == 3
+    if output_format == "tif":
+        assert [Path(section.path).stem for section in found] == ["s8", "s9", "s1"]
+        assert [Path(section.path).stem for section in find_sections(tmp_path / "out" / "images")] == ["s8", "s9", "s1"]
