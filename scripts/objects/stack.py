@@ -43,13 +43,17 @@ class MaskStack:
             the masks is that of their sections.
         threshold: probability from which on a pixel is a mitochondrion.
         label_format: of masks, one of `LABEL_FORMATS`.
-        missing_sections: places in the complete stack, from 0, whose sections were lost.
+        missing_sections: places in the complete stack, from 0, whose sections were lost. Sections without a mask, as
+            constant ones are, count as lost without being named.
         channel: of the sections, where their files have several.
+
+    Attributes:
+        missing: places in the complete stack, from 0, that have no mask.
 
     Raises:
         FileNotFoundError: there are no masks, or a mask has no section.
         ValueError: sections differ in size, a setting is out of range, a header cannot be read, two masks are of one
-            section, or masks are listed in another order than their sections have.
+            section, most sections between them have none, or they are listed in another order than their sections.
     """
 
     def __init__(
@@ -70,17 +74,19 @@ class MaskStack:
         self.threshold = threshold
         self.label_format = label_format
         masks = _without_doubles(find_sections(dataset_dir))
-        pairs: list[tuple[Section, Section | None]] = [(mask, None) for mask in masks]
+        pairs: list[tuple[Section | None, Section | None]] = [(mask, None) for mask in masks]
         if sections_dir is not None:
             pairs = _paired(masks, find_sections(sections_dir, channel), sections_dir)
             if _is_list(dataset_dir) and not _is_list(sections_dir):
-                _require_order(masks, pairs, sections_dir)
+                _require_order(masks, [pair for pair in pairs if pair[0] is not None], sections_dir)
         lost, position, self.planes = set(missing_sections), 0, []
         for mask, section in pairs:
-            while position in lost:
+            while position in lost and mask is not None:  # a section without a mask may be the lost one itself
                 position += 1
-            self.planes.append(_Plane(mask, section, position))
+            if mask is not None:
+                self.planes.append(_Plane(mask, section, position))
             position += 1
+        self.missing = sorted({*range(position)} - {plane.position for plane in self.planes})
         self.pixel_sizes = [size for item in masks if (size := pixel_size_of(item)) is not None]
         self.pixel_sizes += [
             size for plane in self.planes if plane.section and (size := pixel_size_of(plane.section)) is not None
@@ -158,8 +164,8 @@ def _is_list(source: str | Path | Sequence[str | Path]) -> bool:
     return not isinstance(source, str | Path) or str(source).lower().endswith(".json")
 
 
-def _paired(masks: list[Section], sections: list[Section], folder: str | Path) -> list[tuple[Section, Section]]:
-    """Each mask with the section of its name, or of its page where the masks are a volume, in the sections' order."""
+def _paired(masks: list[Section], sections: list[Section], folder: str | Path) -> list[tuple[Section | None, Section]]:
+    """Each section with the mask of its name, or of its page where the masks are a volume, or without one."""
     if is_volume(masks[0].path) and len({s.path for s in sections}) == 1 and len(masks) == len(sections):
         return list(zip(masks, sections, strict=True))
     known = {(split_suffix(section.path)[0], section.page): section for section in sections}
@@ -169,7 +175,21 @@ def _paired(masks: list[Section], sections: list[Section], folder: str | Path) -
         if key in found:
             raise ValueError(f"{mask.path}: must be of another section than {found[key].path}, but got {known[key]}")
         found[key] = mask
-    return [(found[key], section) for key, section in known.items() if key in found]
+    pairs = [(found.get(key), section) for key, section in known.items()]
+    _require_most(pairs, folder)
+    return pairs
+
+
+def _require_most(pairs: list[tuple[Section | None, Section]], folder: str | Path) -> None:
+    """Refuse every third section of a stack, or the like: what is not there would be taken for lost."""
+    there = [place for place, (mask, _) in enumerate(pairs) if mask is not None]
+    between = pairs[there[0] : there[-1] + 1]
+    if 2 * len(there) < len(between):
+        lacking = next(section for mask, section in between if mask is None)
+        raise ValueError(
+            f"{folder}: most of its sections must have masks, but got {len(there)} of {len(between)}, and none of "
+            f"{lacking}; give those that were segmented as a list"
+        )
 
 
 def _key_of(mask: Section, sections: dict[tuple[str, int], Section], folder: str | Path) -> tuple[str, int]:

@@ -45,7 +45,7 @@ def summarize(analysis: ObjectAnalysis, found: Gathered, table: NDArray[np.float
     ]
     result: dict[str, Any] = {
         "sections": len(stack),
-        "missing_sections": sorted(set(range(int(stack.positions[-1]))) - set(stack.positions.tolist())),
+        "missing_sections": stack.missing,
         "objects": len(table),
         "whole_objects": int(whole.sum()),
         "profiles": len(found.table),
@@ -87,17 +87,21 @@ def _warnings(analysis: ObjectAnalysis, found: Gathered, whole: int) -> list[str
         messages.append("The section thickness is not known: no volumes, surfaces and lengths. --section_thickness.")
     if whole < FEW:
         messages.append(f"Only {whole} objects are seen whole: their distributions say little.")
-    missing = sorted(set(range(int(analysis.stack.positions[-1]))) - set(analysis.stack.positions.tolist()))
+    missing = analysis.stack.missing
     if missing:
-        messages.append(f"Sections are missing: {', '.join(map(str, missing))}.")
+        messages.append(f"Sections are missing: {_places(missing)}.")
     empty = [int(analysis.stack.positions[i]) for i in np.flatnonzero(found.mitochondria == 0)]
     if empty:
-        messages.append(f"No mitochondria in section {', '.join(map(str, empty[:10]))}{' ...' * (len(empty) > 10)}.")
+        messages.append(f"No mitochondria in section {_places(empty)}.")
     full = [int(analysis.stack.positions[i]) for i in np.flatnonzero(found.mitochondria >= 0.9 * found.tissue)]
     full = [place for place in full if place not in empty]
     if full:
-        messages.append(f"Nearly all of section {', '.join(map(str, full[:10]))} is labelled: check the masks.")
+        messages.append(f"Nearly all of section {_places(full)} is labelled: check the masks.")
     return messages
+
+
+def _places(sections: list[int]) -> str:
+    return ", ".join(map(str, sections[:10])) + " ..." * (len(sections) > 10)
 
 
 def _distribution(values: NDArray[np.float64]) -> dict[str, float | int | None]:
