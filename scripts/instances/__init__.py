@@ -11,7 +11,7 @@ from .profiles import PROFILE_MEASURES, Profiles, measure_profiles, nearest_neig
 from .scores import ObjectScores
 from .separation import separate
 from .skeleton import Skeleton, skeletonize
-from .solids import complexity_index, heights, sphericity, surfaces, volumes
+from .solids import complexity_index, ends, heights, sphericity, surfaces, volumes
 
 __all__ = [
     "PROFILE_MEASURES",
@@ -26,6 +26,7 @@ __all__ = [
     "count_objects",
     "count_pixels",
     "count_profiles",
+    "ends",
     "heights",
     "join",
     "measure_profiles",

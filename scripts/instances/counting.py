@@ -69,7 +69,11 @@ def count_profiles(boxes: NDArray[np.int64], frame: Frame) -> int:
 
 
 def count_objects(
-    boxes: NDArray[np.int64], objects: NDArray[np.int64], section: NDArray[np.int64], frame: Frame
+    boxes: NDArray[np.int64],
+    objects: NDArray[np.int64],
+    section: NDArray[np.int64],
+    frame: Frame,
+    looked_at: NDArray[np.bool_] | None = None,
 ) -> int:
     """Count objects of a stack by the disector (Sterio 1984), between all its neighbours.
 
@@ -82,6 +86,8 @@ def count_objects(
         objects: int64 (profiles,), number of each profile's object.
         section: int64 (profiles,), index of its section.
         frame: where they are counted.
+        looked_at: bool (sections,), those before which nothing is known, so that what they show may have begun before,
+            see `scripts.instances.ends`; None is the first alone. The distance below is then less by the gaps before.
 
     Returns:
         Objects, per `frame.pixels` times the distance from the first to the last section.
@@ -90,14 +96,16 @@ def count_objects(
         return 0
     bounds = np.full((int(objects.max()) + 1, 4), -1, np.int64)
     bounds[:, :2] = np.iinfo(np.int64).max
-    first = np.full(len(bounds), np.iinfo(np.int64).max)
+    last = int(section.max())
+    first = np.full(len(bounds), last)
     for axis in (0, 1):
         np.minimum.at(bounds[:, axis], objects, boxes[:, axis])
         np.maximum.at(bounds[:, axis + 2], objects, boxes[:, axis + 2])
     np.minimum.at(first, objects, section)
     present = np.zeros(len(bounds), bool)
     present[objects] = True
-    return int((present & (first > 0) & _counted(bounds, frame)).sum())
+    begins = first > 0 if looked_at is None else ~looked_at[first]
+    return int((present & begins & _counted(bounds, frame)).sum())
 
 
 def _counted(boxes: NDArray[np.int64], frame: Frame) -> NDArray[np.bool_]:

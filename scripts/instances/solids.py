@@ -9,22 +9,37 @@ from scipy.sparse.csgraph import connected_components
 
 from .linking import Overlaps
 
-__all__ = ["complexity_index", "heights", "sphericity", "surfaces", "volumes"]
+__all__ = ["complexity_index", "ends", "heights", "sphericity", "surfaces", "volumes"]
 
 
-def heights(positions: NDArray[np.int64], thickness: float) -> NDArray[np.float64]:
+def ends(positions: NDArray[np.int64], max_gap: int | None = None) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Tell the sections at which what is seen begins and ends: those of the stack, and those beside wide gaps.
+
+    Args:
+        positions: int64 (sections,), places in the complete stack, ascending.
+        max_gap: missing sections in a row over which objects are followed; None is any number.
+
+    Returns:
+        bool (sections,): whether nothing is known of what comes before each section, and of what comes after it.
+    """
+    wide = np.diff(positions) - 1 > (np.inf if max_gap is None else max_gap)
+    return np.concatenate([[True], wide]), np.concatenate([wide, [True]])
+
+
+def heights(positions: NDArray[np.int64], thickness: float, max_gap: int | None = None) -> NDArray[np.float64]:
     """How much tissue each section stands for: half the way to each neighbour, a whole section at the ends.
 
     Args:
         positions: int64 (sections,), places in the complete stack, ascending.
         thickness: of a section.
+        max_gap: see `ends`.
 
     Returns:
-        float64 (sections,): `thickness`, and more beside missing sections.
+        float64 (sections,): `thickness`, and more beside missing sections, but for gaps that are ends.
     """
-    steps = np.diff(positions) * thickness
-    ends = [thickness]
-    return (np.concatenate([ends, steps]) + np.concatenate([steps, ends])) / 2
+    steps = np.concatenate([[1], np.diff(positions), [1]]) * thickness
+    first, last = ends(positions, max_gap)
+    return (np.where(first, thickness, steps[:-1]) + np.where(last, thickness, steps[1:])) / 2
 
 
 def volumes(objects: NDArray[np.int64], areas: NDArray[np.float64], height: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -50,6 +65,7 @@ def surfaces(
     shared: Overlaps,
     pixel_area: float,
     thickness: float,
+    max_gap: int | None = None,
 ) -> NDArray[np.float64]:
     """Surface from perimeters and from the steps between sections.
 
@@ -68,6 +84,7 @@ def surfaces(
         shared: overlaps of neighbouring sections, by identity: row + 1.
         pixel_area: area of a pixel.
         thickness: of a section.
+        max_gap: see `ends`.
 
     Returns:
         float64 (objects,), in the order of the numbers.
@@ -93,7 +110,8 @@ def surfaces(
     gap[piece[first]] = (positions[section[second]] - positions[section[first]]) * thickness
     surface += np.bincount(owner[paired], np.hypot(gap * perimeter / 2, step)[paired], len(surface))
     upper = np.arange(2 * count) < count
-    at_end = np.where(upper, section[sides] == len(positions) - 1, section[sides] == 0)
+    first_of, last_of = ends(positions, max_gap)
+    at_end = np.where(upper, last_of[section[sides]], first_of[section[sides]])
     end = np.where(at_end, perimeters[sides] * thickness / 2, areas[sides] + np.pi * thickness**2 / 3)
     alone = ~paired[piece]
     surface += np.bincount(objects[sides][alone], end[alone], len(surface))

@@ -16,6 +16,7 @@ from scripts.instances import (
     Frame,
     Linker,
     complexity_index,
+    ends,
     heights,
     renumber,
     skeletonize,
@@ -119,11 +120,13 @@ class ObjectAnalysis:
         gathering = {key: getattr(self.gathering, key) for key in names}
         masks = sorted({plane.mask.path for plane in self.stack.planes})
         sections = sorted({plane.section.path for plane in self.stack.planes if plane.section})
+        positions, first = self.stack.positions, ends(self.stack.positions, self.linker.max_gap)[0]
         return {
             "masks": {Path(file).name: list(file_state(file)[2:]) for file in masks},
             "section_files": {Path(file).name: list(file_state(file)[2:]) for file in sections},
             "labels_of": None if self.labels_of is None else Path(self.labels_of).name,
-            "positions": self.stack.positions.tolist(),
+            "positions": positions.tolist(),
+            **({"begun_anew_at": positions[first][1:].tolist()} if first[1:].any() else {}),
             "pixel_size_nm": self.pixel_size,
             "section_thickness_nm": self.thickness,
             "threshold": self.stack.threshold,
@@ -231,7 +234,8 @@ class ObjectAnalysis:
         np.maximum.at(values["largest_area"], pairs // (len(self.stack) + 1), summed[: len(pairs)])
         values["largest_area"] = values["largest_area"][1:]
         values["cut_by_border"] = np.bincount(owner, found.table[:, 12], count + 1)[1:] > 0
-        values["cut_by_ends"] = (first[1:] == 0) | (last[1:] == len(self.stack) - 1)
+        begun, ended = ends(self.stack.positions, self.linker.max_gap)
+        values["cut_by_ends"] = begun[first[1:]] | ended[last[1:]]
         weights = np.bincount(owner, found.pixels, count + 1)[1:]
         values["score"] = np.bincount(owner, found.score * found.pixels, count + 1)[1:] / weights
         if self.volumetric:
@@ -241,7 +245,8 @@ class ObjectAnalysis:
     def _volumetric(self, found: Gathered, count: int) -> dict[str, NDArray[np.float64]]:
         thickness, positions = self.thickness / 1000, self.stack.positions
         area, perimeter = found.table[:, 0], found.table[:, 1]
-        volume = volumes(found.objects, area, heights(positions, thickness)[found.section])
+        height = heights(positions, thickness, self.linker.max_gap)
+        volume = volumes(found.objects, area, height[found.section])
         surface = surfaces(
             found.objects,
             found.section,
@@ -251,6 +256,7 @@ class ObjectAnalysis:
             found.shared,
             self.spacing[0] * self.spacing[1],
             thickness,
+            self.linker.max_gap,
         )
         size = (thickness, *(side * found.coarse for side in self.spacing))
         owner = found.objects[found.voxels[:, 0] - 1]

@@ -77,7 +77,7 @@ OBJECT_COLUMNS = (
     Column("last_section", "place of its last section"),
     Column(
         "volume",
-        "sum of areas times section thickness (Cavalieri); beside a missing section half of it more",
+        "sum of areas times section thickness (Cavalieri); half of it more beside a missing section that is bridged",
         "none on average; single objects that few sections show scatter",
         3,
         True,
@@ -110,7 +110,11 @@ OBJECT_COLUMNS = (
     ),
     Column("largest_area", "of its profiles, summed within a section", "none", 2),
     Column("cut_by_border", "1 if the border of the picture, or of the tissue, cuts it: no sizes are to be had"),
-    Column("cut_by_ends", "1 if the first or the last section shows it: no sizes are to be had"),
+    Column(
+        "cut_by_ends",
+        "1 if the first or the last section shows it, or one beside more missing sections than are bridged (max_gap): "
+        "no sizes are to be had",
+    ),
     Column("score", "mean probability of its pixels; empty where masks were read"),
 )
 

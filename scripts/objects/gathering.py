@@ -14,6 +14,7 @@ from scripts.instances import (
     Linker,
     Overlaps,
     count_pixels,
+    ends,
     join,
     measure_profiles,
     nearest_neighbours,
@@ -84,6 +85,7 @@ class Gathering:
     min_agreement: float = 0.4
     require_support: bool = False
     _cache: dict[int, tuple] = field(default_factory=dict, repr=False)
+    _max_gap: int | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Check the settings, before hours are spent."""
@@ -122,6 +124,7 @@ class Gathering:
         rows: dict[str, list] = {name: [] for name in ("section", "table", "neighbour", "boxes", "score", "pixels")}
         shared, links, voxels, counts = [], [], [], []
         self._cache.clear()
+        self._max_gap = linker.max_gap
         for index in tqdm(range(len(stack)), desc="finding objects", unit="section"):
             if not (work / f"{index}.npz").exists():
                 self._measure(stack, index, work, spacing, frame)
@@ -181,7 +184,7 @@ class Gathering:
     ) -> tuple[NDArray[np.int32], NDArray[np.float32] | None]:
         """Number the profiles of a section; see `separate`. With them come the probabilities, if there are any."""
         mask, probability = self._read(stack, index)
-        beside = [self._read(stack, other) if 0 <= other < len(stack) else None for other in self._beside(index)]
+        beside = [None if other is None else self._read(stack, other) for other in self._beside(stack, index)]
         if probability is not None and self.smoothing > 0:
             scores = [None if neighbour is None else neighbour[1] for neighbour in beside]
             probability = smooth_through(probability, scores, stack.threshold, self.smoothing, self.min_agreement)
@@ -195,8 +198,12 @@ class Gathering:
             labels = _renumbered(labels * renumber(labels, kept))
         return labels, probability
 
-    def _beside(self, index: int) -> tuple[int, ...]:
-        return (index - 1, index + 1) if self.smoothing > 0 or self.require_support else ()
+    def _beside(self, stack: MaskStack, index: int) -> tuple[int | None, ...]:
+        """The neighbours that say something of a section: none beyond what is an end."""
+        if self.smoothing == 0 and not self.require_support:
+            return ()
+        first, last = ends(stack.positions, self._max_gap)
+        return None if first[index] else index - 1, None if last[index] else index + 1
 
     def _read(self, stack: MaskStack, index: int) -> tuple[NDArray, NDArray[np.float32] | None]:
         if index not in self._cache:

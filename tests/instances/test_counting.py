@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scripts.instances import Frame, count_objects, count_profiles
+from scripts.instances import Frame, count_objects, count_profiles, ends
 
 SIZE, SECTIONS, RADIUS = 100, 12, 9
 
@@ -67,3 +67,11 @@ def test_guard() -> None:
     assert Frame.of(20, 30, 4) == Frame(4, 4, 15, 25)
     with pytest.raises(ValueError, match="guard"):
         Frame.of(20, 30, 10)
+
+
+def test_what_shows_beside_a_wide_gap_may_have_begun_in_it() -> None:
+    first, last = ends(np.array([0, 1, 4, 5, 7]), max_gap=1)
+    assert (first.tolist(), last.tolist()) == ([True, False, True, False, False], [False, True, False, False, True])
+    assert ends(np.array([3]))[0].tolist() == ends(np.array([3]))[1].tolist() == [True]
+    boxes, objects = np.full((4, 4), 5), np.arange(1, 5)
+    assert count_objects(boxes, objects, np.array([0, 1, 2, 3]), Frame.of(20, 30), first) == 2

@@ -140,3 +140,7 @@ def test_single_pixels_and_what_touches_the_border() -> None:
 def test_nearest_neighbours() -> None:
     np.testing.assert_allclose(nearest_neighbours(np.array([0.0, 3, 10]), np.array([0.0, 4, 4])), [5, 5, 7])
     assert np.isnan(nearest_neighbours(np.array([1.0]), np.array([1.0]))).all()
+
+
+def test_wide_gaps_are_ends() -> None:
+    np.testing.assert_allclose(heights(np.array([0, 1, 4, 5, 7]), 50, max_gap=1), [50, 50, 50, 75, 75])
