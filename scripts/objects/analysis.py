@@ -127,6 +127,7 @@ class ObjectAnalysis:
             "labels_of": None if self.labels_of is None else Path(self.labels_of).name,
             "positions": positions.tolist(),
             **({"begun_anew_at": positions[first][1:].tolist()} if first[1:].any() else {}),
+            **({"tissue": "by grey levels"} if self.stack.measures_tissue else {}),
             "pixel_size_nm": self.pixel_size,
             "section_thickness_nm": self.thickness,
             "threshold": self.stack.threshold,
@@ -188,7 +189,7 @@ class ObjectAnalysis:
         coarse = 1 if depth is None else max(1, round(depth / 2 / max(self.spacing)))
         inner = slice(self.frame.top + 1, self.frame.bottom + 1), slice(self.frame.left + 1, self.frame.right + 1)
         work = self._work()
-        found = self.gathering.run(self.stack, self.linker, work, self.spacing, coarse, inner)
+        found = self.gathering.run(self.stack, self.linker, work, self.spacing, coarse, inner, self.pixel_size)
         table = self._objects(found)
         summary = summarize(self, found, table)
         self._write_tables(found, table)

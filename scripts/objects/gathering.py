@@ -103,6 +103,7 @@ class Gathering:
         spacing: tuple[float, float],
         coarse: int,
         frame: tuple[slice, slice],
+        pixel_size: tuple[float, float] | None = None,
     ) -> Gathered:
         """Go through the stack.
 
@@ -114,6 +115,7 @@ class Gathering:
             spacing: height and width of a pixel.
             coarse: pixels to the side of the voxels that skeletons are made of.
             frame: rows and columns of the counting frame.
+            pixel_size: [x, y] in nanometres, where it is known; it tells how wide resin is that is no tissue.
 
         Returns:
             What was found.
@@ -127,7 +129,7 @@ class Gathering:
         self._max_gap = linker.max_gap
         for index in tqdm(range(len(stack)), desc="finding objects", unit="section"):
             if not (work / f"{index}.npz").exists():
-                self._measure(stack, index, work, spacing, frame)
+                self._measure(stack, index, work, spacing, frame, pixel_size)
             labels = labels_of(work, index)
             with np.load(work / f"{index}.npz") as file:
                 found = {name: file[name] for name in (*rows, "counts") if name != "section"}
@@ -154,14 +156,21 @@ class Gathering:
         )
 
     def _measure(
-        self, stack: MaskStack, index: int, work: Path, spacing: tuple[float, float], frame: tuple[slice, slice]
+        self,
+        stack: MaskStack,
+        index: int,
+        work: Path,
+        spacing: tuple[float, float],
+        frame: tuple[slice, slice],
+        pixel_size: tuple[float, float] | None,
     ) -> None:
         """Find the profiles of a section, and keep them."""
         labels, probability = self.labels(stack, index, spacing)
-        valid = stack.valid(index)
-        profiles = measure_profiles(labels, spacing, stack.section(index), valid)
+        grey = stack.section(index)
+        tissue = stack.tissue(index, grey, pixel_size)
+        profiles = measure_profiles(labels, spacing, grey, tissue)
         pixels = count_pixels(labels)
-        tissue = np.ones(labels.shape, bool) if valid is None else valid
+        tissue = np.ones(labels.shape, bool) if tissue is None else tissue
         write_atomically(
             work / f"{index}.tif",
             lambda path: tifffile.imwrite(path, labels, compression="zlib", compressionargs={"level": 1}),

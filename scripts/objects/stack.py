@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import label
 
+from scripts.grey_levels import tissue_mask
 from scripts.io import (
     LABEL_FORMATS,
     Section,
@@ -130,12 +131,33 @@ class MaskStack:
         section = self.planes[index].section
         return None if section is None else read_section(section).T
 
-    def valid(self, index: int) -> NDArray[np.bool_] | None:
-        """Read where a section shows tissue, bool (height, width), or None where nothing says so."""
+    @property
+    def measures_tissue(self) -> bool:
+        """Whether it is the grey levels of some section that tell where it shows tissue."""
+        return any(plane.section is not None and plane.section.valid is None for plane in self.planes)
+
+    def tissue(
+        self, index: int, grey: NDArray | None, pixel_size: tuple[float, float] | None = None
+    ) -> NDArray[np.bool_] | None:
+        """Tell where a section shows tissue: where its valid mask says so, or else what inference takes for tissue.
+
+        Args:
+            index: of the section among those that are there.
+            grey: what `section` gave.
+            pixel_size: [x, y] in nanometres, where it is known.
+
+        Returns:
+            bool (height, width), or None where all is tissue, as without sections.
+        """
         section = self.planes[index].section
-        if section is None or section.valid is None:
+        if section is None:
             return None
-        return binarize_label(read_section(section.valid, section.page), section.valid).T > 0
+        if section.valid is not None:
+            return binarize_label(read_section(section.valid, section.page), section.valid).T > 0
+        if grey.min() == grey.max():
+            return np.zeros(grey.shape, bool)
+        tissue = tissue_mask(grey.T, None if pixel_size is None else float(np.sqrt(np.prod(pixel_size)))).T
+        return None if tissue.all() else tissue
 
     def _one_size(self) -> tuple[int, int]:
         files = [s for plane in self.planes for s in (plane.mask, plane.section) if s is not None]
