@@ -17,13 +17,16 @@ from numpy.typing import NDArray
 from .formats import MARK
 from .ome_zarr import OWN
 
-__all__ = ["VERSIONS", "Volume", "coarsest_pixel"]
+__all__ = ["VERSIONS", "Volume", "coarsest_pixel", "require_own_labels"]
 
 VERSIONS = ("0.5", "0.4")
 """Of the specification, that are written."""
 
 SMALLEST_LEVEL = 1024
 """Pixels of the longer side at which a pyramid ends."""
+
+REPLACED = "replaced"
+"""Name of the labels that are being replaced, for a moment."""
 
 
 class Volume:
@@ -131,28 +134,33 @@ class Volume:
         group.attrs.update({**image, OWN: {"complete": False, "average": average, **marked, **own}})
 
     @classmethod
-    def create_labels(cls, image: str | Path, name: str, shape: tuple[int, int, int], **options: Any) -> Volume:
-        """Make empty labels of an image, numbers of objects; labels of that name that are there are replaced.
+    def create_labels(
+        cls, image: str | Path, name: str, shape: tuple[int, int, int], overwrite: bool = False, **options: Any
+    ) -> Volume:
+        """Make empty labels of an image, numbers of objects; once complete they replace those of that name.
 
         Args:
             image: volume that they belong to.
             name: of the labels.
             shape: sections, height, width.
+            overwrite: whether to replace labels that this bundle did not write.
             **options: see `create`.
 
         Returns:
-            The labels.
+            The labels, which lie in a hidden folder until they are complete.
+
+        Raises:
+            FileExistsError: see `require_own_labels`.
         """
         group = zarr.open_group(image, mode="r+")
         version = group.attrs.get("ome", {}).get("version", "0.4")
-        labels = group.require_group("labels")
-        known = labels.attrs.get("ome", labels.attrs).get("labels", [])
-        listed = {"labels": sorted({*known, name})}
-        labels.attrs.update({"ome": {"version": version, **listed}} if version == "0.5" else listed)
-        path = Path(image) / "labels" / name
-        if path.exists():
-            shutil.rmtree(path)
-        return cls.create(path, shape, np.uint32, version=version, average=False, label=True, result=True, **options)
+        group.require_group("labels")
+        target = Path(image) / "labels" / name
+        _restore(target)
+        if not overwrite:
+            require_own_labels(image, name)
+        options |= {"version": version, "average": False, "label": True, "result": True}
+        return _Labels.create(_hidden(target) / name, shape, np.uint32, **options)
 
     def write(self, page: int, section: NDArray, origin: tuple[int, int] = (0, 0)) -> None:
         """Write a section, or a block of it, in all resolutions, the full one last.
@@ -186,6 +194,60 @@ class Volume:
     def complete(self) -> None:
         """Say that all sections are written: until then the volume is not read."""
         self.note(complete=True)
+
+
+class _Labels(Volume):
+    """Labels that are being written, and take the place of those that are there when they are complete."""
+
+    def complete(self) -> None:
+        """Say that all sections are written, and put the labels where they are read."""
+        super().complete()
+        target = self.path.parents[1] / self.path.name
+        if target.exists():
+            os.replace(target, self.path.parent / REPLACED)
+        os.replace(self.path, target)
+        shutil.rmtree(self.path.parent)
+        self.__init__(target)
+        labels = zarr.open_group(target.parent, mode="r+")
+        known = labels.attrs.get("ome", labels.attrs).get("labels", [])
+        listed = {"labels": sorted({*known, target.name})}
+        version = self.group.attrs.get("ome", {}).get("version", "0.4")
+        labels.attrs.update({"ome": {"version": version, **listed}} if version == "0.5" else listed)
+
+
+def require_own_labels(image: str | Path, name: str) -> None:
+    """Refuse to replace labels that this bundle did not write.
+
+    Args:
+        image: volume that they belong to.
+        name: of the labels.
+
+    Raises:
+        FileExistsError: there are labels of that name that someone else drew or wrote.
+    """
+    path = Path(image) / "labels" / name
+    try:
+        own = zarr.open_group(path, mode="r").attrs.get(OWN, {}) if path.exists() else {"software": MARK}
+    except (OSError, ValueError, KeyError):
+        own = {}
+    if own.get("software") != MARK:
+        raise FileExistsError(
+            f"{path}: must be labels that this bundle wrote, but got those of someone else; keep them under another "
+            "name, or replace them by --overwrite True"
+        )
+
+
+def _hidden(labels: Path) -> Path:
+    """Where labels are written until they are complete."""
+    return labels.parent / f".{labels.name}"
+
+
+def _restore(labels: Path) -> None:
+    """Remove what a run left that was stopped; labels that it was about to replace are put back."""
+    replaced = _hidden(labels) / REPLACED
+    if replaced.exists() and not labels.exists():
+        os.replace(replaced, labels)
+    shutil.rmtree(_hidden(labels), ignore_errors=True)
 
 
 def coarsest_pixel(shape: tuple[int, int, int]) -> int:

@@ -142,8 +142,8 @@ class ObjectAnalysis:
 
         Raises:
             ValueError: the folder holds the masks.
-            FileExistsError: the folder holds an analysis with other settings or of other masks, and `overwrite` is
-                false.
+            FileExistsError: the folder holds an analysis with other settings or of other masks, or the volume labels
+                that this bundle did not write, and `overwrite` is false.
             OSError: the folder cannot be written.
         """
         for plane in self.stack.planes:
@@ -160,11 +160,17 @@ class ObjectAnalysis:
         elif self.thickness is None:
             logger.warning("The section thickness is not known: no volumes. State it by --section_thickness, in nm")
         path = self.output_dir / "summary.json"
-        if path.is_file() and not self.overwrite and not self.finished():
+        if self.overwrite or self.finished():
+            return
+        if path.is_file():
             raise FileExistsError(
                 f"{path}: is of an analysis with other settings or of other masks; choose another --output_dir, or "
                 "replace it by --overwrite True"
             )
+        if self.labels_of is not None:
+            from scripts.io.volume import require_own_labels
+
+            require_own_labels(self.labels_of, "mitochondria")
 
     def finished(self) -> bool:
         """Tell whether the folder holds the results of this very analysis."""
@@ -199,7 +205,7 @@ class ObjectAnalysis:
             path = self.output_dir / f"{self.name}_instances.tif"
             write_instances(path, self._instances(found, work), shape, count, size, self.thickness)
         else:
-            write_labels(self.labels_of, self._instances(found, work), shape, size, self.thickness)
+            write_labels(self.labels_of, self._instances(found, work), shape, size, self.thickness, self.overwrite)
         write_rois(self.output_dir / "rois.zip", self._outlines(found, work))
         write_report(self.output_dir / "report.html", self.stack, found, table, summary, work, self.unit)
         write_json(self.output_dir / "summary.json", summary)

@@ -77,6 +77,7 @@ def write_labels(
     shape: tuple[int, int, int],
     pixel_size: tuple[float, float] | None,
     thickness: float | None,
+    overwrite: bool = False,
 ) -> None:
     """Write numbers of objects as the labels "mitochondria" of an OME-Zarr volume.
 
@@ -86,15 +87,16 @@ def write_labels(
         shape: of the whole, (sections, height, width).
         pixel_size: [x, y] in nanometres, or None.
         thickness: of a section in nanometres, or None.
+        overwrite: whether to replace labels of that name that this bundle did not write.
 
     Raises:
-        OSError: they cannot be written.
+        OSError: they cannot be written, or are those of someone else.
     """
     from scripts.io.volume import Volume
 
     size = (thickness, *((None, None) if pixel_size is None else reversed(pixel_size)))
     with naming(f"{volume}: labels"):
-        labels = Volume.create_labels(volume, "mitochondria", shape, voxel_size_nm=size)
+        labels = Volume.create_labels(volume, "mitochondria", shape, overwrite, voxel_size_nm=size)
         for page, section in enumerate(sections):
             labels.write(page, section.astype(np.uint32, copy=False))
         labels.complete()

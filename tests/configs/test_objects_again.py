@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 from tubes import FILES, NM, cause, tubes, write
 
 from scripts.instances import measure_profiles
 from scripts.io import write_section
+from scripts.io.volume import Volume
 from scripts.objects import gathering
 
 
@@ -83,3 +85,21 @@ def test_a_run_that_was_stopped_goes_on(analysed: Callable, tmp_path: Path, monk
         analysed(**NM, neck=0.5, overwrite=True)
     analysed(**NM, neck=0.6, overwrite=True)
     assert len(calls) == 4 + 6
+
+
+def test_labels_of_a_person_are_refused_before_the_work(analysed: Callable, tmp_path: Path) -> None:
+    masks = tubes()
+    write(tmp_path / "masks", masks)
+    shape = (len(masks), *masks[0].T.shape)
+    Volume.create(tmp_path / "v.zarr", shape, np.uint8, (50, 5, 5)).complete()
+    labels = zarr.open_group(tmp_path / "v.zarr", mode="r+").create_group("labels").create_group("mitochondria")
+    labels.create_array("0", shape=shape, dtype=np.uint32, chunks=(1, *shape[1:]))[:] = 42
+    given = {**NM, "labels_of": str(tmp_path / "v.zarr")}
+    assert "must be labels that this bundle wrote" in str(cause(analysed, **given))
+    assert (labels["0"][:] == 42).all()
+    assert list((tmp_path / "out").iterdir()) == []
+    analysed(**given, overwrite=True)
+    assert zarr.open_group(tmp_path / "v.zarr" / "labels" / "mitochondria")["0"][:].max() == 2
+    analysed(**given)  # done
+    (tmp_path / "out" / "summary.json").unlink()
+    analysed(**given)

@@ -150,3 +150,38 @@ def test_pixels_that_the_type_cannot_hold(tmp_path: Path, dtype: str) -> None:
         with pytest.raises(ValueError, match=rf"a\.zarr: .* be what {dtype} holds, but got {pixels.dtype}"):
             volume.write(0, pixels)
     assert (volume.levels[0][0] == 100).all()
+
+
+def drawn(path: Path) -> zarr.Group:
+    """A volume with labels that a person drew."""
+    written(path, STACK[:, :40, :30])
+    labels = zarr.open_group(path, mode="r+").create_group("labels", attributes={"ome": {"labels": ["mitochondria"]}})
+    group = labels.create_group("mitochondria", attributes={"note": "corrected by hand"})
+    group.create_array("0", shape=(3, 40, 30), chunks=(1, 40, 30), dtype=np.uint32)[:] = 42
+    return group
+
+
+def test_labels_of_a_person_are_replaced_only_when_asked(tmp_path: Path) -> None:
+    group = drawn(tmp_path / "a.zarr")
+    with pytest.raises(FileExistsError, match=r"labels/mitochondria: must be labels that this bundle wrote"):
+        Volume.create_labels(tmp_path / "a.zarr", "mitochondria", (3, 40, 30))
+    labels = Volume.create_labels(tmp_path / "a.zarr", "mitochondria", (3, 40, 30), overwrite=True)
+    labels.write(0, np.full((40, 30), 7, np.uint32))
+    assert (group["0"][:] == 42).all()  # until the new ones are complete
+    labels.complete()
+    assert np.unique(zarr.open_group(tmp_path / "a.zarr" / "labels" / "mitochondria")["0"][:]).tolist() == [0, 7]
+    assert [file.name for file in (tmp_path / "a.zarr" / "labels").iterdir() if file.is_dir()] == ["mitochondria"]
+    assert labels.path == tmp_path / "a.zarr" / "labels" / "mitochondria"
+    Volume.create_labels(tmp_path / "a.zarr", "mitochondria", (3, 40, 30)).complete()  # its own
+
+
+@pytest.mark.parametrize("swapping", [False, True])
+def test_labels_that_were_interrupted_leave_the_earlier_ones(tmp_path: Path, swapping: bool) -> None:
+    drawn(tmp_path / "a.zarr")
+    folder = tmp_path / "a.zarr" / "labels"
+    Volume.create_labels(tmp_path / "a.zarr", "mitochondria", (3, 40, 30), overwrite=True)
+    if swapping:
+        (folder / "mitochondria").rename(folder / ".mitochondria" / "replaced")
+    with pytest.raises(FileExistsError, match="those of someone else"):
+        Volume.create_labels(tmp_path / "a.zarr", "mitochondria", (3, 40, 30))
+    assert (zarr.open_group(folder / "mitochondria")["0"][:] == 42).all()
