@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from scripts.io import (
     Section,
+    binarize_label,
     file_state,
     find_sections,
     naming,
@@ -27,6 +32,8 @@ from scripts.io.volume import Volume
 
 __all__ = ["convert"]
 
+logger = logging.getLogger(__name__)
+
 
 def convert(
     source: str,
@@ -39,7 +46,9 @@ def convert(
 ) -> str:
     """Write a stack as an OME-Zarr volume, or as TIFF files, one section at a time.
 
-    An interrupted conversion goes on when it is called again.
+    An interrupted conversion goes on when it is called again. Where a registration left masks of where the sections
+    are valid, an output named `images.zarr` or `images` gets them beside it, as `valid.zarr` or `valid`, where they are
+    found by whatever reads the sections; any other output has none, with a warning.
 
     Args:
         source: the sections: a folder, a glob pattern, one stack, a list of sections, or a volume.
@@ -82,10 +91,16 @@ def convert(
     }
     wanted = json.loads(json.dumps(wanted))
     target = Path(output)
+    _require_no_stray_masks(sections, target)
     if target.suffix == ".zarr":
-        _to_volume(sections, target, wanted, overwrite)
+        marked = {"result": True, "average": False} if sections[0].header.result else {}
+        _begin_volume(sections, target, wanted, overwrite, dtype=sections[0].dtype, **marked)
+        _write_valid(sections, target, wanted, overwrite)
+        _fill_volume(sections, target, lambda section: read_section(section).T)
     else:
-        _to_files(sections, target, wanted, overwrite)
+        _begin_files(sections, target, wanted, overwrite)
+        _write_valid(sections, target, wanted, overwrite)
+        _fill_files(sections, target)
     known = "unknown pixel size" if size is None else f"pixels of {size[0]:g} x {size[1]:g} nm"
     return f"{output}: {len(sections)} sections of {sections[0].width}x{sections[0].height}, {known}"
 
@@ -104,43 +119,96 @@ def _require_alike(sections: list[Section]) -> None:
             )
 
 
-def _to_volume(sections: list[Section], target: Path, wanted: dict[str, Any], overwrite: bool) -> None:
-    first = sections[0]
+def _write_valid(sections: list[Section], target: Path, wanted: dict[str, Any], overwrite: bool) -> None:
+    """Write where sections are valid, if that is known; the sections come later, so that none is read without it."""
+    files = list(dict.fromkeys(section.valid for section in sections if section.valid is not None))
+    masks = _valid_beside(target)
+    if not files:
+        return
+    if masks is None:
+        logger.warning(
+            "%s: has no masks of where its sections are valid, since only those of an output named images.zarr or "
+            "images are found; those of the source, such as %s, are left out",
+            target,
+            files[0],
+        )
+        return
+    wanted = {**wanted, "source": [[Path(file).name, *file_state(file)[2:]] for file in files]}
+    if masks.suffix == ".zarr":
+        _begin_volume(sections, masks, wanted, overwrite, dtype="uint8", result=True, average=False)
+        _fill_volume(sections, masks, lambda section: _valid(section).T)
+    else:
+        _begin_files(sections, masks, wanted, overwrite, ".png")
+        _fill_files(sections, masks, ".png")
+
+
+def _valid_beside(target: Path) -> Path | None:
+    """Where masks of a volume, or of a folder, are looked for by `scripts.io.find_sections`."""
+    return {"images.zarr": target.with_name("valid.zarr"), "images": target.with_name("valid")}.get(target.name)
+
+
+def _require_no_stray_masks(sections: list[Section], target: Path) -> None:
+    """Refuse masks that would be taken for those of sections that have none."""
+    masks = _valid_beside(target)
+    if masks is None or any(section.valid is not None for section in sections):
+        return
+    stray = masks if masks.suffix else _file_names(masks, 1, ".png")[0]
+    if stray.exists():
+        raise FileExistsError(
+            f"{stray}: must be of the sections in {target}, but is not: they have no valid masks; take it away, or "
+            "choose another --output"
+        )
+
+
+def _valid(section: Section) -> NDArray[np.uint8]:
+    """255 where a section is valid, (width, height)."""
+    if section.valid is None:
+        return np.full((section.width, section.height), 255, np.uint8)
+    return 255 * binarize_label(read_section(section.valid, section.page), section.valid)
+
+
+def _begin_volume(
+    sections: list[Section], target: Path, wanted: dict[str, Any], overwrite: bool, dtype: str, **options: Any
+) -> None:
     if target.exists():
         try:
             there = Volume(target)
             found = there.own().get("conversion")
         except (OSError, ValueError, KeyError):
             raise FileExistsError(f"{target}: is no volume of this bundle; choose another --output") from None
-        if found != wanted or there.levels[0].dtype != first.dtype:
+        if found != wanted or there.levels[0].dtype != dtype:
             if not overwrite:
                 raise FileExistsError(f"{target}: is of other sections or settings; replace it by --overwrite True")
             shutil.rmtree(target)
     if not target.exists():
         require_writable(target.parent)
-        shape = (len(sections), first.height, first.width)
-        result = {"result": True, "average": False} if first.header.result else {}
+        shape = (len(sections), sections[0].height, sections[0].width)
         version, size = wanted["version"], wanted["voxel_size_nm"]
-        Volume.create(target, shape, first.dtype, size, version, conversion=wanted, written=0, **result)
+        Volume.create(target, shape, dtype, size, version, conversion=wanted, written=0, **options)
+
+
+def _fill_volume(sections: list[Section], target: Path, read: Callable[[Section], NDArray]) -> None:
     volume = Volume(target)
     if volume.own()["complete"]:
         return
     done = volume.own()["written"]
     for page in tqdm(range(done, len(sections)), desc="converting", unit="section", initial=done, total=len(sections)):
-        pixels = read_section(sections[page]).T
+        pixels = read(sections[page])
         with naming(f"{target}: section {page}"):
             volume.write(page, pixels)
             volume.note(written=page + 1)
     volume.complete()
 
 
-def _to_files(sections: list[Section], target: Path, wanted: dict[str, Any], overwrite: bool) -> None:
+def _begin_files(
+    sections: list[Section], target: Path, wanted: dict[str, Any], overwrite: bool, suffix: str = ".tif"
+) -> None:
     require_writable(target)
     note = target / ".conversion.json"
     found = json.loads(note.read_text()) if note.is_file() else None
-    names = _file_names(target, len(sections))
+    names = _file_names(target, len(sections), suffix)
     if found != wanted:
-        earlier = names if found is None else _file_names(target, found["sections"])
+        earlier = names if found is None else _file_names(target, found["sections"], suffix)
         present = next((name for name in earlier if name.exists()), None)
         if present is not None and (found is None or not overwrite):
             remedy = "choose another --output" if found is None else "replace it by --overwrite True"
@@ -148,11 +216,19 @@ def _to_files(sections: list[Section], target: Path, wanted: dict[str, Any], ove
         for name in earlier:
             name.unlink(missing_ok=True)
         write_json(note, wanted)
+
+
+def _fill_files(sections: list[Section], target: Path, suffix: str = ".tif") -> None:
+    """Write what is lacking: sections as TIFF, or as PNG where they are valid."""
+    names = _file_names(target, len(sections), suffix)
     for section, name in zip(tqdm(sections, desc="converting", unit="section"), names, strict=True):
+        if suffix == ".png":
+            if not name.exists():
+                write_section(name, _valid(section), result=True)
         # what an earlier version left may state the size of the source in place of the one that is wanted
-        if not name.exists() or not read_header(name).states(section.pixel_size_nm):
+        elif not name.exists() or not read_header(name).states(section.pixel_size_nm):
             write_section(name, read_section(section), like=section)
 
 
-def _file_names(folder: Path, count: int) -> list[Path]:
-    return [folder / f"section_{page:05d}.tif" for page in range(count)]
+def _file_names(folder: Path, count: int, suffix: str = ".tif") -> list[Path]:
+    return [folder / f"section_{page:05d}{suffix}" for page in range(count)]

@@ -125,8 +125,10 @@ class VolumeSegmentation:
     def identity(self) -> dict[str, Any]:
         """What the masks depend on, as JSON holds it."""
         checkpoint = self.settings.get("checkpoint")
+        valid = self.sections[0].valid
         identity = {
             "volume": list(file_state(self.job.volume)[2:]),
+            **({} if valid is None else {"valid": list(file_state(valid)[2:])}),
             "shape": self.shape,
             "config": sha256_of(self.config),
             "weights": None if checkpoint is None else sha256_of(Path(checkpoint)),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scripts.crf import crf_window
 from scripts.grey_levels import Read, SectionLevels, TransferFunction, Window
 from scripts.inference import score_window
-from scripts.io import Section, pixel_size_of, read_section
+from scripts.io import Section, binarize_label, pixel_size_of, read_section
 from scripts.io.ome_zarr import OMEZarrReader
 
 __all__ = ["WindowSegmentation"]
@@ -108,8 +108,9 @@ class WindowSegmentation:
             kept = self.folder / f"{page:06d}.zarr"
             if not kept.exists():
                 nanometres = float(np.sqrt(np.prod(pixel_size)))
-                pixels = read_section(self.sections[page])
-                _keep(SectionLevels.measure(pixels, self.method, self.clip, nanometres), kept)
+                section = self.sections[page]
+                valid = _valid(section) if self.method == "tissue" else None
+                _keep(SectionLevels.measure(read_section(section), self.method, self.clip, nanometres, valid), kept)
             self._levels = page, _kept(kept)
         return self._levels[1]
 
@@ -122,6 +123,13 @@ def _reader(section: Section) -> Read:
         return np.ascontiguousarray(volume.read_window(section.page, window[1], window[0], section.channel).T)
 
     return read
+
+
+def _valid(section: Section) -> NDArray[np.bool_] | None:
+    """Read where there is a section at all, (width, height), as a registration knows it."""
+    if section.valid is None:
+        return None
+    return binarize_label(read_section(section.valid, section.page), section.valid) > 0
 
 
 def _keep(levels: SectionLevels, path: Path) -> None:

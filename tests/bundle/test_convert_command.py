@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -110,6 +111,52 @@ def test_labels_of_a_volume(tmp_path: Path) -> None:
     np.testing.assert_array_equal([read_section(section).T for section in found], STACK)
     assert found[0].dtype == "uint32"
     assert found[0].pixel_size_nm == pytest.approx((5, 5), rel=1e-3)
+
+
+@pytest.fixture
+def aligned(sections: Path, tmp_path: Path) -> Path:
+    """What a registration leaves: sections, and masks of where all but the last of them are valid."""
+    (tmp_path / "aligned").mkdir()
+    sections.rename(tmp_path / "aligned" / "images")
+    for page in range(3):
+        valid = np.full((40, 30), 255, np.uint8)
+        valid[: 5 * (page + 1)] = 0
+        write_section(tmp_path / "aligned" / "valid" / f"s{page}.png", valid, result=True)
+    return tmp_path / "aligned"
+
+
+def invalid(source: Path) -> list[int]:
+    """Columns of each section that are not valid."""
+    found = find_sections(source)
+    return [int((read_section(s.valid, s.page)[:, 0] == 0).sum()) if s.valid else 0 for s in found]
+
+
+def test_valid_masks_come_along(aligned: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    convert(str(aligned / "images"), str(tmp_path / "v" / "images.zarr"), pixel_size=5)
+    assert invalid(tmp_path / "v" / "images.zarr") == [5, 10, 15, 0]
+    assert read_header(tmp_path / "v" / "valid.zarr").result
+    convert(str(tmp_path / "v" / "images.zarr"), str(tmp_path / "f" / "images"))
+    convert(str(tmp_path / "v" / "images.zarr"), str(tmp_path / "f" / "images"))
+    assert invalid(tmp_path / "f" / "images") == [5, 10, 15, 0]
+    np.testing.assert_array_equal([read_section(s).T for s in find_sections(tmp_path / "f" / "images")], STACK)
+    assert not caplog.records
+    for name in ("other.zarr", "other"):
+        convert(str(aligned / "images"), str(tmp_path / name))
+        assert invalid(tmp_path / name) == [0] * 4
+        assert f"{name}: has no masks of where its sections are valid" in caplog.records.pop().getMessage()
+    write_section(aligned / "valid" / "s0.png", np.full((40, 30), 255, np.uint8), result=True)
+    with pytest.raises(FileExistsError, match=r"valid\.zarr: is of other sections or settings"):
+        convert(str(aligned / "images"), str(tmp_path / "v" / "images.zarr"), pixel_size=5)
+    convert(str(aligned / "images"), str(tmp_path / "v" / "images.zarr"), pixel_size=5, overwrite=True)
+    assert invalid(tmp_path / "v" / "images.zarr") == [0, 10, 15, 0]
+
+
+@pytest.mark.parametrize("name", ["images.zarr", "images"])
+def test_masks_of_other_sections_are_not_left_beside(aligned: Path, tmp_path: Path, name: str) -> None:
+    convert(str(aligned / "images"), str(tmp_path / "v" / name))
+    shutil.rmtree(aligned / "valid")
+    with pytest.raises(FileExistsError, match=r"must be of the sections in .*images.*, but is not"):
+        convert(str(aligned / "images"), str(tmp_path / "v" / name), overwrite=True)
 
 
 def test_a_full_disk(sections: Path, small_disk: Callable) -> None:

@@ -158,6 +158,29 @@ def test_blocks_that_are_parts_of_sections(run_volume: Callable, wide: Path, tmp
         np.testing.assert_array_equal(pixels(out), expected)
 
 
+def test_blocks_heed_where_sections_are_valid(run_volume: Callable, wide: Path, tmp_path: Path) -> None:
+    """Tissue that a registration declares to be none is none, whatever the blocks."""
+    from bundle.runs import run
+
+    shutil.copytree(wide, tmp_path / "images.zarr")
+    masks = Volume.create(tmp_path / "valid.zarr", (2, 170, 230), np.uint8, average=False, result=True)
+    for page in range(2):
+        masks.write(page, np.where(np.arange(170)[:, None] * np.ones(230) >= 80, np.uint8(255), np.uint8(0)))
+    masks.complete()
+    given = {"dataset_dir": str(tmp_path / "images.zarr"), "use_crf": False}
+    run("inference", run_id="inference", output_dir=str(tmp_path / "whole"), patch_size=64, **given)
+    expected = pixels(tmp_path / "whole" / "images_mitochondria.tif")
+    assert (expected[:, :, 80:] > 0).any()
+    assert not expected[:, :, :80].any()
+    given |= {"number_objects": False, "inference": {"patch_size": 64}}
+    for name, block in (("parts.zarr", [1, 48, 64]), ("whole.zarr", [1, 170, 230])):
+        np.testing.assert_array_equal(pixels(run_volume(name, block_size=block, **given)), expected)
+    masks.note(complete=True, changed=1)
+    with pytest.raises(RuntimeError) as caught:
+        run_volume("parts.zarr", block_size=[1, 48, 64], **given)
+    assert "is of a run with another valid" in str(first_cause(caught.value))
+
+
 def test_what_is_measured_on_a_section_is_kept(tmp_path: Path) -> None:
     from scripts.grey_levels import SectionLevels
     from scripts.volumes.windows import _keep, _kept
