@@ -17,7 +17,7 @@ from tqdm import tqdm
 from scripts.io import (
     Section,
     binarize_label,
-    file_state,
+    content_state,
     find_sections,
     naming,
     parse_pixel_size,
@@ -83,7 +83,7 @@ def convert(
     thickness = section_thickness or sections[0].header.form.get("section_thickness_nm")
     _require_alike(sections)
     wanted = {
-        "source": [[Path(p).name, *file_state(p)[2:]] for p in dict.fromkeys(s.path for s in sections)],
+        "source": [[Path(p).name, *content_state(p)] for p in dict.fromkeys(s.path for s in sections)],
         "sections": len(sections),
         "channel": channel,
         "voxel_size_nm": [thickness, *([None, None] if size is None else size[::-1])],
@@ -133,7 +133,7 @@ def _write_valid(sections: list[Section], target: Path, wanted: dict[str, Any], 
             files[0],
         )
         return
-    wanted = {**wanted, "source": [[Path(file).name, *file_state(file)[2:]] for file in files]}
+    wanted = {**wanted, "source": [[Path(file).name, *content_state(file)] for file in files]}
     if masks.suffix == ".zarr":
         _begin_volume(sections, masks, wanted, overwrite, dtype="uint8", result=True, average=False)
         _fill_volume(sections, masks, lambda section: _valid(section).T)

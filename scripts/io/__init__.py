@@ -17,7 +17,7 @@ from .pixel_size import (
     same_pixel_size,
     with_pixel_size,
 )
-from .reading import file_state, read_header, read_section
+from .reading import content_state, file_state, read_header, read_section
 from .section import Header, Section
 from .writing import write_section
 
@@ -35,6 +35,7 @@ __all__ = [
     "binarize_label",
     "check_pixel_sizes",
     "check_sections",
+    "content_state",
     "file_state",
     "find_sections",
     "holdout_split",

@@ -1,8 +1,9 @@
 """The formats of files: which module reads and writes each, behind one interface.
 
 A format is a module of this room. It has a function ``open_file(path)``, which returns a `Reader`, and where results
-can be written in it, ``write(path, pages, like)`` (see `scripts.io.writing`). Inside formats pixels have the order of
-NumPy, (z, y, x); `scripts.io.read_section` and `write_section` turn it into MONAI's (x, y).
+can be written in it, ``write(path, pages, like)`` (see `scripts.io.writing`); and where the file that is named does not
+hold the pixels itself, ``pixel_files(path)``, the files that do. Inside formats pixels have the order of NumPy,
+(z, y, x); `scripts.io.read_section` and `write_section` turn it into MONAI's (x, y).
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import importlib
 import warnings
 from typing import Any
@@ -87,6 +88,13 @@ def _signals(path: str, suffix: str) -> list[dict[str, Any]]:
         except Exception as error:
             problem = reason(error)
     raise ValueError(problem)
+
+
+def pixel_files(path: str) -> list[str]:
+    """Name the series of images that an EMI file describes."""
+    if not path.lower().endswith(".emi"):
+        return []
+    return sorted(glob.glob(f"{glob.escape(path[:-4])}_*.ser"))
 
 
 def _rows_and_columns_last(data: Any, axes: list[dict[str, Any]]) -> tuple[Any, list[dict[str, Any]]]:

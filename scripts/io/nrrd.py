@@ -15,7 +15,7 @@ from .formats import MARK, Reader
 from .pixel_size import NANOMETRES, believed
 from .section import Header
 
-__all__ = ["NRRDReader", "open_file", "write"]
+__all__ = ["NRRDReader", "open_file", "pixel_files", "write"]
 
 
 CODES = {
@@ -85,6 +85,13 @@ class NRRDReader(Reader):
 def open_file(path: str) -> Reader:
     """Open an NRRD file."""
     return NRRDReader(path)
+
+
+def pixel_files(path: str) -> list[str]:
+    """Name the file of the pixels, where the header lies in one of its own."""
+    fields = _fields(path)
+    name = fields.get("data file", fields.get("datafile"))
+    return [] if name is None else [str(Path(path).parent / name)]
 
 
 def write(

@@ -8,6 +8,8 @@ written by itself.
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Iterator
 
 import numpy as np
 import zarr
@@ -18,7 +20,7 @@ from .formats import MARK, Reader
 from .pixel_size import NANOMETRES, believed
 from .section import Header
 
-__all__ = ["OMEZarrReader", "open_file"]
+__all__ = ["OMEZarrReader", "open_file", "pixel_files"]
 
 OWN = "mitochondria"
 """Attribute of a volume that this bundle wrote: whether it is complete, and what it was made of."""
@@ -120,6 +122,15 @@ class OMEZarrReader(Reader):
 def open_file(path: str) -> Reader:
     """Open a volume."""
     return OMEZarrReader(path)
+
+
+def pixel_files(path: str) -> Iterator[str]:
+    """List the chunks of the full resolution, and no others: labels and results lie in a volume too."""
+    attributes = dict(zarr.open_group(path, mode="r").attrs)
+    image = attributes.get("ome", attributes)
+    for folder, folders, files in os.walk(os.path.join(path, image["multiscales"][0]["datasets"][0]["path"])):
+        folders.sort()
+        yield from (os.path.join(folder, file) for file in sorted(files))
 
 
 def _pixel_size(multiscales: dict, dataset: dict) -> tuple[tuple[float, float] | None, str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import hashlib
 import os
 import threading
 from dataclasses import replace
@@ -14,7 +15,7 @@ from .files import reason
 from .formats import Reader, format_module, is_volume, split_suffix
 from .section import Header, Section
 
-__all__ = ["check_channel", "file_state", "read_header", "read_section"]
+__all__ = ["check_channel", "content_state", "file_state", "read_header", "read_section"]
 
 HANDED_ON = 2**26
 """Bytes of pixels, at most, that wait for a loader after they were checked; one section waits whatever its size."""
@@ -222,3 +223,29 @@ def file_state(path: str | Path) -> tuple:
     elif not Path(path).is_file():
         raise FileNotFoundError(f"{path}: is no file")
     return os.path.abspath(path), state.st_ino, state.st_size, state.st_mtime_ns
+
+
+def content_state(path: str | Path) -> list[int | str]:
+    """Give what changes when the pixels of a file do, also where it is another file that holds them.
+
+    It looks at every chunk of the full resolution of a volume, so it is for what is done once in a run.
+
+    Args:
+        path: of the file, or of a volume.
+
+    Returns:
+        Size and time of change in nanoseconds; and where other files hold the pixels, a digest of theirs.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the format is not supported.
+    """
+    _, _, size, time = file_state(path)
+    files = getattr(format_module(split_suffix(path)[1]), "pixel_files", None)
+    digest, found = hashlib.blake2b(digest_size=16), False
+    for file in () if files is None else files(str(path)):
+        if os.path.isfile(file):
+            state, found = os.stat(file), True
+            name = os.path.relpath(file, path)
+            digest.update(f"{name} {state.st_size} {state.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+    return [size, time, digest.hexdigest()] if found else [size, time]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from scripts.instances import (
     volumes,
 )
 from scripts.io import (
-    file_state,
+    content_state,
     parse_pixel_size,
     parse_section_thickness,
     require_writable,
@@ -118,12 +120,9 @@ class ObjectAnalysis:
         linker = {key: getattr(self.linker, key) for key in ("min_iou", "min_share", "branch_share", "max_gap")}
         names = ("neck", "min_area", "smoothing", "min_agreement", "require_support")
         gathering = {key: getattr(self.gathering, key) for key in names}
-        masks = sorted({plane.mask.path for plane in self.stack.planes})
-        sections = sorted({plane.section.path for plane in self.stack.planes if plane.section})
         positions, first = self.stack.positions, ends(self.stack.positions, self.linker.max_gap)[0]
         return {
-            "masks": {Path(file).name: list(file_state(file)[2:]) for file in masks},
-            "section_files": {Path(file).name: list(file_state(file)[2:]) for file in sections},
+            **self._files,
             "labels_of": None if self.labels_of is None else Path(self.labels_of).name,
             "positions": positions.tolist(),
             **({"begun_anew_at": positions[first][1:].tolist()} if first[1:].any() else {}),
@@ -136,6 +135,19 @@ class ObjectAnalysis:
             **gathering,
             **linker,
         }
+
+    @cached_property
+    def _files(self) -> dict[str, dict[str, list[int | str]]]:
+        """What changes with the files that are read, as it is at first: what changes later is not what was measured."""
+        sections = [plane.section for plane in self.stack.planes if plane.section]
+        files = {
+            "masks": {plane.mask.path for plane in self.stack.planes},
+            "section_files": {section.path for section in sections},
+            "valid_files": {section.valid for section in sections if section.valid is not None},
+        }
+        if not files["valid_files"]:
+            del files["valid_files"]
+        return {kind: _states(paths) for kind, paths in files.items()}
 
     def check(self) -> None:
         """Look at what an earlier run left, before anything is written.
@@ -175,10 +187,14 @@ class ObjectAnalysis:
     def finished(self) -> bool:
         """Tell whether the folder holds the results of this very analysis."""
         path = self.output_dir / "summary.json"
+        wanted = json.loads(json.dumps(self.settings()))
         try:
-            return json.loads(path.read_text())["settings"] == json.loads(json.dumps(self.settings()))
+            found = json.loads(path.read_text())["settings"]
         except (OSError, ValueError, KeyError):
             return False
+        if "valid_files" not in found:  # of a version that did not look at them
+            wanted.pop("valid_files", None)
+        return found == wanted
 
     def run(self) -> None:
         """Find, link, measure, count and write.
@@ -304,3 +320,9 @@ class ObjectAnalysis:
         for index in range(len(self.stack)):
             for row, points in enumerate(outlines_of(work, index), start=int(found.offsets[index])):
                 yield int(found.objects[row]), index, points
+
+
+def _states(files: Collection[str]) -> dict[str, list[int | str]]:
+    """What changes with the content of each file, by its name; by its path where two have one name."""
+    names = Counter(Path(file).name for file in files)
+    return {Path(file).name if names[Path(file).name] == 1 else file: content_state(file) for file in sorted(files)}

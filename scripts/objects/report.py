@@ -25,6 +25,8 @@ __all__ = ["histogram_svg", "write_report"]
 MOST_PICTURES = 24
 PICTURE_SIZE = 900
 BINS = 30
+LONG = ("warnings", "masks", "section_files", "valid_files", "positions")
+"""What the table leaves out: it is said above, or long and no result."""
 
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
@@ -162,7 +164,7 @@ def _rows(value: Any, name: str = "") -> Iterator[str]:
     """Every number of the summary, a row for each."""
     if isinstance(value, dict):
         for key, entry in value.items():
-            if key not in ("warnings", "masks", "section_files", "positions"):  # said above, or long and no result
+            if key not in LONG:
                 yield from _rows(entry, f"{name} {key}".strip())
         return
     if value is None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.io import Section, file_state
+from scripts.io import Section, content_state
 from scripts.registration import INTERPOLATIONS, PairRegistration, remove_drift
 
 from .canvas import CANVASES, FILLS, place_on_canvas
@@ -122,9 +122,10 @@ class StackAlignment:
 
     def settings(self) -> dict[str, Any]:
         """What decides on the results, by the names of `configs/register.json`, whatever the attributes are called."""
+        states = {path: content_state(path)[-1] for path in self._files()}
         return {
-            "sections": [[s.path, s.page, s.channel, file_state(s.path)[-1]] for s in self.sections],
-            "fold_masks": [mask and [mask, file_state(mask)[-1]] for mask in self._images.fold_masks],
+            "sections": [[s.path, s.page, s.channel, states[s.path]] for s in self.sections],
+            "fold_masks": [mask and [mask, content_state(mask)[-1]] for mask in self._images.fold_masks],
             "registration": self.registration.settings(),
             "registration_size": self.registration_size,
             "neighbours": self.neighbours,

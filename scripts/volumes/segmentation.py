@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from monai.bundle import ConfigWorkflow
 from scripts.config import compare_settings
 from scripts.io import (
     Section,
-    file_state,
+    content_state,
     find_sections,
     is_volume,
     lock,
@@ -122,13 +122,18 @@ class VolumeSegmentation:
         threads = max(1, torch.get_num_threads() // (1 if cluster else max(1, num_workers)))
         self.job = Job(str(self.config), dict(self.settings), str(Path(first.path)), str(self.output), threads)
 
+    @cached_property
+    def _pixels(self) -> dict[str, list[int | str]]:
+        """What changes with the pixels that are read, as it is at first: what changes later, the next run finds."""
+        valid = self.sections[0].valid
+        files = {"volume": self.job.volume, **({} if valid is None else {"valid": valid})}
+        return {kind: content_state(file) for kind, file in files.items()}
+
     def identity(self) -> dict[str, Any]:
         """What the masks depend on, as JSON holds it."""
         checkpoint = self.settings.get("checkpoint")
-        valid = self.sections[0].valid
         identity = {
-            "volume": list(file_state(self.job.volume)[2:]),
-            **({} if valid is None else {"valid": list(file_state(valid)[2:])}),
+            **self._pixels,
             "shape": self.shape,
             "config": sha256_of(self.config),
             "weights": None if checkpoint is None else sha256_of(Path(checkpoint)),

@@ -103,3 +103,37 @@ def test_labels_of_a_person_are_refused_before_the_work(analysed: Callable, tmp_
     analysed(**given)  # done
     (tmp_path / "out" / "summary.json").unlink()
     analysed(**given)
+
+
+def test_masks_of_a_volume_that_change_in_place_are_noticed(analysed: Callable, tmp_path: Path) -> None:
+    masks = np.stack([mask.T for mask in tubes()])
+    volume = Volume.create(tmp_path / "m.zarr", masks.shape, np.uint8, (50, 5, 5), average=False, result=True)
+    for page, mask in enumerate(masks):
+        volume.write(page, np.where(mask, np.uint8(255), np.uint8(0)))
+    volume.complete()
+    given = {**NM, "dataset_dir": str(tmp_path / "m.zarr"), "labels_of": str(tmp_path / "m.zarr")}
+    out = analysed(**given)
+    before = (out / "summary.json").stat().st_mtime_ns
+    analysed(**given)  # the labels that it wrote into the volume itself change nothing
+    assert (out / "summary.json").stat().st_mtime_ns == before
+    volume.levels[0][1:3, :, :60] = 0
+    assert "with other settings or of other masks" in str(cause(analysed, **given))
+    assert json.loads((analysed(**given, overwrite=True) / "summary.json").read_text())["objects"] == 1
+
+
+def test_valid_masks_and_files_of_one_name_are_looked_at(analysed: Callable, tmp_path: Path) -> None:
+    for index, mask in enumerate(tubes(2)):
+        write_section(tmp_path / "a" / "images" / f"a{index}.png", np.full(mask.shape, 100, np.uint8))
+        write_section(tmp_path / "a" / "valid" / f"a{index}.png", np.full(mask.shape, 255, np.uint8))
+        write_section(tmp_path / f"day{index}" / "masks" / "m.png", np.where(mask, np.uint8(255), np.uint8(0)))
+        write_section(tmp_path / "masks" / f"a{index}_mitochondria.png", np.where(mask, np.uint8(255), np.uint8(0)))
+    given = {**NM, "sections_dir": str(tmp_path / "a" / "images")}
+    analysed(**given)
+    analysed(**given)
+    write_section(tmp_path / "a" / "valid" / "a1.png", np.pad(np.full((60, 90), 255, np.uint8), ((60, 0), (0, 0))))
+    assert isinstance(cause(analysed, **given), FileExistsError)
+    days = {**NM, "dataset_dir": str(tmp_path / "day*" / "masks" / "m.png"), "output_dir": str(tmp_path / "days")}
+    analysed(**days)
+    analysed(**days)
+    write_section(tmp_path / "day0" / "masks" / "m.png", np.zeros((120, 90), np.uint8))
+    assert isinstance(cause(analysed, **days), FileExistsError)
