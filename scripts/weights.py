@@ -20,6 +20,7 @@ from scripts.io import write_atomically, write_json
 __all__ = [
     "copy_weights",
     "default_settings",
+    "digest_of",
     "git_revision",
     "read_record",
     "record_path",
@@ -210,6 +211,21 @@ def git_revision() -> str | None:
     except OSError:  # there is no git
         return None
     return done.stdout.strip() or None
+
+
+def digest_of(checkpoint: str | Path | None) -> str | None:
+    """Compute the SHA-256 of weights, if there are any: a server may hold others than those that a config names.
+
+    Args:
+        checkpoint: file of weights.
+
+    Returns:
+        Hexadecimal digest, or None.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    return sha256_of(checkpoint) if checkpoint is not None and Path(checkpoint).is_file() else None
 
 
 def sha256_of(path: str | Path) -> str:

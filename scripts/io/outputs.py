@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
@@ -10,14 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from .files import write_json
 from .formats import WRITTEN, split_suffix
-from .reading import read_header, read_section
+from .reading import content_state, read_header, read_section
 from .section import Header, Section
 from .writing import write_section
 
-__all__ = ["PageStore", "result_path", "unfinished_sections"]
+__all__ = ["PageStore", "result_path", "unfinished_sections", "write_result"]
 
 logger = logging.getLogger(__name__)
+
+NOTE = "made_of.json"
+"""File beside the pages of a result that says what they depend on."""
 
 
 def result_path(image: str | Path, output_dir: str | Path, postfix: str, dtype: str = "uint8") -> Path:
@@ -44,7 +49,9 @@ def result_path(image: str | Path, output_dir: str | Path, postfix: str, dtype: 
     return Path(output_dir) / f"{stem}_{postfix}{suffix}"
 
 
-def write_result(path: Path, page: int, pixels: np.ndarray, like: Section | Header) -> bool:
+def write_result(
+    path: Path, page: int, pixels: np.ndarray, like: Section | Header, made_by: Mapping[str, Any] | None = None
+) -> bool:
     """Write the result of a section, or keep it until all sections of its file have theirs.
 
     Args:
@@ -52,6 +59,7 @@ def write_result(path: Path, page: int, pixels: np.ndarray, like: Section | Head
         page: of the section in its file.
         pixels: (width, height).
         like: the section, or the header of its file; see `scripts.io.write_section`.
+        made_by: what the result depends on besides, such as weights and thresholds, as JSON holds it.
 
     Returns:
         Whether the result is complete.
@@ -62,7 +70,7 @@ def write_result(path: Path, page: int, pixels: np.ndarray, like: Section | Head
     if like.pages == 1:
         write_section(path, pixels, like=like, result=True)
         return True
-    store = PageStore(path)
+    store = PageStore(path, _made_of(like.path, made_by))
     store.add(page, pixels)
     if len(store.pages()) < like.pages:
         return False
@@ -74,14 +82,17 @@ class PageStore:
     """The finished pages of a result that is a stack, until the last of them has come.
 
     They lie as files in a hidden folder beside the result, so that a run that was stopped goes on where it was, and no
-    stack has to be in memory.
+    stack has to be in memory. Pages of another file, or that were made in another way, do not count, and are removed
+    when the first new one comes, so that no result is made of both.
 
     Args:
         result: file of the whole stack.
+        made_of: what the pages depend on, as JSON holds it; None takes those that are there, whatever they are of.
     """
 
-    def __init__(self, result: Path) -> None:
+    def __init__(self, result: Path, made_of: Mapping[str, Any] | None = None) -> None:
         self.result = result
+        self.made_of = made_of
         self.folder = result.parent / f".{result.name}.pages"
 
     def pages(self) -> set[int]:
@@ -90,7 +101,16 @@ class PageStore:
         Returns:
             Their numbers, from 0.
         """
-        return {int(file.stem) for file in self.folder.glob("*.tif")}
+        return {int(file.stem) for file in self.folder.glob("*.tif")} if self.fits() else set()
+
+    def fits(self) -> bool:
+        """Tell whether the pages that are there are of the same file and made in the same way."""
+        if self.made_of is None:
+            return True
+        try:
+            return json.loads((self.folder / NOTE).read_text()) == self.made_of
+        except (OSError, ValueError):
+            return False
 
     def add(self, page: int, pixels: np.ndarray) -> None:
         """Keep a page.
@@ -102,6 +122,9 @@ class PageStore:
         Raises:
             OSError: it cannot be written.
         """
+        if not self.fits():
+            self.clear()
+            write_json(self.folder / NOTE, self.made_of)
         write_section(self._file(page), pixels)
 
     def join(self, like: Section | Header) -> None:
@@ -138,7 +161,11 @@ class _Pages(Sequence):
 
 
 def unfinished_sections(
-    sections: Sequence[Mapping[str, Any]], output_dir: str | Path, results: Mapping[str, str], overwrite: bool
+    sections: Sequence[Mapping[str, Any]],
+    output_dir: str | Path,
+    results: Mapping[str, str],
+    overwrite: bool,
+    made_by: Mapping[str, Any] | None = None,
 ) -> list[Mapping[str, Any]]:
     """Leave out the sections whose results exist.
 
@@ -148,9 +175,11 @@ def unfinished_sections(
         results: what is written for each section: pixel type by what is appended to the name, for instance
             ``{"mitochondria": "uint8"}``.
         overwrite: whether to do them again.
+        made_by: see `write_result`.
 
     Returns:
-        The sections that remain to be done, perhaps none: of a stack that was interrupted, the pages that are missing.
+        The sections that remain to be done, perhaps none: of a stack that was interrupted, the pages that are missing,
+        or all where those that are there are of another file, or were made in another way.
 
     Raises:
         ValueError: two sections would be written to the same result, or the results among the sections, where the
@@ -170,14 +199,23 @@ def unfinished_sections(
         logger.info(
             "%d of %d files have their results in %s and are left as they are", done, len(pending) + done, output_dir
         )
-    finished = {} if overwrite else {image: _finished_pages(image, sources) for image in pending}
+    finished = {} if overwrite else {image: _finished_pages(image, sources, made_by) for image in pending}
     return [s for s in sections if s["image"] in pending and s.get("page", 0) not in finished.get(s["image"], ())]
 
 
-def _finished_pages(image: str, sources: Mapping[Path, str]) -> set[int]:
+def _finished_pages(image: str, sources: Mapping[Path, str], made_by: Mapping[str, Any] | None) -> set[int]:
     """Pages of a stack whose results are all there, but for one, with which the stack is put together."""
-    stores = [PageStore(result) for result, source in sources.items() if source == image and not result.exists()]
+    results = [result for result, source in sources.items() if source == image and not result.exists()]
+    made_of = _made_of(image, made_by)
+    stores = [PageStore(result, made_of) for result in results]
     finished = set.intersection(*(store.pages() for store in stores))
     if finished:
         logger.info("%s: %d of its pages were segmented before and are left as they are", image, len(finished))
+    elif any(PageStore(result).pages() and not store.fits() for result, store in zip(results, stores, strict=True)):
+        logger.warning("%s: its pages were segmented of another file, or with other settings: all are done anew", image)
     return finished - {read_header(image).pages - 1}
+
+
+def _made_of(image: str, made_by: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What the pages of a result depend on."""
+    return json.loads(json.dumps({"source": content_state(image), "made_by": made_by}, default=str))

@@ -31,6 +31,8 @@ class SaveSectiond(SaveImaged):
         scale: factor applied before the conversion, for instance 255 to make a mask of 0/1 viewable.
         overwrite: whether to replace a result that exists, which may have been corrected by hand.
         image_key: the section itself; its meta data name the file.
+        made_by: what results depend on besides the section, such as weights and thresholds, as JSON holds it: pages of
+            a stack that were made by something else are not mixed with those that are written.
         allow_missing_keys: whether a key may be missing.
 
     Raises:
@@ -47,6 +49,7 @@ class SaveSectiond(SaveImaged):
         overwrite: bool = False,
         image_key: str = "image",
         allow_missing_keys: bool = False,
+        made_by: Mapping[str, Any] | None = None,
     ) -> None:
         # SaveImaged would build MONAI's own writer, which neither writes whole stacks nor keeps what was there
         MapTransform.__init__(self, keys, allow_missing_keys)
@@ -56,6 +59,7 @@ class SaveSectiond(SaveImaged):
         self.scale = scale
         self.overwrite = overwrite
         self.image_key = image_key
+        self.made_by = made_by
         self._begun: set[str] = set()
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -86,7 +90,7 @@ class SaveSectiond(SaveImaged):
             PageStore(path).clear()  # of an earlier run
         self._begun.add(image)
         section = Section(header, page, pixel_size_nm=pixel_size_nm or header.pixel_size_nm)
-        if write_result(path, page, pixels, section):
+        if write_result(path, page, pixels, section, self.made_by):
             self._begun.discard(image)
 
     def _write_plane(self, page: int, pixels: np.ndarray, origin: tuple[int, int]) -> None:

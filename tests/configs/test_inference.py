@@ -13,7 +13,7 @@ from monai.transforms import HistogramNormalize
 from PIL import Image
 
 from scripts.config import first_cause
-from scripts.io import find_sections, read_header, read_section, split_suffix, write_section
+from scripts.io import find_sections, read_header, read_section, split_suffix, write_result, write_section
 
 
 @pytest.fixture
@@ -111,6 +111,40 @@ def test_stack_and_single_sections_agree(infer: Callable, tiny_phantom: Path, tm
     for number in range(2):
         single = read_section(output / f"single{number}_mitochondria.png")
         np.testing.assert_array_equal(read_section(output / "stack_mitochondria.tif", number), single)
+
+
+@pytest.mark.parametrize("change", [{"threshold_without_crf": 0.8}, {"batch_size": 2}])
+def test_a_stack_goes_on_only_as_it_was_begun(
+    infer: Callable,
+    dark_pixels: dict,
+    tiny_phantom: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict,
+) -> None:
+    """With another threshold all pages are done again; what changes no mask lets the run go on."""
+    sections = [read_section(path) for path in sorted((tiny_phantom / "images").iterdir())[:3]]
+    write_section(tmp_path / "in" / "stack.tif", np.stack(sections, axis=-1))
+    written, last = [], 0
+
+    def writing(path: Path, page: int, *arguments: object) -> bool:
+        if page > last:
+            raise OSError("stopped")
+        written.append(page)
+        return write_result(path, page, *arguments)
+
+    monkeypatch.setattr("scripts.transforms.save.write_result", writing)
+    settings = {**dark_pixels, "threshold_without_crf": 0.3}
+    with pytest.raises(RuntimeError):
+        infer(tmp_path / "in", **settings)
+    last = 2
+    settings |= change
+    output = infer(tmp_path / "in", **settings)
+    assert written == ([0, 1, 2] if "batch_size" in change else [0, 0, 1, 2])
+    infer(tmp_path / "in", **settings, output_dir=str(tmp_path / "whole"))
+    for page in range(3):
+        mask = read_section(tmp_path / "whole" / "stack_mitochondria.tif", page)
+        np.testing.assert_array_equal(read_section(output / "stack_mitochondria.tif", page), mask)
 
 
 def test_large_stacks_are_checked_by_their_headers(

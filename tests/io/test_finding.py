@@ -204,6 +204,31 @@ def test_two_results_of_a_stack_go_on_from_what_both_have(tmp_path: Path) -> Non
     assert [s.page for s in unfinished_sections(sections, output, both, overwrite=False)] == [1, 2]
 
 
+@pytest.mark.parametrize("change", ["nothing", "the stack", "the settings"])
+def test_pages_of_another_stack_or_way_are_not_mixed_in(
+    tmp_path: Path, change: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    stack = np.random.default_rng(0).integers(0, 255, (30, 40, 3), np.uint8)
+    write_section(tmp_path / "a.tif", stack)
+    output, made_by = tmp_path / "out", {"weights": "a", "threshold": 0.5}
+    SaveSectiond("image", output, "mask", made_by=made_by)(LoadSectiond("image")(find_sections(tmp_path)[0]))
+    if change == "the stack":
+        write_section(tmp_path / "a.tif", stack[::-1])
+    elif change == "the settings":
+        made_by = {**made_by, "threshold": 0.6}
+    sections = find_sections(tmp_path)
+    left = unfinished_sections(sections, output, RESULTS, overwrite=False, made_by=made_by)
+    assert [section.page for section in left] == ([1, 2] if change == "nothing" else [0, 1, 2])
+    assert ("all are done anew" in caplog.text) == (change != "nothing")
+    save = SaveSectiond("image", output, "mask", made_by=made_by)
+    for section in left:
+        assert not (output / "a_mask.tif").exists()
+        save(LoadSectiond("image")(section))
+    for section in sections:
+        np.testing.assert_array_equal(read_section(output / "a_mask.tif", section.page), read_section(section))
+    assert os.listdir(output) == ["a_mask.tif"]
+
+
 def test_pages_of_an_earlier_run_are_replaced(tmp_path: Path) -> None:
     stack = np.random.default_rng(0).integers(0, 100, (30, 40, 3), np.uint8)
     write_section(tmp_path / "a.tif", stack)
