@@ -53,11 +53,11 @@ def evaluate_objects(truth: str, found: str, output: str | None = None) -> str:
     return "\n".join(lines)
 
 
-def _numbers(section: Section) -> NDArray[np.int64]:
+def _numbers(section: Section) -> NDArray[np.integer]:
     pixels = read_section(section)
     if pixels.dtype.kind not in "iub" and (pixels != np.floor(pixels)).any():
         raise ValueError(f"{section.path}: must hold whole numbers, but got pixels of type {pixels.dtype}")
-    return pixels.astype(np.int64)
+    return pixels if pixels.dtype == np.uint64 else pixels.astype(np.int64)
 
 
 def _text(value: float) -> str:

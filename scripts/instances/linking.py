@@ -20,8 +20,8 @@ class Overlaps:
     """Profiles of two label images that lie over each other.
 
     Attributes:
-        first: int64 (pairs,), number in the first image.
-        second: int64 (pairs,), number in the second image.
+        first: int64 (pairs,), number in the first image; of its own type where their product would not fit.
+        second: int64 (pairs,), number in the second image, likewise.
         pixels: int64 (pairs,), pixels that they share, at least 1.
     """
 
@@ -46,9 +46,18 @@ def overlaps(first: NDArray[np.integer], second: NDArray[np.integer]) -> Overlap
     if first.shape != second.shape:
         raise ValueError(f"label images must be of one size, but got {first.shape} and {second.shape}")
     both = (first > 0) & (second > 0)
-    a, b = first[both].astype(np.int64), second[both].astype(np.int64)
+    a, b = first[both], second[both]
     width = int(b.max(initial=0)) + 1
-    keys, pixels = np.unique(a * width + b, return_counts=True)
+    if int(a.max(initial=0)) * width + width > np.iinfo(np.int64).max:  # numbers without gaps, so that pairs have one
+        (names, a), (others, b) = (np.unique(numbers, return_inverse=True) for numbers in (a, b))
+        dense = _pairs(a, b, len(others))
+        return Overlaps(names[dense.first], others[dense.second], dense.pixels)
+    return _pairs(a.astype(np.int64), b.astype(np.int64), width)
+
+
+def _pairs(first: NDArray[np.int64], second: NDArray[np.int64], width: int) -> Overlaps:
+    """Count pairs of numbers, the second of them below `width`."""
+    keys, pixels = np.unique(first * width + second, return_counts=True)
     return Overlaps(keys // width, keys % width, pixels.astype(np.int64))
 
 

@@ -103,8 +103,11 @@ class ObjectScores:
         return result
 
     def _ious(self) -> NDArray[np.float64]:
-        """(pairs, 3): true object, object of the result, intersection over union."""
-        rows = [(a, b, n / (self._true[a] + self._found[b] - n)) for (a, b), n in self._shared.items()]
+        """(pairs, 3): place of the true object and of that of the result, intersection over union."""
+        # places, since a float tells no numbers apart that are large
+        true, found = ({number: place for place, number in enumerate(counts)} for counts in (self._true, self._found))
+        shared = self._shared.items()
+        rows = [(true[a], found[b], n / (self._true[a] + self._found[b] - n)) for (a, b), n in shared]
         return np.array(rows, np.float64).reshape(-1, 3)
 
     def _faults(self) -> tuple[int, int]:

@@ -41,3 +41,22 @@ def test_what_does_not_fit(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             evaluate_objects(str(tmp_path / "two.tif"), str(tmp_path / f"{found}.tif"))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "base"), [(np.uint32, 3_100_000_000), (np.uint64, 720_575_940_379_279_360), (np.uint64, 2**63)]
+)
+def test_numbers_of_any_size(tmp_path: Path, dtype: type, base: int) -> None:
+    true = [1, 0, 2, 0], [1, 0, 2, 0], [0, 3, 0, 4], [0, 3, 0, 4]
+    rows = true, ([5, 0, 6, 0], [9, 0, 6, 0], [0, 7, 0, 6], [0, 7, 0, 6])
+    for kind in ("small", "large"):
+        for name, numbers in zip(("truth", "found"), rows, strict=True):
+            pixels = stack(*numbers).astype(dtype)
+            if kind == "large":
+                pixels[pixels > 0] += dtype(base)
+            write_section(tmp_path / kind / f"{name}.tif", pixels)
+    small, large = (
+        evaluate_objects(str(tmp_path / kind / "truth.tif"), str(tmp_path / kind / "found.tif"))
+        for kind in ("small", "large")
+    )
+    assert large == small

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from known_objects import epfl_instances, follow, needs_epfl, phantom_instances, score
 
-from scripts.instances import Linker, join
+from scripts.instances import Linker, join, overlaps
 
 
 def boxes(*columns: tuple[int, int], size: tuple[int, int] = (20, 60)) -> np.ndarray:
@@ -111,3 +111,12 @@ def test_true_masks_20_nm_apart() -> None:
 def test_true_masks_55_nm_apart(start: int) -> None:
     truth = epfl_instances(3, start)
     assert score(truth, follow([section > 0 for section in truth]))["f1@0.5"] >= 0.93
+
+
+def test_numbers_whose_product_does_not_fit() -> None:
+    first, second = (np.array(numbers, np.uint64) for numbers in ([0, 1, 1, 2, 2, 2], [5, 5, 7, 7, 7, 0]))
+    small = overlaps(first, second)
+    large = overlaps(first + np.uint64(2**62) * (first > 0), second + np.uint64(2**62) * (second > 0))
+    assert (large.first - 2**62).tolist() == small.first.tolist() == [1, 1, 2]
+    assert (large.second - 2**62).tolist() == small.second.tolist() == [5, 7, 7]
+    assert large.pixels.tolist() == small.pixels.tolist() == [1, 1, 2]
