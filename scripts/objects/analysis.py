@@ -35,6 +35,7 @@ from scripts.io import (
     write_json,
     write_text,
 )
+from scripts.io.discovery import natural
 
 from .columns import OBJECT_COLUMNS, PROFILE_COLUMNS, columns_markdown, headers
 from .gathering import Gathered, Gathering, labels_of, outlines_of
@@ -120,9 +121,11 @@ class ObjectAnalysis:
         linker = {key: getattr(self.linker, key) for key in ("min_iou", "min_share", "branch_share", "max_gap")}
         names = ("neck", "min_area", "smoothing", "min_agreement", "require_support")
         gathering = {key: getattr(self.gathering, key) for key in names}
+        files = list(dict.fromkeys(plane.mask.path for plane in self.stack.planes))
         positions, first = self.stack.positions, ends(self.stack.positions, self.linker.max_gap)[0]
         return {
             **self._files,
+            **({} if files == sorted(files, key=natural) else {"order": [Path(file).name for file in files]}),
             "labels_of": None if self.labels_of is None else Path(self.labels_of).name,
             "positions": positions.tolist(),
             **({"begun_anew_at": positions[first][1:].tolist()} if first[1:].any() else {}),

@@ -25,7 +25,7 @@ __all__ = ["histogram_svg", "write_report"]
 MOST_PICTURES = 24
 PICTURE_SIZE = 900
 BINS = 30
-LONG = ("warnings", "masks", "section_files", "valid_files", "positions")
+LONG = ("warnings", "masks", "section_files", "valid_files", "order", "positions")
 """What the table leaves out: it is said above, or long and no result."""
 
 PAGE = """<!DOCTYPE html>

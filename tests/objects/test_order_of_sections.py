@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from scripts.io import find_sections, result_path, write_section
-from scripts.objects import MaskStack
+from scripts.objects import MaskStack, ObjectAnalysis
 
 NAMES = ("img", "img_1", "img_2", "img_10")
 
@@ -80,3 +80,15 @@ def test_the_order_of_a_registration_is_that_of_its_folder(stack: Path) -> None:
     assert [Path(section.path).stem for section in find_sections(stack / "images")] == sorted(
         [*NAMES, "img_3"], key=lambda name: int(name[4:] or 0)
     )
+
+
+def test_an_analysis_in_another_order_is_another_one(stack: Path) -> None:
+    def analysis(sections: Path) -> ObjectAnalysis:
+        return ObjectAnalysis(MaskStack(stack / "masks", sections), stack / "out")
+
+    analysis(stack / "sections").run()
+    assert analysis(stack / "sections").finished()
+    (stack / "list.json").write_text(json.dumps({"test": [f"sections/{name}.tif" for name in sorted(NAMES)[::-1]]}))
+    assert not analysis(stack / "list.json").finished()
+    with pytest.raises(FileExistsError, match="with other settings"):
+        analysis(stack / "list.json").check()
