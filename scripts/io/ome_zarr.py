@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -111,6 +112,24 @@ class OMEZarrReader(Reader):
         if depth == 1:
             self._slab = None
         return slab[page - first]
+
+    def pages_in(self, file: str) -> range:
+        """Tell which sections a file of `pixel_files` holds a part of.
+
+        Args:
+            file: its path.
+
+        Returns:
+            Their numbers; all of them where the file is none of a chunk.
+        """
+        key = os.path.relpath(file, os.path.join(self.header.path, self._array.path))
+        places = re.split(r"[/.]", key.removeprefix("c/"))
+        if "z" not in self._names or len(places) != len(self._names) or not all(map(str.isdigit, places)):
+            return range(self.header.pages)
+        axis = self._names.index("z")
+        depth = (self._array.shards or self._array.chunks)[axis]
+        first = int(places[axis]) * depth
+        return range(first, min(first + depth, self.header.pages))
 
     def _pixels(self, page: int, places: dict[str, int | slice]) -> np.ndarray:
         try:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from monai.bundle import ConfigWorkflow
 from scripts.config import compare_settings
 from scripts.io import (
     Section,
-    content_state,
     find_sections,
     is_volume,
     lock,
@@ -35,6 +34,7 @@ from scripts.weights import sha256_of
 from .blocks import check_block_size, reserve_marks
 from .estimate import estimate
 from .job import Job
+from .source import Source
 from .worker import work
 
 __all__ = ["VolumeSegmentation"]
@@ -121,19 +121,13 @@ class VolumeSegmentation:
         self.overwrite = overwrite
         threads = max(1, torch.get_num_threads() // (1 if cluster else max(1, num_workers)))
         self.job = Job(str(self.config), dict(self.settings), str(Path(first.path)), str(self.output), threads)
-
-    @cached_property
-    def _pixels(self) -> dict[str, list[int | str]]:
-        """What changes with the pixels that are read, as it is at first: what changes later, the next run finds."""
-        valid = self.sections[0].valid
-        files = {"volume": self.job.volume, **({} if valid is None else {"valid": valid})}
-        return {kind: content_state(file) for kind, file in files.items()}
+        self.source = Source(self.job, self.block[0], first.valid)
 
     def identity(self) -> dict[str, Any]:
         """What the masks depend on, as JSON holds it."""
         checkpoint = self.settings.get("checkpoint")
         identity = {
-            **self._pixels,
+            **self.source.identity(),
             "shape": self.shape,
             "config": sha256_of(self.config),
             "weights": None if checkpoint is None else sha256_of(Path(checkpoint)),
@@ -158,7 +152,11 @@ class VolumeSegmentation:
                 "The pixel size is not known: sections are taken as they are, as if it were that of the network. State "
                 "it by --pixel_size, in nanometres"
             )
-        if not self.output.exists() or self._begun() == self.identity():
+        if not self.output.exists():
+            return
+        if self._begun() == self.identity():
+            if not self.overwrite:
+                self.source.require_unchanged()
             return
         if self._begun() is None:
             raise FileExistsError(f"{self.output}: is not of a segmentation; choose another --output_dir")
@@ -178,10 +176,11 @@ class VolumeSegmentation:
             RuntimeError: sections failed; the message names them, and the others are done.
         """
         with self._locked():
-            if self.output.exists() and self._begun() != self.identity():
+            if self.output.exists() and (self._begun() != self.identity() or self.source.changed()):
                 shutil.rmtree(self.output)
             with naming(self.output):
                 masks = self.create(self.output, identity=self.identity())
+                self.source.keep()
             if not masks.own()["complete"]:
                 self._segment()
                 shutil.rmtree(self.job.measured, ignore_errors=True)

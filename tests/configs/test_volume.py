@@ -230,6 +230,14 @@ def test_a_chunk_that_is_damaged(run_volume: Callable, volume: Path, expected: d
     shard.write_bytes(content)
     run_volume(dataset_dir=str(damaged), number_objects=False)
     np.testing.assert_array_equal(pixels(tmp_path / "out.zarr"), expected[False])
+    # what is segmented may not change
+    Volume(damaged).levels[0][3] = 255 - read_section(damaged, 3).T
+    with pytest.raises(RuntimeError) as caught:
+        run_volume(dataset_dir=str(damaged), number_objects=False)
+    assert "but section 3 has changed since" in str(first_cause(caught.value))
+    run_volume(dataset_dir=str(damaged), number_objects=False, overwrite=True)
+    assert (pixels(tmp_path / "out.zarr")[3] != expected[False][3]).any()
+    run_volume(dataset_dir=str(damaged), number_objects=False)
 
 
 @pytest.mark.parametrize("free", [20480, 106496])

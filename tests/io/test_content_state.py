@@ -6,9 +6,12 @@ from pathlib import Path
 
 import itk
 import numpy as np
+import pytest
+import zarr
 
 from scripts.io import content_state, read_section, write_section
 from scripts.io.volume import Volume
+from scripts.volumes.source import section_states
 
 
 def volume(path: Path) -> Volume:
@@ -49,3 +52,23 @@ def test_pixels_beside_their_header(tmp_path: Path) -> None:
     write_section(tmp_path / "b.tif", np.ones((9, 9), np.uint8))
     assert len(content_state(tmp_path / "b.tif")) == 2
     assert read_section(tmp_path / "b.tif").shape == (9, 9)
+
+
+@pytest.mark.parametrize(
+    ("names", "shape", "chunks", "depth"), [("zyx", (5, 8, 6), (2, 8, 6), 2), ("czyx", (2, 5, 8, 6), (1, 1, 4, 6), 1)]
+)
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_which_sections_a_chunk_is_of(
+    tmp_path: Path, names: str, shape: tuple, chunks: tuple, depth: int, zarr_format: int
+) -> None:
+    group = zarr.create_group(tmp_path / "a.zarr", zarr_format=zarr_format)
+    array = group.create_array("s0", shape=shape, chunks=chunks, dtype=np.uint8)
+    array[:] = 7
+    axes = [{"name": name} for name in names]
+    image = {"multiscales": [{"axes": axes, "datasets": [{"path": "s0"}]}]}
+    group.attrs.update(image if zarr_format == 2 else {"ome": image})
+    before = section_states(str(tmp_path / "a.zarr"))
+    assert len(before) == 5
+    array[..., 2, 1, 1] = 8
+    after = section_states(str(tmp_path / "a.zarr"))
+    assert [page for page in range(5) if before[page] != after[page]] == ([2, 3] if depth == 2 else [2])
