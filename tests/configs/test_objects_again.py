@@ -124,13 +124,14 @@ def test_masks_of_a_volume_that_change_in_place_are_noticed(analysed: Callable, 
 def test_valid_masks_and_files_of_one_name_are_looked_at(analysed: Callable, tmp_path: Path) -> None:
     for index, mask in enumerate(tubes(2)):
         write_section(tmp_path / "a" / "images" / f"a{index}.png", np.full(mask.shape, 100, np.uint8))
-        write_section(tmp_path / "a" / "valid" / f"a{index}.png", np.full(mask.shape, 255, np.uint8))
+        write_section(tmp_path / "a" / "valid" / f"a{index}.png", np.full(mask.shape, 255, np.uint8), result=True)
         write_section(tmp_path / f"day{index}" / "masks" / "m.png", np.where(mask, np.uint8(255), np.uint8(0)))
         write_section(tmp_path / "masks" / f"a{index}_mitochondria.png", np.where(mask, np.uint8(255), np.uint8(0)))
     given = {**NM, "sections_dir": str(tmp_path / "a" / "images")}
     analysed(**given)
     analysed(**given)
-    write_section(tmp_path / "a" / "valid" / "a1.png", np.pad(np.full((60, 90), 255, np.uint8), ((60, 0), (0, 0))))
+    changed = np.pad(np.full((60, 90), 255, np.uint8), ((60, 0), (0, 0)))
+    write_section(tmp_path / "a" / "valid" / "a1.png", changed, result=True)
     assert isinstance(cause(analysed, **given), FileExistsError)
     days = {**NM, "dataset_dir": str(tmp_path / "day*" / "masks" / "m.png"), "output_dir": str(tmp_path / "days")}
     analysed(**days)

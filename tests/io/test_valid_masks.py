@@ -33,9 +33,10 @@ def test_a_list_names_it(labelled: Path, valid: np.ndarray) -> None:
     named, other = find_sections(path)
     assert named.valid == trained.valid == str(labelled / "valid.tif")
     assert other.valid is None
-    assert MaskStack(labelled / "label.png", path).valid(0) is None
+    assert MaskStack(labelled / "label.png", path).planes[0].section.valid is None
     write_section(labelled / "image_mitochondria.png", valid)
-    np.testing.assert_array_equal(MaskStack(labelled / "image_mitochondria.png", path).valid(0), valid.T > 0)
+    stack = MaskStack(labelled / "image_mitochondria.png", path)
+    np.testing.assert_array_equal(stack.tissue(0, stack.section(0)), valid.T > 0)
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_a_valid_mask_comes_first_and_a_constant_section_has_no_tissue(tmp_path:
     write_section(tmp_path / "images" / "s1.tif", np.full((SIDE, SIDE), 7, np.uint8))
     valid = np.full((SIDE, SIDE), 255, np.uint8)
     valid[:, :20] = 0
-    write_section(tmp_path / "valid" / "s0.png", valid)
+    write_section(tmp_path / "valid" / "s0.png", valid, result=True)
     for index in range(2):
         write_section(tmp_path / "masks" / f"s{index}_mitochondria.tif", np.zeros((SIDE, SIDE), np.uint8))
     stack = MaskStack(tmp_path / "masks", tmp_path / "images")
