@@ -260,8 +260,9 @@ class ObjectAnalysis:
         np.maximum.at(values["largest_area"], pairs // (len(self.stack) + 1), summed[: len(pairs)])
         values["largest_area"] = values["largest_area"][1:]
         values["cut_by_border"] = np.bincount(owner, found.table[:, 12], count + 1)[1:] > 0
-        begun, ended = ends(self.stack.positions, self.linker.max_gap)
-        values["cut_by_ends"] = begun[first[1:]] | ended[last[1:]]
+        begun, ended = ends(self.stack.positions[found.seen], self.linker.max_gap)
+        first, last = (np.searchsorted(found.seen, index[1:]) for index in (first, last))
+        values["cut_by_ends"] = begun[first] | ended[last]
         weights = np.bincount(owner, found.pixels, count + 1)[1:]
         values["score"] = np.bincount(owner, found.score * found.pixels, count + 1)[1:] / weights
         if self.volumetric:
@@ -269,13 +270,14 @@ class ObjectAnalysis:
         return np.column_stack([values[column.name] for column in OBJECT_COLUMNS]).astype(np.float64)
 
     def _volumetric(self, found: Gathered, count: int) -> dict[str, NDArray[np.float64]]:
-        thickness, positions = self.thickness / 1000, self.stack.positions
+        thickness, positions = self.thickness / 1000, self.stack.positions[found.seen]
+        section = np.searchsorted(found.seen, found.section)
         area, perimeter = found.table[:, 0], found.table[:, 1]
         height = heights(positions, thickness, self.linker.max_gap)
-        volume = volumes(found.objects, area, height[found.section])
+        volume = volumes(found.objects, area, height[section])
         surface = surfaces(
             found.objects,
-            found.section,
+            section,
             positions,
             area,
             perimeter,

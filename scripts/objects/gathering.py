@@ -66,6 +66,11 @@ class Gathered:
     frame: NDArray[np.int64]
     offsets: NDArray[np.int64]
 
+    @property
+    def seen(self) -> NDArray[np.int64]:
+        """Indices of the sections that show anything: one without tissue, as a constant one, is as a missing one."""
+        return _seen(self.tissue, self.mitochondria)
+
 
 @dataclass
 class Gathering:
@@ -145,13 +150,17 @@ class Gathering:
         offsets = np.cumsum([0, *(len(table) for table in rows["table"])])
         objects = join(linker.count, np.concatenate(links))
         names = ("first", "second", "pixels")
+        mitochondria, tissue, inner = np.array(counts, np.int64).T
+        positions = stack.positions[_seen(tissue, mitochondria)]
         return Gathered(
             **{name: np.concatenate(values) for name, values in rows.items()},
             objects=objects[1:],
             shared=Overlaps(*(np.concatenate([getattr(part, name) for part in shared]) for name in names)),
-            voxels=_bridged(np.concatenate(voxels), stack.positions, linker.max_gap),
+            voxels=_bridged(np.concatenate(voxels), positions, linker.max_gap),
             coarse=coarse,
-            **dict(zip(("mitochondria", "tissue", "frame"), np.array(counts, np.int64).T, strict=True)),
+            mitochondria=mitochondria,
+            tissue=tissue,
+            frame=inner,
             offsets=offsets,
         )
 
@@ -231,6 +240,10 @@ def outlines_of(work: Path, index: int) -> list[NDArray[np.float32]]:
     """Read the outlines of a section that `Gathering.run` left."""
     with np.load(work / f"{index}.npz") as file:
         return np.split(file["points"].astype(np.float32), np.cumsum(file["lengths"]))[:-1]
+
+
+def _seen(tissue: NDArray[np.int64], mitochondria: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.flatnonzero((tissue > 0) | (mitochondria > 0))
 
 
 def _renumbered(labels: NDArray[np.integer], min_area: int = 1) -> NDArray[np.int32]:

@@ -70,12 +70,13 @@ def summarize(analysis: ObjectAnalysis, found: Gathered, table: NDArray[np.float
 
 def _density(analysis: ObjectAnalysis, found: Gathered, pixel_area: float) -> dict[str, Any]:
     """By the disector: objects that begin after a section that is looked at, per volume between the two."""
-    if not analysis.volumetric or len(analysis.stack) < 2:
+    if not analysis.volumetric or len(found.seen) < 2:
         return {"object_density_per_um3": None, "counted_objects": None, "volume_fraction": None}
-    looked_at = ends(analysis.stack.positions, analysis.linker.max_gap)[0]
-    count = count_objects(found.boxes, found.objects, found.section, analysis.frame, looked_at)
-    steps = np.where(looked_at[1:], 0, np.diff(analysis.stack.positions)) * analysis.thickness / 1000
-    volume = float((found.frame[1:] * steps).sum() * pixel_area)
+    positions, section = analysis.stack.positions[found.seen], np.searchsorted(found.seen, found.section)
+    looked_at = ends(positions, analysis.linker.max_gap)[0]
+    count = count_objects(found.boxes, found.objects, section, analysis.frame, looked_at)
+    steps = np.where(looked_at[1:], 0, np.diff(positions)) * analysis.thickness / 1000
+    volume = float((found.frame[found.seen][1:] * steps).sum() * pixel_area)
     fraction = _ratio(found.mitochondria.sum(), found.tissue.sum())
     return {"object_density_per_um3": _ratio(count, volume), "counted_objects": count, "volume_fraction": fraction}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -80,3 +81,31 @@ def test_copies_of_sections_in_another_format_are_not_missing(stack: Path) -> No
     for index in range(COUNT):
         write_section(stack / "sections" / f"s{index}.png", np.zeros((60, 50), np.uint8))
     assert MaskStack(stack / "masks", stack / "sections").positions.tolist() == list(range(COUNT))
+
+
+@pytest.mark.parametrize("lost", [[4], [4, 5]])
+def test_pages_without_tissue_are_as_missing_sections(tmp_path: Path, lost: list[int]) -> None:
+    """Constant sections of a stack have a mask, since its result needs all of them: an empty one."""
+    x, y = np.mgrid[:60, :50]
+    rng = np.random.default_rng(0)
+    disk = np.hypot(x - 30, y - 25) <= 10
+    sections = [np.full((60, 50), 9) if z in lost else rng.integers(1, 255, (60, 50)) for z in range(COUNT)]
+    masks = [255 * (disk & (2 <= z <= 6) & (z not in lost)) for z in range(COUNT)]
+    write_section(tmp_path / "stack" / "a.tif", np.stack(sections, axis=-1).astype(np.uint8))
+    write_section(tmp_path / "pages" / "a_mitochondria.tif", np.stack(masks, axis=-1).astype(np.uint8))
+    for index, (section, mask) in enumerate(zip(sections, masks, strict=True)):
+        write_section(tmp_path / "sections" / f"a{index}.tif", section.astype(np.uint8))
+        if index not in lost:
+            write_section(tmp_path / "masks" / f"a{index}_mitochondria.tif", mask.astype(np.uint8))
+    found = []
+    for dataset, source in (("pages", "stack"), ("masks", "sections")):
+        out = tmp_path / f"out_{dataset}"
+        stack = MaskStack(tmp_path / dataset, tmp_path / source)
+        ObjectAnalysis(stack, out, pixel_size=5, section_thickness=50).run()
+        summary = json.loads((out / "summary.json").read_text())
+        figures = [summary[key] for key in ("object_density_per_um3", "area_fraction", "objects", "whole_objects")]
+        with open(out / "mitochondria.csv", newline="") as file:
+            columns = ("volume_um3", "length_um", "cut_by_ends", "first_section", "last_section")
+            found.append((figures, [[row[name] for name in columns] for row in csv.DictReader(file)]))
+    assert found[0] == found[1]
+    assert [row[2] for row in found[0][1]] == (["0"] if len(lost) == 1 else ["1", "1"])
