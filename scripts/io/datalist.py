@@ -177,8 +177,18 @@ def aligned_order(folder: str | Path) -> list[str] | None:
     datalist = folder.parent / "sections.json"
     if folder.name != "images" or not datalist.is_file():
         return None
-    listed = _read_list(datalist).get(ALIGNED)
-    return None if listed is None else [Path(file).name for file in listed]
+    content = _read_json(datalist)  # perhaps that of someone else, and no list of sections
+    listed = content.get(ALIGNED) if isinstance(content, dict) else None
+    if not isinstance(listed, list) or not all(isinstance(file, str) for file in listed):
+        return None
+    return [Path(file).name for file in listed]
+
+
+def _read_json(datalist: Path) -> Any:
+    try:
+        return json.loads(datalist.read_text(encoding="utf-8-sig"))  # editors of Windows begin files with a mark
+    except ValueError as error:
+        raise ValueError(f"{datalist}: is not JSON: {error}") from None
 
 
 def _read_list(datalist: Path) -> dict:
@@ -187,10 +197,7 @@ def _read_list(datalist: Path) -> dict:
             f"{datalist}: no such list of sections; `python -m bundle phantom` makes the default one, "
             "`--datalist` names another"
         )
-    try:
-        content = json.loads(datalist.read_text(encoding="utf-8-sig"))  # editors of Windows begin files with a mark
-    except ValueError as error:
-        raise ValueError(f"{datalist}: is not JSON: {error}") from None
+    content = _read_json(datalist)
     if not isinstance(content, dict):
         raise ValueError(f"{datalist}: is no list of sections, but a JSON {type(content).__name__}")
     return content

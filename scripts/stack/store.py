@@ -49,7 +49,8 @@ class Store:
 
         Raises:
             ValueError: the folder holds a section.
-            FileExistsError: it holds another alignment, and `overwrite` is false; or files of something else.
+            FileExistsError: it holds another alignment, and `overwrite` is false; or files of something else, such as a
+                list of sections that someone wrote.
             OSError: it cannot be written.
         """
         for image in images:
@@ -64,13 +65,19 @@ class Store:
                 f"{self.folder} holds another alignment; what differs: {', '.join(_differing(found, wanted))}. Choose "
                 "another --output_dir, or replace it by --overwrite True"
             )
+        order = self.folder / ORDER
+        if order.exists() and ALIGNED not in (_read_settings(order) or ()):
+            raise FileExistsError(
+                f"{order}: must be the list of aligned sections, but is another file; call it otherwise, or choose "
+                "another --output_dir"
+            )
         present = [
             file
             for folder, suffix in {**RESULTS, LINKS: ".*"}.items()
             for file in (self.folder / folder).glob(f"*{suffix}")
             if file.is_file()
         ]
-        present += [path for path in (*self.volumes().values(), self.folder / ORDER) if path.exists()]
+        present += [path for path in (*self.volumes().values(), order) if path.exists()]
         if found is None and present:
             raise FileExistsError(f"{present[0]}: is not of an alignment; choose another --output_dir")
         if overwrite:

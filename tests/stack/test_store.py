@@ -201,3 +201,13 @@ def test_a_run_that_was_stopped_before_its_reference_was_found(tmp_path: Path, c
     calls()
     align(folder, tmp_path / "stopped")
     assert_same_results(tmp_path / "stopped", tmp_path / "whole")
+
+
+def test_a_list_of_someone_is_left_alone(three: Path, tmp_path: Path) -> None:
+    """`sections.json` is what the aligned sections are listed in."""
+    (tmp_path / "out").mkdir()
+    for content in ('{"test": []}', "[]", "no JSON"):
+        (tmp_path / "out" / "sections.json").write_text(content)
+        with pytest.raises(FileExistsError, match=r"sections\.json: must be the list of aligned sections"):
+            alignment(three, tmp_path / "out").check()
+        assert (tmp_path / "out" / "sections.json").read_text() == content
