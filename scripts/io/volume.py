@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from .formats import MARK
 from .ome_zarr import OWN
+from .reading import content_state
 
 __all__ = ["VERSIONS", "Volume", "coarsest_pixel", "require_own_labels"]
 
@@ -213,6 +214,7 @@ class _Labels(Volume):
         listed = {"labels": sorted({*known, target.name})}
         version = self.group.attrs.get("ome", {}).get("version", "0.4")
         labels.attrs.update({"ome": {"version": version, **listed}} if version == "0.5" else listed)
+        self.note(pixels=content_state(target)[-1])
 
 
 def require_own_labels(image: str | Path, name: str) -> None:
@@ -223,7 +225,7 @@ def require_own_labels(image: str | Path, name: str) -> None:
         name: of the labels.
 
     Raises:
-        FileExistsError: there are labels of that name that someone else drew or wrote.
+        FileExistsError: there are labels of that name that someone else drew or wrote, or changed since.
     """
     path = Path(image) / "labels" / name
     try:
@@ -233,6 +235,11 @@ def require_own_labels(image: str | Path, name: str) -> None:
     if own.get("software") != MARK:
         raise FileExistsError(
             f"{path}: must be labels that this bundle wrote, but got those of someone else; keep them under another "
+            "name, or replace them by --overwrite True"
+        )
+    if "pixels" in own and own["pixels"] != content_state(path)[-1]:
+        raise FileExistsError(
+            f"{path}: must be labels as this bundle wrote them, but they have changed since; keep them under another "
             "name, or replace them by --overwrite True"
         )
 

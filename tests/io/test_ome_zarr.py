@@ -185,3 +185,14 @@ def test_labels_that_were_interrupted_leave_the_earlier_ones(tmp_path: Path, swa
     with pytest.raises(FileExistsError, match="those of someone else"):
         Volume.create_labels(tmp_path / "a.zarr", "mitochondria", (3, 40, 30))
     assert (zarr.open_group(folder / "mitochondria")["0"][:] == 42).all()
+
+
+def test_labels_that_a_person_corrected_are_those_of_a_person(tmp_path: Path) -> None:
+    written(tmp_path / "a.zarr", STACK[:, :40, :30])
+    Volume.create_labels(tmp_path / "a.zarr", "mitochondria", (3, 40, 30)).complete()
+    labels = Volume.create_labels(tmp_path / "a.zarr", "mitochondria", (3, 40, 30))
+    labels.complete()
+    labels.levels[0][1] = 7
+    with pytest.raises(FileExistsError, match="but they have changed since"):
+        Volume.create_labels(tmp_path / "a.zarr", "mitochondria", (3, 40, 30))
+    Volume.create_labels(tmp_path / "a.zarr", "mitochondria", (3, 40, 30), overwrite=True).complete()
