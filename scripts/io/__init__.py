@@ -8,7 +8,7 @@ from .files import keep_sockets_short, lock, naming, require_writable, write_ato
 from .formats import FORMATS, IMAGE_2D_SUFFIXES, MARK, WRITTEN, is_volume, section_name, split_suffix
 from .holdout import holdout_split
 from .labels import IGNORE_INDEX, LABEL_FORMATS, binarize_label
-from .outputs import PageStore, result_path, unfinished_sections, write_result
+from .outputs import PageStore, made_of, result_path, unfinished_sections, write_result
 from .pixel_size import (
     check_pixel_sizes,
     parse_pixel_size,
@@ -43,6 +43,7 @@ __all__ = [
     "keep_sockets_short",
     "load_sections",
     "lock",
+    "made_of",
     "naming",
     "parse_pixel_size",
     "parse_section_thickness",

@@ -17,7 +17,7 @@ from .reading import content_state, read_header, read_section
 from .section import Header, Section
 from .writing import write_section
 
-__all__ = ["PageStore", "result_path", "unfinished_sections", "write_result"]
+__all__ = ["PageStore", "made_of", "result_path", "unfinished_sections", "write_result"]
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def result_path(image: str | Path, output_dir: str | Path, postfix: str, dtype: 
 
 
 def write_result(
-    path: Path, page: int, pixels: np.ndarray, like: Section | Header, made_by: Mapping[str, Any] | None = None
+    path: Path, page: int, pixels: np.ndarray, like: Section | Header, made_of: Mapping[str, Any] | None = None
 ) -> bool:
     """Write the result of a section, or keep it until all sections of its file have theirs.
 
@@ -59,7 +59,7 @@ def write_result(
         page: of the section in its file.
         pixels: (width, height).
         like: the section, or the header of its file; see `scripts.io.write_section`.
-        made_by: what the result depends on besides, such as weights and thresholds, as JSON holds it.
+        made_of: what the pages of a stack depend on, see `made_of`; None takes those that are there.
 
     Returns:
         Whether the result is complete.
@@ -70,7 +70,7 @@ def write_result(
     if like.pages == 1:
         write_section(path, pixels, like=like, result=True)
         return True
-    store = PageStore(path, _made_of(like.path, made_by))
+    store = PageStore(path, made_of)
     store.add(page, pixels)
     if len(store.pages()) < like.pages:
         return False
@@ -175,7 +175,7 @@ def unfinished_sections(
         results: what is written for each section: pixel type by what is appended to the name, for instance
             ``{"mitochondria": "uint8"}``.
         overwrite: whether to do them again.
-        made_by: see `write_result`.
+        made_by: see `made_of`.
 
     Returns:
         The sections that remain to be done, perhaps none: of a stack that was interrupted, the pages that are missing,
@@ -199,15 +199,17 @@ def unfinished_sections(
         logger.info(
             "%d of %d files have their results in %s and are left as they are", done, len(pending) + done, output_dir
         )
-    finished = {} if overwrite else {image: _finished_pages(image, sources, made_by) for image in pending}
+    unwritten: dict[str, list[Path]] = {}
+    for result, image in sources.items():
+        if image in pending and not overwrite and not result.exists() and read_header(image).pages > 1:
+            unwritten.setdefault(image, []).append(result)
+    finished = {image: _finished_pages(image, stacks, made_by) for image, stacks in unwritten.items()}
     return [s for s in sections if s["image"] in pending and s.get("page", 0) not in finished.get(s["image"], ())]
 
 
-def _finished_pages(image: str, sources: Mapping[Path, str], made_by: Mapping[str, Any] | None) -> set[int]:
+def _finished_pages(image: str, results: Sequence[Path], made_by: Mapping[str, Any] | None) -> set[int]:
     """Pages of a stack whose results are all there, but for one, with which the stack is put together."""
-    results = [result for result, source in sources.items() if source == image and not result.exists()]
-    made_of = _made_of(image, made_by)
-    stores = [PageStore(result, made_of) for result in results]
+    stores = [PageStore(result, made_of(image, made_by)) for result in results]
     finished = set.intersection(*(store.pages() for store in stores))
     if finished:
         logger.info("%s: %d of its pages were segmented before and are left as they are", image, len(finished))
@@ -216,6 +218,19 @@ def _finished_pages(image: str, sources: Mapping[Path, str], made_by: Mapping[st
     return finished - {read_header(image).pages - 1}
 
 
-def _made_of(image: str, made_by: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What the pages of a result depend on."""
+def made_of(image: str, made_by: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Tell what the pages of a result depend on.
+
+    It looks at every chunk of a volume, so it is for what is done once in a run.
+
+    Args:
+        image: file of the sections.
+        made_by: what results depend on besides, such as weights and thresholds.
+
+    Returns:
+        Both, as JSON holds them.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
     return json.loads(json.dumps({"source": content_state(image), "made_by": made_by}, default=str))

@@ -11,7 +11,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform, SaveImaged
 from monai.utils import ImageMetaKey
 
-from scripts.io import PageStore, Section, is_volume, read_header, result_path, write_result
+from scripts.io import PageStore, Section, is_volume, made_of, read_header, result_path, write_result
 
 __all__ = ["SaveSectiond"]
 
@@ -61,6 +61,7 @@ class SaveSectiond(SaveImaged):
         self.image_key = image_key
         self.made_by = made_by
         self._begun: set[str] = set()
+        self._made_of: dict[str, dict[str, Any]] = {}
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write the results of one section."""
@@ -90,7 +91,9 @@ class SaveSectiond(SaveImaged):
             PageStore(path).clear()  # of an earlier run
         self._begun.add(image)
         section = Section(header, page, pixel_size_nm=pixel_size_nm or header.pixel_size_nm)
-        if write_result(path, page, pixels, section, self.made_by):
+        if header.pages > 1 and image not in self._made_of:
+            self._made_of[image] = made_of(image, self.made_by)
+        if write_result(path, page, pixels, section, self._made_of.get(image)):
             self._begun.discard(image)
 
     def _write_plane(self, page: int, pixels: np.ndarray, origin: tuple[int, int]) -> None:
