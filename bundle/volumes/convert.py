@@ -153,7 +153,7 @@ def _require_no_stray_masks(sections: list[Section], target: Path) -> None:
     if masks is None or any(section.valid is not None for section in sections):
         return
     stray = masks if masks.suffix else _file_names(masks, 1, ".png")[0]
-    if stray.exists():
+    if stray.exists() and read_header(stray).result:  # no others are found
         raise FileExistsError(
             f"{stray}: must be of the sections in {target}, but is not: they have no valid masks; take it away, or "
             "choose another --output"

@@ -122,7 +122,7 @@ def listed_images(datalist: Path) -> dict[str, ListedImage]:
                 raise ValueError(
                     f"{datalist}: states two pixel sizes for {item['image']}, {known.pixel_size_nm} and {size}"
                 )
-            valid = _named_mask(item, datalist.resolve().parent, where)
+            valid = _named_mask(item, Path(os.path.abspath(datalist.parent)), where)
             if None not in (valid, known.valid) and valid != known.valid:
                 raise ValueError(f"{datalist}: names two valid masks of {item['image']}, {known.valid} and {valid}")
             images[file] = ListedImage(known.pixel_size_nm or size, known.valid or valid)
@@ -153,7 +153,8 @@ def valid_mask(image: Header, mask: Path | None = None) -> str | None:
             found = mask.is_dir()
         else:
             found = folder.name == "images" and mask.is_file()
-        if not found or not read_header(mask).result:
+        registered = (folder if mask.suffix == ".zarr" else folder.parent) / "chain" / "settings.json"
+        if not found or not (read_header(mask).result or registered.is_file()):
             return None
     valid = read_header(mask)
     if image.size != valid.size:

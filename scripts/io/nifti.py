@@ -91,7 +91,9 @@ def _place_in_file(image: nib.Nifti1Image) -> tuple[np.ndarray, str]:
     except KeyError:  # a code that means nothing
         unit = "unknown"
     if not np.isfinite(affine).all() or np.linalg.det(affine) == 0:
-        return np.eye(4), "unknown"
+        zooms = [float(step) for step in (*image.header.get_zooms()[:3], 1.0)[:3]]
+        usable = all(np.isfinite(step) and step > 0 for step in zooms)
+        return (np.diag([*zooms, 1.0]), unit) if usable else (np.eye(4), "unknown")
     return affine, unit
 
 

@@ -123,7 +123,7 @@ class OMEZarrReader(Reader):
             Their numbers; all of them where the file is none of a chunk.
         """
         key = os.path.relpath(file, os.path.join(self.header.path, self._array.path))
-        places = re.split(r"[/.]", key.removeprefix("c/"))
+        places = re.split(r"[/.]", re.sub(r"^c[/.]", "", key))
         if "z" not in self._names or len(places) != len(self._names) or not all(map(str.isdigit, places)):
             return range(self.header.pages)
         axis = self._names.index("z")

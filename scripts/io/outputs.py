@@ -178,12 +178,12 @@ def unfinished_sections(
         made_by: see `made_of`.
 
     Returns:
-        The sections that remain to be done, perhaps none: of a stack that was interrupted, the pages that are missing,
-        or all where those that are there are of another file, or were made in another way.
+        The sections that remain to be done, perhaps none: of a stack that was interrupted, the pages that are missing.
 
     Raises:
         ValueError: two sections would be written to the same result, or the results among the sections, where the
             next run would take them for sections.
+        FileExistsError: a stack was interrupted, and its finished pages are of another file, or made in another way.
     """
     sources: dict[Path, str] = {}
     for image in dict.fromkeys(section["image"] for section in sections):
@@ -214,7 +214,11 @@ def _finished_pages(image: str, results: Sequence[Path], made_by: Mapping[str, A
     if finished:
         logger.info("%s: %d of its pages were segmented before and are left as they are", image, len(finished))
     elif any(PageStore(result).pages() and not store.fits() for result, store in zip(results, stores, strict=True)):
-        logger.warning("%s: its pages were segmented of another file, or with other settings: all are done anew", image)
+        raise FileExistsError(
+            f"{image}: its pages must be segmented with the settings of those that are finished, and of the same file, "
+            "but one of both has changed; go on with what it was, choose another --output_dir, or begin anew by "
+            "--overwrite True"
+        )
     return finished - {read_header(image).pages - 1}
 
 

@@ -163,6 +163,16 @@ class Volume:
         options |= {"version": version, "average": False, "label": True, "result": True}
         return _Labels.create(_hidden(target) / name, shape, np.uint32, **options)
 
+    def restate(self, voxel_size_nm: Sequence[float | None]) -> None:
+        """State another size of voxels, if it is another; see `create`."""
+        known = self.group.attrs.get("ome", self.group.attrs)["multiscales"][0]
+        wanted = {**known, **_multiscales(self.path.name, len(self.levels), voxel_size_nm, self.own()["average"])}
+        if wanted != known:
+            ome = self.group.attrs.get("ome")
+            self.group.attrs.update(
+                {"multiscales": [wanted]} if ome is None else {"ome": {**ome, "multiscales": [wanted]}}
+            )
+
     def write(self, page: int, section: NDArray, origin: tuple[int, int] = (0, 0)) -> None:
         """Write a section, or a block of it, in all resolutions, the full one last.
 
@@ -239,8 +249,8 @@ def require_own_labels(image: str | Path, name: str) -> None:
         )
     if "pixels" in own and own["pixels"] != content_state(path)[-1]:
         raise FileExistsError(
-            f"{path}: must be labels as this bundle wrote them, but they have changed since; keep them under another "
-            "name, or replace them by --overwrite True"
+            f"{path}: must be labels as this bundle wrote them, but they were changed, or copied, since; keep them "
+            "under another name, or replace them by --overwrite True"
         )
 
 

@@ -14,7 +14,6 @@ from scripts.instances import (
     Linker,
     Overlaps,
     count_pixels,
-    ends,
     join,
     measure_profiles,
     nearest_neighbours,
@@ -129,7 +128,7 @@ class Gathering:
             ValueError: a file is damaged.
         """
         rows: dict[str, list] = {name: [] for name in ("section", "table", "neighbour", "boxes", "score", "pixels")}
-        shared, links, voxels, counts = [], [], [], []
+        shared, links, voxels, counts = [Overlaps(*np.zeros((3, 0), np.int64))], [np.zeros((0, 2), np.int64)], [], []
         self._cache.clear()
         self._max_gap = linker.max_gap
         for index in tqdm(range(len(stack)), desc="finding objects", unit="section"):
@@ -139,9 +138,12 @@ class Gathering:
             with np.load(work / f"{index}.npz") as file:
                 found = {name: file[name] for name in (*rows, "counts") if name != "section"}
             before = linker.count
-            for values, added in zip((shared, links), linker.add(labels, stack.planes[index].position), strict=True):
-                values.append(added)
             counts.append(found.pop("counts"))
+            if counts[-1][:2].any():  # a section without tissue and mitochondria is as a missing one
+                for values, added in zip(
+                    (shared, links), linker.add(labels, stack.planes[index].position), strict=True
+                ):
+                    values.append(added)
             for name, values in found.items():
                 rows[name].append(values)
             rows["section"].append(np.full(len(found["table"]), index))
@@ -220,8 +222,19 @@ class Gathering:
         """The neighbours that say something of a section: none beyond what is an end."""
         if self.smoothing == 0 and not self.require_support:
             return ()
-        first, last = ends(stack.positions, self._max_gap)
-        return None if first[index] else index - 1, None if last[index] else index + 1
+        return self._next(stack, index, -1), self._next(stack, index, 1)
+
+    def _next(self, stack: MaskStack, index: int, step: int) -> int | None:
+        """The next section that shows anything, as far as objects are followed."""
+        other, place = index + step, stack.planes[index].position
+        while 0 <= other < len(stack):
+            gap = abs(stack.planes[other].position - place) - 1
+            if self._max_gap is not None and gap > self._max_gap:
+                return None
+            if (self._read(stack, other)[0] > 0).any() or not stack.blank(other):
+                return other
+            other += step
+        return None
 
     def _read(self, stack: MaskStack, index: int) -> tuple[NDArray, NDArray[np.float32] | None]:
         if index not in self._cache:

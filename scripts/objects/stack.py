@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import label
 
+from scripts.blank import blank_level
 from scripts.grey_levels import tissue_mask
 from scripts.io import (
     LABEL_FORMATS,
@@ -131,6 +132,11 @@ class MaskStack:
         section = self.planes[index].section
         return None if section is None else read_section(section).T
 
+    def blank(self, index: int) -> bool:
+        """Tell whether a section shows nothing."""
+        grey = self.section(index)
+        return grey is not None and blank_level(grey) is not None
+
     @property
     def measures_tissue(self) -> bool:
         """Whether it is the grey levels of some section that tell where it shows tissue."""
@@ -152,10 +158,10 @@ class MaskStack:
         section = self.planes[index].section
         if section is None:
             return None
+        if blank_level(grey) is not None:
+            return np.zeros(grey.shape, bool)
         if section.valid is not None:
             return binarize_label(read_section(section.valid, section.page), section.valid).T > 0
-        if grey.min() == grey.max():
-            return np.zeros(grey.shape, bool)
         tissue = tissue_mask(grey.T, None if pixel_size is None else float(np.sqrt(np.prod(pixel_size)))).T
         return None if tissue.all() else tissue
 

@@ -76,6 +76,8 @@ class ResultWriter:
                 dtype = np.uint8 if key == "valid" else first.dtype
                 shape = (len(self.sections), height, width)
                 Volume.create(path, shape, dtype, voxel, **options)
+            elif first.pixel_size_nm is not None:
+                Volume(path).restate(voxel)
         return {key: Volume(path) for key, path in self.store.volumes().items()}
 
     def write_all(self, transformations: Sequence[Transformation], num_workers: int = 1) -> list[float]:
@@ -134,7 +136,7 @@ class ResultWriter:
         if self._volumes is not None:
             return False
         found = read_header(self.store.results(self.names[index])["images"])
-        return found.pixel_size_nm is not None and not found.states(self.sections[index].pixel_size_nm)
+        return found.doubt is None and not found.states(self.sections[index].pixel_size_nm)
 
     def _read(self, key: str, index: int) -> NDArray[Any]:
         """What was written of a section, (width, height)."""

@@ -44,7 +44,12 @@ class Source:
     def identity(self) -> dict[str, list[int | str]]:
         """What is known of the volume without its pixels, and of its valid mask, as JSON holds it."""
         known = {"volume": list(file_state(self.job.volume)[2:])}
-        return known if self.valid is None else {**known, "valid": content_state(self.valid)}
+        return known if self.valid is None else {**known, "valid": self._valid_state}
+
+    @cached_property
+    def _valid_state(self) -> list[int | str]:
+        """As it is at first; it looks at every chunk."""
+        return content_state(self.valid)
 
     def changed(self) -> list[int]:
         """Tell of which sections a part is segmented, and the pixels have changed since."""

@@ -122,7 +122,7 @@ def test_a_stack_goes_on_only_as_it_was_begun(
     monkeypatch: pytest.MonkeyPatch,
     change: dict,
 ) -> None:
-    """With another threshold all pages are done again; what changes no mask lets the run go on."""
+    """With another threshold it is refused, or begun anew; what changes no mask lets the run go on."""
     sections = [read_section(path) for path in sorted((tiny_phantom / "images").iterdir())[:3]]
     write_section(tmp_path / "in" / "stack.tif", np.stack(sections, axis=-1))
     written, last = [], 0
@@ -139,6 +139,11 @@ def test_a_stack_goes_on_only_as_it_was_begun(
         infer(tmp_path / "in", **settings)
     last = 2
     settings |= change
+    if "batch_size" not in change:
+        with pytest.raises(RuntimeError) as error:
+            infer(tmp_path / "in", **settings)
+        assert isinstance(first_cause(error.value), FileExistsError)
+        settings["overwrite"] = True
     output = infer(tmp_path / "in", **settings)
     assert written == ([0, 1, 2] if "batch_size" in change else [0, 0, 1, 2])
     infer(tmp_path / "in", **settings, output_dir=str(tmp_path / "whole"))

@@ -13,7 +13,7 @@ from monai.bundle import ConfigWorkflow
 from textures import imaged, truth
 
 from scripts.config import first_cause
-from scripts.io import read_section, write_section
+from scripts.io import find_sections, read_section, write_section
 from scripts.phantom import PhantomTissue, acquire
 from scripts.registration import PairRegistration, Transformation
 
@@ -84,7 +84,7 @@ def from_folder(stack: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_results_in_the_order_of_the_stack(from_folder: Path) -> None:
-    expected = {*RESULTS, "chain", "report.csv", "report.json"}
+    expected = {*RESULTS, "chain", "report.csv", "report.json", "sections.json"}
     assert {path.name for path in from_folder.iterdir()} == expected
     report = json.loads((from_folder / "report.json").read_text())
     assert report["reference"] == "section_9"
@@ -268,3 +268,11 @@ def test_masks_of_sections_of_32_bit_are_those_of_8_bit(
     for narrow, wide in zip(masks["uint8"], masks["uint32"], strict=True):
         assert narrow.mean() > 0.01
         assert (narrow & wide).sum() / (narrow | wide).sum() > 0.97
+
+
+@pytest.mark.parametrize(("form", "images"), [("tif", "images"), ("zarr", "images.zarr")])
+def test_a_pixel_size_that_is_stated_later_is_written(register: Callable, stack: Path, form: str, images: str) -> None:
+    for size in (None, 7.5, 9.0, 9.0):
+        output = register(stack / "sections", output_format=form, pixel_size=size)
+        expected = {None} if size is None else {(size, size)}
+        assert {section.pixel_size_nm for section in find_sections(output / images)} == expected

@@ -137,3 +137,15 @@ def test_the_scale_of_ome_zarr(tmp_path: Path, scale: object) -> None:
     group.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": levels}]
     assert_unknown(tmp_path / "a.zarr")
     assert read_header(tmp_path / "a.zarr").form["section_thickness_nm"] == (50 if isinstance(scale, list) else None)
+
+
+def test_a_nifti_file_whose_affine_is_flat_has_the_size_of_its_pixels(tmp_path: Path) -> None:
+    nifti("micron", 5e-3, 5e-3)(tmp_path / "a.nii")
+    content = bytearray((tmp_path / "a.nii").read_bytes())
+    content[252:256] = struct.pack("<hh", 0, 1)
+    content[280:328] = struct.pack("<12f", 5e-3, 0, 0, 0, 0, 5e-3, 0, 0, 0, 0, 0, 0)
+    (tmp_path / "a.nii").write_bytes(content)
+    (found,) = find_sections(tmp_path / "a.nii")
+    assert found.pixel_size_nm == pytest.approx((5, 5))
+    write_section(tmp_path / "b.nii", read_section(found), like=found)
+    assert read_header(tmp_path / "b.nii").pixel_size_nm == pytest.approx((5, 5))

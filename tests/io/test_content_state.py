@@ -72,3 +72,19 @@ def test_which_sections_a_chunk_is_of(
     array[..., 2, 1, 1] = 8
     after = section_states(str(tmp_path / "a.zarr"))
     assert [page for page in range(5) if before[page] != after[page]] == ([2, 3] if depth == 2 else [2])
+
+
+@pytest.mark.parametrize("separator", ["/", "."])
+def test_the_section_of_a_chunk_is_told_by_its_name(tmp_path: Path, separator: str) -> None:
+    group = zarr.create_group(tmp_path / "a.zarr")
+    encoding = {"name": "default", "separator": separator}
+    array = group.create_array("0", shape=(9, 32, 32), chunks=(1, 16, 16), dtype="uint8", chunk_key_encoding=encoding)
+    array[:] = 7
+    axes = [{"name": name, "type": "space", "unit": "nanometer"} for name in "zyx"]
+    scale = [{"type": "scale", "scale": [50, 5, 5]}]
+    multiscales = [{"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": scale}]}]
+    group.attrs.update({"ome": {"version": "0.5", "multiscales": multiscales}})
+    before = section_states(tmp_path / "a.zarr")
+    array[5] = 9
+    changed = [page for page, state in enumerate(section_states(tmp_path / "a.zarr")) if state != before[page]]
+    assert changed == [5]

@@ -193,6 +193,6 @@ def test_labels_that_a_person_corrected_are_those_of_a_person(tmp_path: Path) ->
     labels = Volume.create_labels(tmp_path / "a.zarr", "mitochondria", (3, 40, 30))
     labels.complete()
     labels.levels[0][1] = 7
-    with pytest.raises(FileExistsError, match="but they have changed since"):
+    with pytest.raises(FileExistsError, match="but they were changed, or copied, since"):
         Volume.create_labels(tmp_path / "a.zarr", "mitochondria", (3, 40, 30))
     Volume.create_labels(tmp_path / "a.zarr", "mitochondria", (3, 40, 30), overwrite=True).complete()

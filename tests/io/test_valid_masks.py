@@ -72,3 +72,24 @@ def test_a_mask_that_is_found_is_one_of_a_registration(tmp_path: Path, valid: np
     for name, options in (("images", {}), ("valid", {"result": result})):
         Volume.create(tmp_path / f"{name}.zarr", (1, 30, 20), "uint8", average=False, **options).complete()
     assert find_sections(tmp_path / "images.zarr")[0].valid == (str(tmp_path / "valid.zarr") if result else None)
+
+
+def test_a_registration_that_a_person_corrected_keeps_its_masks(
+    section: np.ndarray, valid: np.ndarray, tmp_path: Path
+) -> None:
+    write_section(tmp_path / "images" / "a.tif", section)
+    write_section(tmp_path / "valid" / "a.png", valid)  # as another program saves it, without the mark of a result
+    assert find_sections(tmp_path / "images")[0].valid is None
+    (tmp_path / "chain").mkdir()
+    (tmp_path / "chain" / "settings.json").write_text("{}")
+    assert find_sections(tmp_path / "images")[0].valid == str(tmp_path / "valid" / "a.png")
+
+
+def test_masks_of_a_linked_list_lie_beside_the_link_as_images_do(
+    labelled: Path, valid: np.ndarray, tmp_path: Path
+) -> None:
+    write_section(labelled / "valid.tif", valid)
+    (tmp_path / "lists").mkdir()
+    listing(tmp_path / "lists", {"image": "image.png", "valid": "valid.tif"}).rename(tmp_path / "lists" / "a.json")
+    (labelled / "linked.json").symlink_to(tmp_path / "lists" / "a.json")
+    assert find_sections(labelled / "linked.json")[0].valid == str(labelled / "valid.tif")
