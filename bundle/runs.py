@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import platform
 import tempfile
@@ -100,6 +101,8 @@ def run(*configs: str, run_id: str, **overrides: Any) -> None:
     workflow = prepare(*configs, run_id=run_id, **overrides)
     workflow.run()
     workflow.finalize()
+    del workflow
+    gc.collect()  # engines and handlers refer to each other, and would keep the cached sections of run after run
 
 
 def score(*configs: str, part: str, **overrides: Any) -> list[ScoredSection]:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import gc
 import json
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from monai.data import CacheDataset
 
 from bundle.data.phantom import phantom
 from bundle.studies.leave_one_out import leave_one_out, markdown
@@ -28,8 +31,19 @@ def settings_of(tiny: dict) -> dict:
     return {key: value for key, value in tiny.items() if key != "batch_size"}
 
 
+@pytest.fixture
+def cached_sets() -> Iterator[Callable[[], int]]:
+    """Count the sets that are in memory; nothing is collected but when it is asked for."""
+    gc.collect()
+    gc.disable()
+    yield lambda: sum(type(kept) is CacheDataset for kept in gc.get_objects())
+    gc.enable()
+
+
 @pytest.mark.slow
-def test_each_set_is_scored_by_a_training_without_it(sets: list, tmp_path: Path, tiny: dict) -> None:
+def test_each_set_is_scored_by_a_training_without_it(
+    sets: list, tmp_path: Path, tiny: dict, cached_sets: Callable[[], int]
+) -> None:
     arguments = {
         "left_out": "two,small",
         "output": str(tmp_path / "out" / "loo"),
@@ -40,7 +54,9 @@ def test_each_set_is_scored_by_a_training_without_it(sets: list, tmp_path: Path,
         "scales": (0.8,),
         **settings_of(tiny),
     }
+    before = cached_sets()
     table = leave_one_out(*sets, **arguments)
+    assert cached_sets() == before  # the sections of one training are not kept while the next one runs
     figures = json.loads((tmp_path / "out" / "loo.json").read_text())
     assert table == markdown(figures) == (tmp_path / "out" / "loo.md").read_text().rstrip("\n")
     assert figures["sets"] == ["one", "two", "small"]
