@@ -3,7 +3,7 @@
 from .averaging import WeightAverage
 from .checkpoint import TrainingCheckpoint
 from .early_stopping import EarlyStopping
-from .loading import ImportModule, LoadWeights, load_weights
+from .loading import LoadWeights, load_weights
 from .objects import ObjectReport
 from .panels import ValidationFigures
 from .progress import DataLoadingTime, LossProgressBar
@@ -15,7 +15,6 @@ __all__ = [
     "DataLoadingTime",
     "EarlyStopping",
     "EpochSeed",
-    "ImportModule",
     "JaccardReport",
     "LoadWeights",
     "LossProgressBar",

@@ -1,8 +1,7 @@
-"""Loading the weights of a network, and modules."""
+"""Loading the weights of a network."""
 
 from __future__ import annotations
 
-import importlib
 import logging
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from torch import nn
 from scripts.networks.pretrained import mismatch
 from scripts.weights import record_path
 
-__all__ = ["ImportModule", "LoadWeights", "bare", "load_weights", "read_checkpoint"]
+__all__ = ["LoadWeights", "bare", "load_weights", "read_checkpoint"]
 
 logger = logging.getLogger(__name__)
 
@@ -68,26 +67,6 @@ class LoadWeights:
             engine: the evaluator.
         """
         engine.add_event_handler(Events.STARTED, lambda: load_weights(bare(self.network), self.path))
-
-
-class ImportModule:
-    """Import a module that is needed after the first batch, while another process reads that batch.
-
-    Args:
-        name: of the module, with those that it lies in.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def attach(self, engine: Engine) -> None:
-        """Register the handler.
-
-        Args:
-            engine: the evaluator.
-        """
-        # not `STARTED`: by now the processes of the data loader are at work
-        engine.add_event_handler(Events.GET_BATCH_STARTED, lambda: importlib.import_module(self.name))
 
 
 def bare(network: nn.Module) -> nn.Module:
