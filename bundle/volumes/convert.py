@@ -16,13 +16,13 @@ from tqdm import tqdm
 
 from scripts.io import (
     Section,
-    binarize_label,
     content_state,
     find_sections,
     naming,
     parse_pixel_size,
     parse_section_thickness,
     read_header,
+    read_mask,
     read_section,
     require_writable,
     write_json,
@@ -164,7 +164,7 @@ def _valid(section: Section) -> NDArray[np.uint8]:
     """255 where a section is valid, (width, height)."""
     if section.valid is None:
         return np.full((section.width, section.height), 255, np.uint8)
-    return 255 * binarize_label(read_section(section.valid, section.page), section.valid)
+    return np.where(read_mask(section.valid, section.page), np.uint8(255), np.uint8(0))
 
 
 def _begin_volume(

@@ -1,7 +1,7 @@
 """Files of sections: finding, reading, checking and writing them."""
 
 from .active_learning import select_query
-from .checks import check_sections, read_known
+from .checks import check_sections, read_mask
 from .datalist import ALIGNED, load_sections
 from .discovery import find_sections
 from .files import keep_sockets_short, lock, naming, require_writable, write_atomically, write_json, write_text
@@ -49,7 +49,7 @@ __all__ = [
     "parse_section_thickness",
     "pixel_size_of",
     "read_header",
-    "read_known",
+    "read_mask",
     "read_section",
     "require_writable",
     "result_path",

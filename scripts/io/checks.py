@@ -15,7 +15,7 @@ from .labels import IGNORE_INDEX, LABEL_FORMATS, binarize_label
 from .reading import read_header, read_section
 from .section import Section
 
-__all__ = ["check_sections", "read_known", "read_label"]
+__all__ = ["check_sections", "read_label", "read_mask"]
 
 logger = logging.getLogger(__name__)
 
@@ -127,12 +127,12 @@ def read_label(section: Mapping[str, Any], page: int | None = None, hand_on: boo
     label_format, ignored = section.get("label_format", LABEL_FORMATS[0]), section.get("ignore_value")
     binary = binarize_label(label, section["label"], label_format, ignored)
     if section.get("known") is not None:
-        binary[~read_known(section["known"], page)] = IGNORE_INDEX
+        binary[~read_mask(section["known"], page)] = IGNORE_INDEX
     return binary
 
 
-def read_known(mask: str, page: int | None = None) -> np.ndarray:
-    """Read where the label of a section is known.
+def read_mask(mask: str, page: int | None = None) -> np.ndarray:
+    """Read a mask that goes with a section: where its label is known, or where there is a section at all.
 
     Args:
         mask: path of the mask, of one section or of as many as the stack.

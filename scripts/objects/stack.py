@@ -19,6 +19,7 @@ from scripts.io import (
     find_sections,
     is_volume,
     pixel_size_of,
+    read_mask,
     read_section,
     section_name,
     split_suffix,
@@ -161,7 +162,7 @@ class MaskStack:
         if blank_level(grey) is not None:
             return np.zeros(grey.shape, bool)
         if section.valid is not None:
-            return binarize_label(read_section(section.valid, section.page), section.valid).T > 0
+            return read_mask(section.valid, section.page).T
         tissue = tissue_mask(grey.T, None if pixel_size is None else float(np.sqrt(np.prod(pixel_size)))).T
         return None if tissue.all() else tissue
 

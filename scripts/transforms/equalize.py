@@ -14,7 +14,7 @@ from monai.utils import ImageMetaKey, convert_data_type, ensure_tuple
 
 from scripts.blank import blank_level
 from scripts.grey_levels import CLIP, METHODS, SectionLevels, check_clip, fill_outside
-from scripts.io import binarize_label, read_section
+from scripts.io import read_mask
 
 __all__ = ["EqualizeSectiond"]
 
@@ -95,7 +95,7 @@ class EqualizeSectiond(MapTransform):
             return convert_data_type(normalize(pixels.astype(np.float32)), np.ndarray)[0], np.ones(pixels.shape, bool)
         where = None
         if valid is not None and self.method == "tissue":
-            where = binarize_label(read_section(valid, data.get(self.page_key)), str(valid)) > 0
+            where = read_mask(valid, data.get(self.page_key))
             if where.shape != pixels.shape:
                 raise ValueError(
                     f"has {pixels.shape[0]}x{pixels.shape[1]} pixels, its valid mask {valid} "

@@ -20,7 +20,7 @@ from scripts.io import (
     keep_sockets_short,
     pixel_size_of,
     read_header,
-    read_known,
+    read_mask,
     read_section,
 )
 
@@ -133,7 +133,7 @@ class BinarizeLabeld(MapTransform):
             name = d[key].meta.get(ImageMetaKey.FILENAME_OR_OBJ, key) if isinstance(d[key], MetaTensor) else key
             pixels = binarize_label(np.asarray(d[key]), name, label_format, ignored)
             if known is not None:
-                pixels[..., ~read_known(known, d.get("page"))] = IGNORE_INDEX
+                pixels[..., ~read_mask(known, d.get("page"))] = IGNORE_INDEX
             binary = torch.from_numpy(pixels)
             if self.instances_key is not None and label_format == "instances":
                 d[self.instances_key] = d[key]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scripts.crf import crf_window
 from scripts.grey_levels import Read, SectionLevels, TransferFunction, Window
 from scripts.inference import score_window
-from scripts.io import Section, binarize_label, pixel_size_of, read_section
+from scripts.io import Section, pixel_size_of, read_mask, read_section
 from scripts.io.ome_zarr import OMEZarrReader
 
 __all__ = ["WindowSegmentation"]
@@ -109,7 +109,8 @@ class WindowSegmentation:
             if not kept.exists():
                 nanometres = float(np.sqrt(np.prod(pixel_size)))
                 section = self.sections[page]
-                valid = _valid(section) if self.method == "tissue" else None
+                heeded = self.method == "tissue" and section.valid is not None
+                valid = read_mask(section.valid, section.page) if heeded else None
                 _keep(SectionLevels.measure(read_section(section), self.method, self.clip, nanometres, valid), kept)
             self._levels = page, _kept(kept)
         return self._levels[1]
@@ -123,13 +124,6 @@ def _reader(section: Section) -> Read:
         return np.ascontiguousarray(volume.read_window(section.page, window[1], window[0], section.channel).T)
 
     return read
-
-
-def _valid(section: Section) -> NDArray[np.bool_] | None:
-    """Read where there is a section at all, (width, height), as a registration knows it."""
-    if section.valid is None:
-        return None
-    return binarize_label(read_section(section.valid, section.page), section.valid) > 0
 
 
 def _keep(levels: SectionLevels, path: Path) -> None:
