@@ -86,7 +86,7 @@ class TIFFReader(Reader):
         if first.photometric not in (*GREY, *COLOUR):
             kind = getattr(first.photometric, "name", first.photometric)
             raise ValueError(f"its colours are of the kind {kind}; save it as grey levels")
-        self._planes = _planes(tiff)
+        self._planes, dtype = _planes(tiff)
         count, described = channels_of_pages(tiff)
         if described:
             self._planes = [plane._replace(channel=described[plane.page]) for plane in self._planes]
@@ -111,7 +111,7 @@ class TIFFReader(Reader):
             int(first.imagewidth),
             int(first.imagelength),
             max(pages),
-            dtype=_dtype(tiff),
+            dtype=dtype,
             channels=max(channels, count),
             only_channel=here.pop() if count > len(here) else None,
             pixel_size_nm=size,
@@ -147,8 +147,8 @@ def write(
     )
 
 
-def _planes(tiff: tifffile.TiffFile) -> list[_Plane]:
-    """The sections of a file in their order.
+def _planes(tiff: tifffile.TiffFile) -> tuple[list[_Plane], str]:
+    """The sections of a file in their order, and the pixel type of what is read.
 
     Raises:
         ValueError: the pages are not sections of one size, or not all of them can be told.
@@ -157,7 +157,8 @@ def _planes(tiff: tifffile.TiffFile) -> list[_Plane]:
     planes = [plane for series in tiff.series for plane in _planes_of(series)]
     if len(pages) == 1:
         behind = len(planes) > 1
-        return [plane._replace(index=i if behind else None) for i, plane in enumerate(planes)]
+        return [plane._replace(index=i if behind else None) for i, plane in enumerate(planes)], _dtype(first).name
+    types = set()
     for number in range(len(pages)):
         page = pages[number].aspage()
         kind = int(page.subfiletype)
@@ -172,13 +173,14 @@ def _planes(tiff: tifffile.TiffFile) -> list[_Plane]:
             first.samplesperpixel,
         ):
             raise ValueError(f"its {len(pages)} pages differ in size or pixel type; save its sections alone")
+        types.add(_dtype(page))
     if sorted(plane.page for plane in planes) != list(range(len(pages))):
         if any(plane.channel for plane in planes):
             raise ValueError(
                 f"its description tells of {len(planes)} pages, but it has {len(pages)}; save it as a plain stack"
             )
         planes = [_Plane(number, None, 0) for number in range(len(pages))]
-    return planes
+    return planes, np.result_type(*types).name
 
 
 def _planes_of(series: tifffile.TiffPageSeries) -> list[_Plane]:
@@ -235,11 +237,7 @@ def _eight_bit_where_it_is(levels: np.ndarray) -> np.ndarray:
     return levels.astype(np.uint8)
 
 
-def _dtype(tiff: tifffile.TiffFile) -> str:
-    """The pixel type of what is read, which is that of the levels where pages have colour tables."""
-    types = set()
-    for number in range(len(tiff.pages)):
-        page = tiff.pages[number].aspage()
-        table = page.colormap if page.photometric == PHOTOMETRIC.PALETTE else None
-        types.add(page.dtype if table is None else _eight_bit_where_it_is(np.asarray(table)[0]).dtype)
-    return np.result_type(*types).name
+def _dtype(page: tifffile.TiffPage) -> np.dtype:
+    """The pixel type of what is read of a page, which is that of the levels where it has a colour table."""
+    table = page.colormap if page.photometric == PHOTOMETRIC.PALETTE else None
+    return np.dtype(page.dtype if table is None else _eight_bit_where_it_is(np.asarray(table)[0]).dtype)
