@@ -8,7 +8,7 @@ from typing import Any
 
 from bundle.analysis.overview import draw_overview
 from bundle.runs import reject_overrides, run, settings_for
-from scripts.io import Section, find_sections, read_section, require_writable, result_path, write_text
+from scripts.io import ALIGNED_LIST, Section, find_sections, read_section, require_writable, result_path, write_text
 
 __all__ = ["analyze"]
 
@@ -82,7 +82,7 @@ def analyze(
             output_dir=str(folder / "aligned"),
             pixel_size=pixel_size,
         )
-        sections = str(folder / "aligned" / "sections.json")  # their names may not show their order
+        sections = str(folder / "aligned" / ALIGNED_LIST)  # their names may not show their order
         for stage in ("inference", "objects"):
             own[stage].pop("channel", None)  # aligned sections have the chosen one alone
     print(f"{stages - 1}/{stages} segmenting: {masks}", flush=True)

@@ -2,7 +2,7 @@
 
 from .active_learning import select_query
 from .checks import check_sections, read_mask
-from .datalist import ALIGNED, load_sections
+from .datalist import ALIGNED, ALIGNED_LIST, ALIGNED_SETTINGS, load_sections
 from .discovery import find_sections
 from .files import keep_sockets_short, lock, naming, require_writable, write_atomically, write_json, write_text
 from .formats import FORMATS, IMAGE_2D_SUFFIXES, MARK, WRITTEN, is_volume, section_name, split_suffix
@@ -23,6 +23,8 @@ from .writing import write_section
 
 __all__ = [
     "ALIGNED",
+    "ALIGNED_LIST",
+    "ALIGNED_SETTINGS",
     "FORMATS",
     "IGNORE_INDEX",
     "IMAGE_2D_SUFFIXES",

@@ -29,13 +29,28 @@ from .pixel_size import parse_pixel_size, say_doubts
 from .reading import read_header
 from .section import Header, Section
 
-__all__ = ["ALIGNED", "ListedImage", "aligned_order", "listed_images", "load_sections", "valid_mask"]
+__all__ = [
+    "ALIGNED",
+    "ALIGNED_LIST",
+    "ALIGNED_SETTINGS",
+    "ListedImage",
+    "aligned_order",
+    "listed_images",
+    "load_sections",
+    "valid_mask",
+]
 
 PARTS = ("training", "validation", "test")
 """The usual parts of a list; others may have any name."""
 
 ALIGNED = "aligned"
 """The part in which a registration lists its sections, in the order of the stack, which their names may not show."""
+
+ALIGNED_LIST = "sections.json"
+"""That list, in the folder of a registration."""
+
+ALIGNED_SETTINGS = "chain/settings.json"
+"""What says in that folder how it was registered."""
 
 ITEM_KEYS = (
     *("image", "label", "region", "page", "pages", "channel", "valid", "pixel_size_nm", "label_format"),
@@ -132,7 +147,8 @@ def listed_images(datalist: Path) -> dict[str, ListedImage]:
 def valid_mask(image: Header, mask: Path | None = None) -> str | None:
     """Name the mask of a section: that given, or what `run registration` leaves beside ``images`` or ``images.zarr``.
 
-    What is found there is taken only if this bundle wrote it: ``valid`` is also what folders for validation are called.
+    What is found there is taken only if this bundle wrote it, or the sections beside it: ``valid`` is also what folders
+    for validation are called.
 
     Args:
         image: header of the section's file.
@@ -153,7 +169,7 @@ def valid_mask(image: Header, mask: Path | None = None) -> str | None:
             found = mask.is_dir()
         else:
             found = folder.name == "images" and mask.is_file()
-        registered = (folder if mask.suffix == ".zarr" else folder.parent) / "chain" / "settings.json"
+        registered = (folder if mask.suffix == ".zarr" else folder.parent) / ALIGNED_SETTINGS
         if not found or not (read_header(mask).result or registered.is_file()):
             return None
     valid = read_header(mask)
@@ -175,7 +191,7 @@ def aligned_order(folder: str | Path) -> list[str] | None:
         ValueError: the list of the registration is damaged.
     """
     folder = Path(os.path.abspath(folder))
-    datalist = folder.parent / "sections.json"
+    datalist = folder.parent / ALIGNED_LIST
     if folder.name != "images" or not datalist.is_file():
         return None
     content = _read_json(datalist)  # perhaps that of someone else, and no list of sections

@@ -140,10 +140,9 @@ class Gathering:
             before = linker.count
             counts.append(found.pop("counts"))
             if counts[-1][:2].any():  # a section without tissue and mitochondria is as a missing one
-                for values, added in zip(
-                    (shared, links), linker.add(labels, stack.planes[index].position), strict=True
-                ):
-                    values.append(added)
+                overlaps, linked = linker.add(labels, stack.planes[index].position)
+                shared.append(overlaps)
+                links.append(linked)
             for name, values in found.items():
                 rows[name].append(values)
             rows["section"].append(np.full(len(found["table"]), index))

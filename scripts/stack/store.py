@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.io import ALIGNED, require_writable, write_atomically, write_json
+from scripts.io import ALIGNED, ALIGNED_LIST, ALIGNED_SETTINGS, require_writable, write_atomically, write_json
 from scripts.registration import Transformation
 
 from .report import SectionReport
@@ -21,8 +21,6 @@ VOLUMES = {"images": "images.zarr", "valid": "valid.zarr"}
 """Those that can be one OME-Zarr volume instead."""
 FORMATS = ("tif", "zarr")
 """Of aligned sections."""
-ORDER = "sections.json"
-"""List of the aligned sections, in the order of the stack."""
 LINKS = "chain/links"
 """Folder of what the chain found for each section so far."""
 
@@ -57,7 +55,7 @@ class Store:
             if self.folder.resolve() in Path(image).resolve().parents:
                 raise ValueError(f"{self.folder}: the output folder holds the section {image}; choose another one")
         require_writable(self.folder)
-        path = self.folder / "chain" / "settings.json"
+        path = self.folder / ALIGNED_SETTINGS
         wanted = json.loads(json.dumps(settings, default=str))
         found = _read_settings(path)
         if found is not None and found != wanted and not overwrite:
@@ -65,7 +63,7 @@ class Store:
                 f"{self.folder} holds another alignment; what differs: {', '.join(_differing(found, wanted))}. Choose "
                 "another --output_dir, or replace it by --overwrite True"
             )
-        order = self.folder / ORDER
+        order = self.folder / ALIGNED_LIST
         if order.exists() and ALIGNED not in (_read_settings(order) or ()):
             raise FileExistsError(
                 f"{order}: must be the list of aligned sections, but is another file; call it otherwise, or choose "
@@ -101,7 +99,7 @@ class Store:
             names: of the sections, in the order of the stack.
         """
         files = [f"images/{name}{RESULTS['images']}" for name in names]
-        write_json(self.folder / ORDER, {ALIGNED: files if self.output_format == "tif" else [VOLUMES["images"]]})
+        write_json(self.folder / ALIGNED_LIST, {ALIGNED: files if self.output_format == "tif" else [VOLUMES["images"]]})
 
     def save_link(self, name: str, transformation: Transformation, report: SectionReport) -> None:
         """Keep what the chain found for a section."""
