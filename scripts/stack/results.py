@@ -72,6 +72,9 @@ class ResultWriter:
         voxel = (first.header.form.get("section_thickness_nm"), *size[::-1])
         for key, path in self.store.volumes().items():
             if not path.exists():
+                # panels are written last: without them no section counts as done, of which a new volume holds none
+                for name in self.names:
+                    self.store.results(name)["qc"].unlink(missing_ok=True)
                 options = {"average": False, "result": True} if key == "valid" else {}
                 dtype = np.uint8 if key == "valid" else first.dtype
                 shape = (len(self.sections), height, width)

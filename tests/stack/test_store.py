@@ -14,6 +14,7 @@ import tifffile
 from stacks import COUNT, align, alignment, assert_same_results, registration, write_folder
 from textures import REFERENCE, SIZE, imaged
 
+from scripts.io import read_section
 from scripts.stack.store import RESULTS
 
 pytestmark = pytest.mark.slow
@@ -75,6 +76,22 @@ def test_a_finished_run_does_nothing_again(three: Path, aligned_three: Path, tmp
     assert not done
     assert all(file.stat().st_mtime == 0 for file in results)
     assert_same_results(output, aligned_three)
+
+
+def test_a_volume_that_is_gone_is_written_anew(three: Path, aligned_three: Path, tmp_path: Path) -> None:
+    """Also where the run that began with that is stopped."""
+    output = tmp_path / "output"
+    align(three, output, output_format="zarr")
+    shutil.rmtree(output / "images.zarr")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("scripts.stack.results.qc_panel", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            align(three, output, output_format="zarr")
+    align(three, output, output_format="zarr")
+    for page in range(3):
+        for volume, file in (("images.zarr", "images/section_{}.tif"), ("valid.zarr", "valid/section_{}.png")):
+            expected = read_section(aligned_three / file.format(page + 1))
+            np.testing.assert_array_equal(read_section(output / volume, page), expected)
 
 
 @pytest.mark.parametrize(
