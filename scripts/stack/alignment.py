@@ -141,8 +141,8 @@ class StackAlignment:
         """Look at what an earlier run left, before anything is written.
 
         Raises:
-            ValueError: the output folder holds the sections, a fold mask cannot be read as one, or sections of several
-                pixel types would have to go into one volume.
+            ValueError: the output folder holds the sections, a fold mask cannot be read as one, the reference shows too
+                little, or sections of several pixel types would have to go into one volume.
             FileExistsError: it holds an alignment of other sections, or with other settings, and `overwrite` is false.
         """
         self._images.check_fold_masks()
@@ -152,7 +152,9 @@ class StackAlignment:
                 f"{other.path}: must have pixels of {self.sections[0].dtype} as the others to be written into one "
                 f"volume, but got {other.dtype}; leave --output_format out"
             )
-        self._store.prepare(self._files(), self.settings(), self.overwrite)
+        if self.reference is not None:
+            self._chain().require_reference(self.reference)
+        self._store.prepare(self._files(), self._names, self.settings(), self.overwrite)
 
     def run(self) -> None:
         """Register and warp all sections that are not done yet, and write the report.
@@ -160,16 +162,7 @@ class StackAlignment:
         Raises:
             ValueError: no section can be the reference, or none fits it.
         """
-        chain = Chain(
-            self._images,
-            self._names,
-            list(map(str, self.sections)),
-            self.registration,
-            self.neighbours,
-            self._store,
-            self.num_workers,
-        )
-        links, reference = chain.run(self.reference)
+        links, reference = self._chain().run(self.reference)
         transformations = interpolate_missing(links, self._names)
         transformations = remove_drift(transformations, self.drift_window, reference)
         sizes, scale = self._images.sizes, self._images.scale
@@ -195,6 +188,17 @@ class StackAlignment:
                 len(rows),
                 ", ".join(failed),
             )
+
+    def _chain(self) -> Chain:
+        return Chain(
+            self._images,
+            self._names,
+            list(map(str, self.sections)),
+            self.registration,
+            self.neighbours,
+            self._store,
+            self.num_workers,
+        )
 
     def _files(self) -> list[str]:
         return list(dict.fromkeys(section.path for section in self.sections))

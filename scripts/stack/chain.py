@@ -224,10 +224,25 @@ class Chain:
         found = self.store.load_report(self.names[index])
         if found is not None and found.status is Status.REFERENCE:
             return Link(self.store.load_transformation(self.names[index]), found)
+        link = self.require_reference(index)
+        self.store.save_link(self.names[index], link.transformation, link.report)
+        return link
+
+    def require_reference(self, index: int) -> Link:
+        """Refuse a reference that shows too little.
+
+        Args:
+            index: of the section.
+
+        Returns:
+            Its link.
+
+        Raises:
+            ValueError: as above.
+        """
         link = self._start(index)
         if link.report.status is not Status.REFERENCE:
             raise ValueError(f"{self.locations[index]}: cannot be the reference: {link.report.message}")
-        self.store.save_link(self.names[index], link.transformation, link.report)
         return link
 
     def _start(self, index: int) -> Link:

@@ -14,10 +14,12 @@ from typing import Any
 from scripts.io import write_json, write_text
 from scripts.registration import Quality
 
-__all__ = ["COLUMNS", "SectionReport", "Status", "write_report"]
+__all__ = ["COLUMNS", "REPORTS", "SectionReport", "Status", "write_report"]
 
 COLUMNS = ("section", "status", "message", *(entry.name for entry in fields(Quality)), "uncovered_fraction")
 """Of ``report.csv``."""
+REPORTS = ("report.json", "report.csv")
+"""What `write_report` writes."""
 
 
 class Status(StrEnum):
@@ -92,12 +94,13 @@ def write_report(
         "registration_scale": f"1/{scale}",
         "sections": list(rows),
     }
-    write_json(folder / "report.json", content)
+    as_json, as_table = (folder / name for name in REPORTS)
+    write_json(as_json, content)
     table = io.StringIO()
     writer = csv.DictWriter(table, COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_text(folder / "report.csv", table.getvalue())
+    write_text(as_table, table.getvalue())
 
 
 def _rounded(value: Any) -> Any:

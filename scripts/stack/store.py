@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.io import ALIGNED, ALIGNED_LIST, ALIGNED_SETTINGS, require_writable, write_atomically, write_json
+from scripts.io import (
+    ALIGNED,
+    ALIGNED_LIST,
+    ALIGNED_SETTINGS,
+    Header,
+    Section,
+    require_writable,
+    write_atomically,
+    write_json,
+)
 from scripts.registration import Transformation
 
-from .report import SectionReport
+from .names import section_names
+from .report import REPORTS, SectionReport
 
 __all__ = ["FORMATS", "RESULTS", "Store"]
 
@@ -37,13 +49,16 @@ class Store:
         self.folder = Path(folder)
         self.output_format = output_format
 
-    def prepare(self, images: Collection[str], settings: Mapping[str, Any], overwrite: bool) -> None:
+    def prepare(
+        self, images: Collection[str], names: Sequence[str], settings: Mapping[str, Any], overwrite: bool
+    ) -> None:
         """Look at what an earlier run left, before anything is written.
 
         Args:
             images: files of the sections.
+            names: of the sections.
             settings: what decides on the results; those of the earlier run must be equal.
-            overwrite: whether to remove what it left if they are not.
+            overwrite: whether to remove what it left; nothing else is removed.
 
         Raises:
             ValueError: the folder holds a section.
@@ -69,19 +84,39 @@ class Store:
                 f"{order}: must be the list of aligned sections, but is another file; call it otherwise, or choose "
                 "another --output_dir"
             )
-        present = [
-            file
-            for folder, suffix in {**RESULTS, LINKS: ".*"}.items()
-            for file in (self.folder / folder).glob(f"*{suffix}")
-            if file.is_file()
-        ]
-        present += [path for path in (*self.volumes().values(), order) if path.exists()]
-        if found is None and present:
-            raise FileExistsError(f"{present[0]}: is not of an alignment; choose another --output_dir")
+        # settings that are damaged tell no names: those of now stand for them
+        own = set() if found is None else self._written(_names(found) or names, found.get("output_format", FORMATS[0]))
+        present = [file for file in self._written(names, self.output_format) if os.path.lexists(file)]
+        if found is None:
+            present += [
+                file
+                for folder, suffix in {**RESULTS, LINKS: ".*"}.items()
+                for file in (self.folder / folder).glob(f"*{suffix}")
+                if file.is_file()
+            ]
+        foreign = sorted({*present} - own)
+        if foreign:
+            raise FileExistsError(f"{foreign[0]}: is not of an alignment; choose another --output_dir")
         if overwrite:
-            for file in present:
-                shutil.rmtree(file) if file.is_dir() else file.unlink()
+            for file in own:
+                if file.is_dir() and not file.is_symlink():
+                    shutil.rmtree(file)
+                else:
+                    file.unlink(missing_ok=True)
         write_json(path, wanted)
+
+    def _written(self, names: Collection[str], output_format: str) -> set[Path]:
+        """All that a run writes, but for its settings.
+
+        Args:
+            names: of its sections.
+            output_format: of its aligned sections.
+        """
+        store = Store(self.folder, output_format)
+        files = {file for name in names for file in store.results(name).values()}
+        files |= {self.folder / LINKS / f"{name}{suffix}" for name in names for suffix in (".npz", ".json")}
+        files |= {self.folder / name for name in (ALIGNED_LIST, *REPORTS)}
+        return files if output_format == FORMATS[0] else files | {*store.volumes().values()}
 
     def results(self, name: str) -> dict[str, Path]:
         """Files of the results of a section, by folder; those that are planes of a volume have none."""
@@ -124,6 +159,13 @@ def _read_settings(path: Path) -> dict[str, Any] | None:
         return json.loads(path.read_text())
     except ValueError:
         return {}  # damaged: as those of another alignment
+
+
+def _names(settings: Mapping[str, Any]) -> list[str]:
+    """Names of the sections of an earlier run."""
+    sections = settings.get("sections", ())
+    pages = Counter(path for path, *_ in sections)
+    return section_names([Section(Header(path, 0, 0, pages[path]), page) for path, page, *_ in sections])
 
 
 def _differing(found: Any, wanted: Any, name: str = "") -> list[str]:

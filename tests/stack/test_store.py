@@ -14,7 +14,7 @@ import tifffile
 from stacks import COUNT, align, alignment, assert_same_results, registration, write_folder
 from textures import REFERENCE, SIZE, imaged
 
-from scripts.io import read_section
+from scripts.io import read_section, write_section
 from scripts.stack.store import RESULTS
 
 pytestmark = pytest.mark.slow
@@ -135,6 +135,63 @@ def test_overwrite_replaces_another_alignment(three: Path, aligned: Path, aligne
     align(three, output, overwrite=True)
     assert_same_results(output, aligned_three)
     assert {file.stem for file in (output / "chain" / "links").iterdir()} == {"section_1", "section_2", "section_3"}
+
+
+def test_overwrite_removes_what_the_run_wrote_and_nothing_else(three: Path, aligned: Path, tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    shutil.copytree(aligned, output)
+    own = {file for file in output.rglob("*") if file.is_file()}
+    drawn = [
+        output / name for name in ("images/section_1_labels.tif", "valid/mine.png", "qc/notes.png", "images.zarr/x")
+    ]
+    for file in drawn:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("of the user")
+    alignment(three, output, overwrite=True).check()
+    assert {file for file in output.rglob("*") if file.is_file()} == {*drawn, output / "chain" / "settings.json"}
+
+
+def test_overwrite_refuses_to_replace_what_the_run_did_not_write(
+    three: Path, aligned_three: Path, tmp_path: Path
+) -> None:
+    """A volume that someone converted from the aligned sections."""
+    output = tmp_path / "output"
+    shutil.copytree(aligned_three, output)
+    (output / "images.zarr").mkdir()
+    with pytest.raises(FileExistsError, match=r"images\.zarr: is not of an alignment; choose another --output_dir"):
+        alignment(three, output, overwrite=True, output_format="zarr").check()
+    assert (output / "images.zarr").is_dir()
+    assert_same_results(output, aligned_three)
+
+
+def test_overwrite_removes_links_and_not_where_they_lead(three: Path, tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    alignment(three, output, output_format="zarr").check()
+    (tmp_path / "disk" / "images.zarr").mkdir(parents=True)
+    (output / "images.zarr").symlink_to(tmp_path / "disk" / "images.zarr")
+    (output / "valid.zarr").symlink_to(tmp_path / "nowhere")
+    alignment(three, output, output_format="zarr", overwrite=True).check()
+    assert [path.name for path in output.iterdir()] == ["chain"]
+    assert (tmp_path / "disk" / "images.zarr").is_dir()
+
+
+def test_nothing_is_removed_for_a_reference_that_cannot_be_one(tmp_path: Path, aligned_three: Path) -> None:
+    output = tmp_path / "output"
+    shutil.copytree(aligned_three, output)
+    folder = write_folder(tmp_path / "in", {"a.png": np.full(SIZE, 9, np.uint8), "b.png": imaged(REFERENCE)[0]})
+    with pytest.raises(ValueError, match=r"a\.png: cannot be the reference"):
+        alignment(folder, output, reference=0, overwrite=True).check()
+    assert_same_results(output, aligned_three)
+
+
+def test_the_pages_of_another_stack_are_removed(three: Path, tmp_path: Path) -> None:
+    """Their names are told from the settings that were kept."""
+    pages = np.stack([imaged(REFERENCE)[0]] * 11, axis=-1)
+    write_section(tmp_path / "stack.tif", pages)
+    alignment(tmp_path / "stack.tif", tmp_path / "out").check()
+    write_folder(tmp_path / "out" / "qc", {"stack_00.png": pages[..., 0], "stack_0.png": pages[..., 0]})
+    alignment(three, tmp_path / "out", overwrite=True).check()
+    assert [file.name for file in (tmp_path / "out" / "qc").iterdir()] == ["stack_0.png"]
 
 
 @pytest.mark.parametrize("output", [".", "in", "in/.."])
