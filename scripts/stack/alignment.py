@@ -169,7 +169,14 @@ class StackAlignment:
         transformations = [t.rescaled(scale, size) for t, size in zip(transformations, sizes, strict=True)]
         transformations, size = place_on_canvas(transformations, sizes[reference], self.canvas)
         writer = ResultWriter(
-            self._images, self.sections, self._names, self._store, size, self.interpolation, self.fill
+            self._images,
+            self.sections,
+            self._names,
+            self._store,
+            size,
+            self.sections[reference].pixel_size_nm,
+            self.interpolation,
+            self.fill,
         )
         rows = []
         self._store.save_order(self._names)  # before the sections, so that none is there without it

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ResultWriter"]
 
+logger = logging.getLogger(__name__)
+
 PANEL_SIZE = 700
 """Pixels of the longer side of each part of a panel."""
 
@@ -40,6 +44,7 @@ class ResultWriter:
         names: of the sections.
         store: where they are written.
         size: width and height of the aligned stack in pixels.
+        pixel_size_nm: of the aligned stack, (x, y); None where it is not known, and sections state their own.
         interpolation: ``"cubic"`` or ``"lanczos"``.
         fill: see `fill_uncovered`.
     """
@@ -51,11 +56,14 @@ class ResultWriter:
         names: Sequence[str],
         store: Store,
         size: tuple[int, int],
+        pixel_size_nm: tuple[float, float] | None,
         interpolation: str,
         fill: str,
     ) -> None:
         self.images = images
-        self.sections = sections
+        self.sections = [
+            section if pixel_size_nm is None else replace(section, pixel_size_nm=pixel_size_nm) for section in sections
+        ]
         self.names = names
         self.store = store
         self.size = size
@@ -116,9 +124,10 @@ class ResultWriter:
 
     def _warp(self, index: int, transformation: Transformation) -> tuple[float, Views | None]:
         """Write a section and its valid mask, and give the share without source; and the views, if it was not there."""
+        valid = self._valid_before(index)
+        if valid is not None:
+            return float(np.mean(valid == 0)), None
         results = self.store.results(self.names[index])
-        if all(file.exists() for file in results.values()) and not self._states_another_size(index):
-            return float(np.mean(self._read("valid", index) == 0)), None
         pixels = self.images.whole(index)
         aligned, valid = warp(pixels, transformation, self.size, self.interpolation)
         now = _views(pixels, aligned)
@@ -134,12 +143,21 @@ class ResultWriter:
         write_atomically(results["transformations"], lambda path: transformation.save(path, self.size))
         return float(1 - valid.mean()), now
 
-    def _states_another_size(self, index: int) -> bool:
-        """Whether an aligned section was written when another pixel size was taken for that of its section."""
-        if self._volumes is not None:
-            return False
-        found = read_header(self.store.results(self.names[index])["images"])
-        return found.doubt is None and not found.states(self.sections[index].pixel_size_nm)
+    def _valid_before(self, index: int) -> NDArray[np.uint8] | None:
+        """The valid mask of a section that an earlier run finished; None where that is to be done (again)."""
+        results = self.store.results(self.names[index])
+        if not all(file.exists() for file in results.values()):
+            return None
+        try:
+            valid = self._read("valid", index)
+            if self._volumes is not None:
+                return valid
+            header, image = read_header(results["images"]), self._read("images", index)
+        except ValueError as error:
+            logger.warning("%s; the section is warped again", error)
+            return None
+        states = header.doubt is not None or header.states(self.sections[index].pixel_size_nm)
+        return valid if states and image.shape == valid.shape == self.size else None
 
     def _read(self, key: str, index: int) -> NDArray[Any]:
         """What was written of a section, (width, height)."""

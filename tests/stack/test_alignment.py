@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from scipy.ndimage import binary_dilation
+from scipy.ndimage import binary_dilation, zoom
 from stacks import COUNT, FOLDED, align, alignment, assert_same_results, errors, loaded, registration, write_folder
 from textures import REFERENCE, SIZE, imaged, truth
 
@@ -69,6 +69,22 @@ def test_aligned_sections_state_the_size_that_a_list_states(three: Path, aligned
             np.testing.assert_array_equal(
                 read_section(section), read_section(aligned_three / "images" / Path(section.path).name)
             )
+
+
+@pytest.mark.parametrize("output_format", ["tif", "zarr"])
+def test_all_sections_state_the_size_of_the_reference(three: Path, tmp_path: Path, output_format: str) -> None:
+    """The first section has smaller pixels, but is warped into those of the reference."""
+    listed = []
+    for file, size in zip(sorted(three.iterdir()), (4.0, 5.0, 5.0), strict=True):
+        pixels = read_section(file)
+        if size < 5:
+            pixels = zoom(pixels, 5 / size, order=1)
+        write_section(tmp_path / file.name, pixels)
+        listed.append({"image": file.name, "pixel_size_nm": size})
+    (tmp_path / "list.json").write_text(json.dumps({"test": listed}))
+    align(find_sections(tmp_path / "list.json"), tmp_path / "out", output_format=output_format, reference=1)
+    sections = find_sections(tmp_path / "out" / "sections.json")
+    assert [section.pixel_size_nm for section in sections] == [pytest.approx((5, 5), rel=1e-4)] * 3
 
 
 def test_a_volume(three: Path, aligned_three: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

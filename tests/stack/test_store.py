@@ -78,6 +78,20 @@ def test_a_finished_run_does_nothing_again(three: Path, aligned_three: Path, tmp
     assert_same_results(output, aligned_three)
 
 
+@pytest.mark.parametrize("name", ["images/section_1.tif", "valid/section_2.png"])
+def test_a_damaged_result_is_written_again(
+    three: Path, aligned_three: Path, tmp_path: Path, name: str, calls: Callable
+) -> None:
+    output = tmp_path / "output"
+    shutil.copytree(aligned_three, output)
+    os.truncate(output / name, 100)
+    done = calls()
+    align(three, output)
+    assert not done
+    assert_same_results(output, aligned_three)
+    assert (output / name).stat().st_size > 100
+
+
 def test_a_volume_that_is_gone_is_written_anew(three: Path, aligned_three: Path, tmp_path: Path) -> None:
     """Also where the run that began with that is stopped."""
     output = tmp_path / "output"
@@ -140,7 +154,6 @@ def test_overwrite_replaces_another_alignment(three: Path, aligned: Path, aligne
 def test_overwrite_removes_what_the_run_wrote_and_nothing_else(three: Path, aligned: Path, tmp_path: Path) -> None:
     output = tmp_path / "output"
     shutil.copytree(aligned, output)
-    own = {file for file in output.rglob("*") if file.is_file()}
     drawn = [
         output / name for name in ("images/section_1_labels.tif", "valid/mine.png", "qc/notes.png", "images.zarr/x")
     ]
