@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
-from scripts.io import Section, find_sections, read_section, require_writable, split_suffix, write_section
+from scripts.io import (
+    Section,
+    content_state,
+    find_sections,
+    read_section,
+    require_writable,
+    split_suffix,
+    write_json,
+    write_section,
+)
 from scripts.registration import INTERPOLATIONS, Transformation, warp, warp_inverse
 
 from .names import owner, section_names
@@ -18,6 +30,8 @@ __all__ = ["DIRECTIONS", "warp_files"]
 
 logger = logging.getLogger(__name__)
 
+NOTES = ".made_of"
+"""Folder beside the results, with what each of them was made of."""
 DIRECTIONS = ("inverse", "forward")
 
 
@@ -27,6 +41,12 @@ class _Job:
     transformation: Path
     aligned_size: tuple[int, int]
     target: Path
+    made_of: dict[str, Any]
+
+    @property
+    def note(self) -> Path:
+        """What the result was made of, if this bundle made it."""
+        return self.target.parent / NOTES / f"{self.target.name}.json"
 
 
 def warp_files(
@@ -47,9 +67,12 @@ def warp_files(
         direction: ``"inverse"`` brings pictures of the aligned stack to the frames of the sections, ``"forward"``
             pictures of the sections into the aligned stack.
         interpolation: ``"nearest"`` for labels, ``"cubic"`` for grey levels.
-        overwrite: whether to replace results that exist; otherwise they are left as they are.
+        overwrite: whether to replace results that exist; otherwise they are left as they are. What they were made of
+            is kept in `NOTES`.
 
     Raises:
+        FileExistsError: a result is of another picture, transformation, direction or interpolation, and `overwrite` is
+            false.
         FileNotFoundError: there is nothing to warp, or no transformation that belongs to a file.
         ValueError: a setting is unknown, or a file has another size than its section or than the aligned stack.
     """
@@ -59,7 +82,9 @@ def warp_files(
     ):
         if value not in choices:
             raise ValueError(f"{name} must be one of {', '.join(choices)}, but got {value!r}")
-    jobs = _jobs(source, Path(transformations_dir), Path(output_dir), direction)
+    jobs = _jobs(source, Path(transformations_dir), Path(output_dir), direction, interpolation)
+    if not overwrite:
+        _refuse_others(jobs)
     require_writable(output_dir)
     for job in tqdm(jobs, desc="warping", unit="picture"):
         if job.target.exists() and not overwrite:
@@ -72,17 +97,22 @@ def warp_files(
         else:
             warped, _ = warp(pixels, transformation, job.aligned_size, interpolation)
         write_section(job.target, warped, like=job.section)
+        write_json(job.note, job.made_of)  # last: a run that is stopped between is refused, and not believed
 
 
 def _jobs(
-    source: str | Path | Sequence[str | Path], transformations_dir: Path, output_dir: Path, direction: str
+    source: str | Path | Sequence[str | Path],
+    transformations_dir: Path,
+    output_dir: Path,
+    direction: str,
+    interpolation: str,
 ) -> list[_Job]:
     """All that is to be done, after a look at every file."""
     known = {file.stem: file for file in transformations_dir.glob("*.npz")}
     if not known:
         raise FileNotFoundError(f"{transformations_dir}: holds no transformations (.npz)")
     sections = find_sections(source)
-    jobs = []
+    jobs, states = [], {path: content_state(path) for path in {section.path for section in sections}}
     for section, name in zip(sections, section_names(sections), strict=True):
         image = section.path
         belongs_to = owner(section, known)
@@ -98,5 +128,29 @@ def _jobs(
         if output_dir.resolve() == Path(image).resolve().parent:
             raise ValueError(f"{output_dir}: the output folder holds the file {image}; choose another one")
         suffix = ".png" if split_suffix(image)[1] == ".png" else ".tif"
-        jobs.append(_Job(section, known[belongs_to], aligned_size, output_dir / f"{name}{suffix}"))
+        found = os.stat(known[belongs_to])
+        made_of = {
+            "source": [image, section.page, states[image]],
+            "transformation": [found.st_size, found.st_mtime_ns],
+            "direction": direction,
+            "interpolation": interpolation,
+        }
+        jobs.append(_Job(section, known[belongs_to], aligned_size, output_dir / f"{name}{suffix}", made_of))
     return jobs
+
+
+def _refuse_others(jobs: Sequence[_Job]) -> None:
+    """Refuse to go on beside results that were made of something else; of those without a note nothing is known."""
+    for job in jobs:
+        if not (job.target.exists() and job.note.exists()):
+            continue
+        try:
+            found = json.loads(job.note.read_text())
+        except ValueError:
+            found = {}
+        differing = [key for key, value in job.made_of.items() if found.get(key) != value]
+        if differing:
+            raise FileExistsError(
+                f"{job.target}: must be made of what is warped now, but differs in {' and '.join(differing)}; choose "
+                "another --output_dir, or replace the results by --overwrite True"
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -86,3 +87,48 @@ def test_damaged_transformation_is_named(tmp_path: Path) -> None:
     write_section(tmp_path / "in" / "a.png", np.zeros((9, 8), np.uint8))
     with pytest.raises(ValueError, match=r"a\.npz: is no transformation, or damaged"):
         warp_files(tmp_path / "in", tmp_path / "t", tmp_path / "out")
+
+
+def shift(folder: Path, pixels: int) -> None:
+    """Write the transformation of a section ``a``: a shift in a stack as large as itself."""
+    folder.mkdir(exist_ok=True)
+    Transformation.affine((9, 8), np.array([[1.0, 0, pixels], [0, 1, 0]])).save(folder / "a.npz", (9, 8))
+
+
+@pytest.mark.parametrize(
+    ("change", "differing"),
+    [
+        ({"direction": "forward"}, "direction"),
+        ({"interpolation": "cubic", "direction": "forward"}, "direction and interpolation"),
+        ("label", "source"),
+        ("transformation", "transformation"),
+    ],
+)
+def test_results_of_something_else_are_not_left_for_those_of_now(
+    tmp_path: Path, change: str | dict, differing: str
+) -> None:
+    """Both directions have one default folder, and here sizes tell nothing."""
+    label = np.arange(72, dtype=np.uint8).reshape(9, 8)
+    shift(tmp_path / "t", 1)
+    write_section(tmp_path / "in" / "a.tif", label)
+    arguments = {"source": tmp_path / "in", "transformations_dir": tmp_path / "t", "output_dir": tmp_path / "out"}
+    warp_files(**arguments)
+    before = read_section(tmp_path / "out" / "a.tif")
+    os.utime(tmp_path / "out" / "a.tif", (0, 0))
+    warp_files(**arguments)
+    assert (tmp_path / "out" / "a.tif").stat().st_mtime == 0
+    if change == "label":
+        write_section(tmp_path / "in" / "a.tif", label[::-1].copy())
+    elif change == "transformation":
+        shift(tmp_path / "t", 2)
+    else:
+        arguments |= change
+    message = rf"a\.tif: must be made of what is warped now, but differs in {differing};"
+    with pytest.raises(FileExistsError, match=message):
+        warp_files(**arguments)
+    np.testing.assert_array_equal(read_section(tmp_path / "out" / "a.tif"), before)
+    warp_files(**arguments, overwrite=True)
+    warp_files(**{**arguments, "output_dir": tmp_path / "fresh"})
+    fresh = read_section(tmp_path / "fresh" / "a.tif")
+    assert (fresh != before).any()
+    np.testing.assert_array_equal(read_section(tmp_path / "out" / "a.tif"), fresh)
