@@ -123,6 +123,8 @@ class StackAlignment:
     def settings(self) -> dict[str, Any]:
         """What decides on the results, by the names of `configs/register.json`, whatever the attributes are called."""
         states = {path: content_state(path)[-1] for path in self._files()}
+        masks = [section.valid for section in self.sections]
+        states |= {mask: content_state(mask)[-1] for mask in {*masks} - {None}}
         return {
             "sections": [[s.path, s.page, s.channel, states[s.path]] for s in self.sections],
             "fold_masks": [mask and [mask, content_state(mask)[-1]] for mask in self._images.fold_masks],
@@ -134,6 +136,8 @@ class StackAlignment:
             "canvas": self.canvas,
             "interpolation": self.interpolation,
             "fill": self.fill,
+            # by no name where there are none: runs of before masks were heeded go on
+            **({"valid_masks": [mask and [mask, states[mask]] for mask in masks]} if any(masks) else {}),
             **({} if self._store.output_format == FORMATS[0] else {"output_format": self._store.output_format}),
         }
 

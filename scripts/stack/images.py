@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scripts.grey_levels import tissue_mask
-from scripts.io import Section, binarize_label, find_sections, read_section, split_suffix
+from scripts.io import Section, binarize_label, find_sections, read_mask, read_section, split_suffix
 from scripts.registration import centred
 
 __all__ = ["SectionImages", "to_eight_bit"]
@@ -60,10 +60,19 @@ class SectionImages:
         """A section as it is, (width, height)."""
         return read_section(self._sections[index])
 
+    def valid(self, index: int) -> Mask | None:
+        """Where there is a section at all, (width, height); None is everywhere."""
+        section = self._sections[index]
+        return None if section.valid is None else read_mask(section.valid, section.page)
+
     def reduced(self, index: int) -> tuple[Image, Mask | None]:
         """A section where it is registered, 8 bit, and the mask of its folds in the same size, if it is given."""
         if index not in self._cache:
             image = to_eight_bit(self.whole(index), self.scale)
+            valid = self.valid(index)
+            if valid is not None:
+                # black as a margin is, in which nothing is looked for
+                image[_reduce(np.where(valid, np.uint8(0), np.uint8(255)), self.scale) > 0] = 0
             self._cache[index] = image, self._fold(index)
         return self._cache[index]
 

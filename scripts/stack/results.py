@@ -130,6 +130,10 @@ class ResultWriter:
         results = self.store.results(self.names[index])
         pixels = self.images.whole(index)
         aligned, valid = warp(pixels, transformation, self.size, self.interpolation)
+        own = self.images.valid(index)
+        if own is not None:
+            valid &= warp(own.astype(np.uint8), transformation, self.size, "nearest")[0] > 0
+            aligned[~valid] = 0
         now = _views(pixels, aligned)
         del pixels  # a whole section less while the results are written
         fill_uncovered(aligned, valid, self.fill)
