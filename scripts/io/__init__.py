@@ -4,7 +4,7 @@ from .active_learning import select_query
 from .checks import check_sections, read_mask
 from .datalist import ALIGNED, ALIGNED_LIST, ALIGNED_SETTINGS, load_sections
 from .discovery import find_sections
-from .files import keep_sockets_short, lock, naming, require_writable, write_atomically, write_json, write_text
+from .files import keep_sockets_short, lies_in, lock, naming, require_writable, write_atomically, write_json, write_text
 from .formats import FORMATS, IMAGE_2D_SUFFIXES, MARK, WRITTEN, is_volume, section_name, split_suffix
 from .holdout import holdout_split
 from .labels import IGNORE_INDEX, LABEL_FORMATS, binarize_label
@@ -43,6 +43,7 @@ __all__ = [
     "holdout_split",
     "is_volume",
     "keep_sockets_short",
+    "lies_in",
     "load_sections",
     "lock",
     "made_of",

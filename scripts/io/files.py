@@ -14,6 +14,7 @@ from typing import Any
 
 __all__ = [
     "keep_sockets_short",
+    "lies_in",
     "lock",
     "naming",
     "reason",
@@ -101,6 +102,23 @@ def require_writable(*folders: str | Path) -> None:
                 os.fsync(file.fileno())
         except OSError as error:
             raise OSError(f"{folder}: the output folder cannot be written: {error.strerror}") from None
+
+
+def lies_in(file: str | Path, folder: str | Path, below: bool = False) -> bool:
+    """Tell whether a file lies in a folder, by its own name or by where links lead.
+
+    Args:
+        file: path of the file, which may be a link, or lie in one.
+        folder: path of the folder, which need not exist.
+        below: whether folders in it count as well.
+
+    Returns:
+        Whether what is written to the folder would lie beside the file.
+    """
+    named = Path(os.path.abspath(file))
+    folders = {Path(os.path.abspath(folder)), Path(folder).resolve()}
+    places = named, named.parent.resolve() / named.name, Path(file).resolve()
+    return any(not folders.isdisjoint(place.parents if below else [place.parent]) for place in places)
 
 
 def lock(path: str | Path, refusal: str) -> int:

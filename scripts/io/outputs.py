@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .files import write_json
+from .files import lies_in, write_json
 from .formats import WRITTEN, split_suffix
 from .reading import content_state, read_header, read_section
 from .section import Header, Section
@@ -187,7 +187,7 @@ def unfinished_sections(
     """
     sources: dict[Path, str] = {}
     for image in dict.fromkeys(section["image"] for section in sections):
-        if Path(output_dir).resolve() == Path(image).resolve().parent:
+        if lies_in(image, output_dir):
             raise ValueError(f"{output_dir}: the output folder holds the section {image}; choose another one")
         for postfix, dtype in results.items():
             result = result_path(image, output_dir, postfix, dtype)

@@ -16,6 +16,7 @@ from scripts.io import (
     ALIGNED_SETTINGS,
     Header,
     Section,
+    lies_in,
     require_writable,
     write_atomically,
     write_json,
@@ -67,7 +68,7 @@ class Store:
             OSError: it cannot be written.
         """
         for image in images:
-            if self.folder.resolve() in Path(image).resolve().parents:
+            if lies_in(image, self.folder, below=True):
                 raise ValueError(f"{self.folder}: the output folder holds the section {image}; choose another one")
         require_writable(self.folder)
         path = self.folder / ALIGNED_SETTINGS

@@ -16,6 +16,7 @@ from scripts.io import (
     Section,
     content_state,
     find_sections,
+    lies_in,
     read_section,
     require_writable,
     split_suffix,
@@ -125,7 +126,7 @@ def _jobs(
                 f"{image}: must have the size of the {frame}, {expected[0]}x{expected[1]} pixels, but got "
                 f"{section.width}x{section.height}"
             )
-        if output_dir.resolve() == Path(image).resolve().parent:
+        if lies_in(image, output_dir):
             raise ValueError(f"{output_dir}: the output folder holds the file {image}; choose another one")
         suffix = ".png" if split_suffix(image)[1] == ".png" else ".tif"
         found = os.stat(known[belongs_to])

@@ -273,3 +273,14 @@ def test_pictures_that_show_results_are_no_sections(tmp_path: Path, section: np.
     save_picture(section, tmp_path / "qc.png")
     with pytest.raises(FileNotFoundError, match="no sections found"):
         find_sections(tmp_path, results=False)
+
+
+def test_results_do_not_go_beside_links_to_the_sections(tmp_path: Path) -> None:
+    write_section(tmp_path / "raw" / "a.png", np.zeros((9, 8), np.uint8))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").symlink_to(tmp_path / "raw" / "a.png")
+    sections = find_sections(tmp_path / "in")
+    for output in ("in", "raw"):
+        with pytest.raises(ValueError, match="the output folder holds the section"):
+            unfinished_sections(sections, tmp_path / output, RESULTS, overwrite=False)
+    assert unfinished_sections(sections, tmp_path / "out", RESULTS, overwrite=False) == sections

@@ -216,6 +216,22 @@ def test_output_folder_with_the_sections(three: Path, tmp_path: Path, output: st
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("linked", ["sections", "folder"])
+def test_output_folder_with_links_to_the_sections(three: Path, tmp_path: Path, linked: str) -> None:
+    images = tmp_path / "project" / "images"
+    if linked == "folder":
+        shutil.copytree(three, tmp_path / "raw")
+        images.parent.mkdir()
+        images.symlink_to(tmp_path / "raw")
+    else:
+        images.mkdir(parents=True)
+        for file in three.iterdir():
+            (images / file.name).symlink_to(file)
+    with pytest.raises(ValueError, match=r"the output folder holds the section .*section_1\.png; choose another"):
+        alignment(images, tmp_path / "project").check()
+    assert list((tmp_path / "project").iterdir()) == [images]
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_files_that_are_not_of_an_alignment_are_left_alone(three: Path, tmp_path: Path, overwrite: bool) -> None:
     for name in ("images/scan.tif", "qc/holiday.png"):

@@ -132,3 +132,16 @@ def test_results_of_something_else_are_not_left_for_those_of_now(
     fresh = read_section(tmp_path / "fresh" / "a.tif")
     assert (fresh != before).any()
     np.testing.assert_array_equal(read_section(tmp_path / "out" / "a.tif"), fresh)
+
+
+def test_an_output_folder_with_links_to_the_pictures(tmp_path: Path) -> None:
+    shift(tmp_path / "t", 1)
+    write_section(tmp_path / "raw" / "a.png", np.zeros((9, 8), np.uint8))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").symlink_to(tmp_path / "raw" / "a.png")
+    for output in ("in", "raw"):
+        with pytest.raises(
+            ValueError, match=rf"{output}: the output folder holds the file .*a\.png; choose another one"
+        ):
+            warp_files(tmp_path / "in", tmp_path / "t", tmp_path / output, overwrite=True)
+    assert not read_section(tmp_path / "raw" / "a.png").any()
