@@ -26,7 +26,7 @@ from scripts.registration import Transformation
 from .names import section_names
 from .report import REPORTS, SectionReport
 
-__all__ = ["FORMATS", "RESULTS", "Store"]
+__all__ = ["FORMATS", "RESULTS", "VOLUMES", "Store", "plane_names"]
 
 RESULTS = {"images": ".tif", "valid": ".png", "transformations": ".npz", "qc": ".png"}
 """What is written for each section: folders, and the suffix of the files in them."""
@@ -34,6 +34,8 @@ VOLUMES = {"images": "images.zarr", "valid": "valid.zarr"}
 """Those that can be one OME-Zarr volume instead."""
 FORMATS = ("tif", "zarr")
 """Of aligned sections."""
+PLANES = "planes"
+"""In the list of aligned sections: names of those in each volume, in its order."""
 LINKS = "chain/links"
 """Folder of what the chain found for each section so far."""
 
@@ -134,8 +136,11 @@ class Store:
         Args:
             names: of the sections, in the order of the stack.
         """
-        files = [f"images/{name}{RESULTS['images']}" for name in names]
-        write_json(self.folder / ALIGNED_LIST, {ALIGNED: files if self.output_format == "tif" else [VOLUMES["images"]]})
+        if self.output_format == FORMATS[0]:
+            content = {ALIGNED: [f"images/{name}{RESULTS['images']}" for name in names]}
+        else:
+            content = {ALIGNED: [VOLUMES["images"]], PLANES: {VOLUMES["images"]: list(names)}}
+        write_json(self.folder / ALIGNED_LIST, content)
 
     def save_link(self, name: str, transformation: Transformation, report: SectionReport) -> None:
         """Keep what the chain found for a section."""
@@ -151,6 +156,19 @@ class Store:
     def load_transformation(self, name: str) -> Transformation:
         """The transformation that belongs to `load_report`."""
         return Transformation.load(self.folder / LINKS / f"{name}.npz")
+
+
+def plane_names(transformations_dir: Path) -> list[str]:
+    """Names of the planes of the volume in which the sections of these transformations are, in its order.
+
+    Args:
+        transformations_dir: of the output of an alignment.
+
+    Returns:
+        The names; none where the aligned sections are files of their own.
+    """
+    content = _read_settings(transformations_dir.parent / ALIGNED_LIST)
+    return content.get(PLANES, {}).get(VOLUMES["images"], []) if isinstance(content, dict) else []
 
 
 def _read_settings(path: Path) -> dict[str, Any] | None:

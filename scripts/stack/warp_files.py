@@ -25,7 +25,8 @@ from scripts.io import (
 )
 from scripts.registration import INTERPOLATIONS, Transformation, warp, warp_inverse
 
-from .names import owner, section_names
+from .names import owner, plane_owner, section_names
+from .store import VOLUMES, plane_names
 
 __all__ = ["DIRECTIONS", "warp_files"]
 
@@ -63,6 +64,8 @@ def warp_files(
     Args:
         source: what to warp: a folder, a glob pattern, one file or several. Files are named as the aligned sections, or
             as these with something appended (``section_07_mitochondria.tif``); pages of a stack as ``<stack>_<page>``.
+            Masks of a volume of aligned sections are named as it (``images_mitochondria.tif``), their results as the
+            sections.
         transformations_dir: ``transformations`` of the output of `StackAlignment`.
         output_dir: folder of the results, of the same names.
         direction: ``"inverse"`` brings pictures of the aligned stack to the frames of the sections, ``"forward"``
@@ -112,12 +115,14 @@ def _jobs(
     known = {file.stem: file for file in transformations_dir.glob("*.npz")}
     if not known:
         raise FileNotFoundError(f"{transformations_dir}: holds no transformations (.npz)")
-    sections = find_sections(source)
+    sections, planes = find_sections(source), plane_names(transformations_dir)
     jobs, states = [], {path: content_state(path) for path in {section.path for section in sections}}
     for section, name in zip(sections, section_names(sections), strict=True):
         image = section.path
         belongs_to = owner(section, known)
         if belongs_to is None:
+            belongs_to, name = plane_owner(section, planes, VOLUMES["images"]) or (None, name)
+        if belongs_to not in known:
             raise FileNotFoundError(f"{image}: there is no transformation of its section in {transformations_dir}")
         section_size, aligned_size = Transformation.load_sizes(known[belongs_to])
         frame, expected = ("aligned stack", aligned_size) if direction == "inverse" else ("section", section_size)

@@ -297,3 +297,6 @@ def test_the_order_of_the_chain_is_kept(three: Path, tmp_path: Path, output_form
     if output_format == "tif":
         assert [Path(section.path).stem for section in found] == ["s8", "s9", "s1"]
         assert [Path(section.path).stem for section in find_sections(tmp_path / "out" / "images")] == ["s8", "s9", "s1"]
+    else:
+        listed = json.loads((tmp_path / "out" / "sections.json").read_text())
+        assert listed["planes"] == {"images.zarr": ["s8", "s9", "s1"]}

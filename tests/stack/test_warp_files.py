@@ -12,8 +12,10 @@ from stacks import FOLDED, loaded, write_folder
 from textures import REFERENCE, SIZE, imaged
 
 from scripts.io import read_section, write_section
+from scripts.io.volume import Volume
 from scripts.registration import Transformation
 from scripts.stack import warp_files
+from scripts.stack.store import Store
 
 pytestmark = pytest.mark.slow
 
@@ -145,3 +147,27 @@ def test_an_output_folder_with_links_to_the_pictures(tmp_path: Path) -> None:
         ):
             warp_files(tmp_path / "in", tmp_path / "t", tmp_path / output, overwrite=True)
     assert not read_section(tmp_path / "raw" / "a.png").any()
+
+
+@pytest.mark.parametrize("mask", ["images_mitochondria.tif", "images.zarr/labels/mitochondria"])
+def test_masks_of_a_volume_of_aligned_sections_come_back(tmp_path: Path, mask: str) -> None:
+    """Its planes are in the order of the stack, which their names do not show."""
+    names = ("b", "c", "a")
+    for shift, name in enumerate(names):
+        path = tmp_path / "aligned" / "transformations" / f"{name}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Transformation.affine((9, 8), np.array([[1.0, 0, shift], [0, 1, 0]])).save(path, (11, 8))
+    Store(tmp_path / "aligned", "zarr").save_order(names)
+    pixels = np.arange(264, dtype=np.uint32).reshape(11, 8, 3)
+    if mask.endswith("tif"):
+        write_section(tmp_path / "in" / mask, pixels.astype(np.uint16), result=True)
+    else:
+        Volume.create(tmp_path / "in" / "images.zarr", (3, 8, 11), np.uint8).complete()
+        labels = Volume.create_labels(tmp_path / "in" / "images.zarr", "mitochondria", (3, 8, 11))
+        for page in range(3):
+            labels.write(page, pixels[..., page].T)
+        labels.complete()
+    warp_files(tmp_path / "in" / mask, tmp_path / "aligned" / "transformations", tmp_path / "out")
+    for page, name in enumerate(names):
+        warped = read_section(tmp_path / "out" / f"{name}_mitochondria.tif")
+        np.testing.assert_array_equal(warped, pixels[page : 9 + page, :, page])
