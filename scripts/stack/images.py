@@ -37,7 +37,7 @@ class SectionImages:
         scale: the factor.
 
     Raises:
-        ValueError: a fold mask belongs to no section or has another size than its section.
+        ValueError: a fold mask belongs to no section, is one of two, or has another size than its section.
         FileNotFoundError: there is no such folder.
     """
 
@@ -138,7 +138,11 @@ def _fold_masks(folder: str | Path | None, names: Sequence[str], sizes: Sequence
         return [None] * len(names)
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of fold masks")
-    masks = {split_suffix(mask.path)[0]: mask for mask in find_sections(folder)}
+    masks: dict[str, Section] = {}
+    for mask in find_sections(folder):
+        other = masks.setdefault(split_suffix(mask.path)[0], mask)
+        if other.path != mask.path:
+            raise ValueError(f"{mask.path}: must be the only fold mask of its section, but got {other.path} as well")
     unknown = sorted(masks.keys() - set(names))
     if unknown:
         raise ValueError(

@@ -149,9 +149,21 @@ class Store:
         write_json(self.folder / LINKS / f"{name}.json", report.to_json())
 
     def load_report(self, name: str) -> SectionReport | None:
-        """What the chain found for a section, if an earlier run got so far."""
+        """What the chain found for a section, if an earlier run got so far.
+
+        Raises:
+            ValueError: it is damaged.
+        """
         path = self.folder / LINKS / f"{name}.json"
-        return SectionReport.from_json(json.loads(path.read_text())) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            return SectionReport.from_json(json.loads(path.read_text()))
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(
+                f"{path}: must be what the registration found for a section, but is damaged; remove it, and the "
+                "section is registered again"
+            ) from None
 
     def load_transformation(self, name: str) -> Transformation:
         """The transformation that belongs to `load_report`."""

@@ -34,6 +34,10 @@ def test_fold_masks_are_used(tmp_path: Path) -> None:
     ("masks", "message"),
     [
         ({"section_2.png": (250, 240)}, "section_2.png: .* 256x240 pixels, but got 250x240"),
+        (
+            {"section_3.png": SIZE, "section_3.tif": SIZE},
+            r"section_3\.tif: must be the only fold mask of its section, but got .*section_3\.png as well",
+        ),
         ({"section_7.png": SIZE}, "section_7.png: .* such as section_1, but got section_7"),
         (None, "folds: no such folder of fold masks"),
     ],

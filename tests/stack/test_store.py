@@ -15,7 +15,7 @@ from stacks import COUNT, align, alignment, assert_same_results, registration, w
 from textures import REFERENCE, SIZE, imaged
 
 from scripts.io import read_section, write_section
-from scripts.stack.store import RESULTS
+from scripts.stack.store import RESULTS, Store
 
 pytestmark = pytest.mark.slow
 
@@ -90,6 +90,15 @@ def test_a_damaged_result_is_written_again(
     assert not done
     assert_same_results(output, aligned_three)
     assert (output / name).stat().st_size > 100
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"status": "other", "quality": null}'])
+def test_a_damaged_link_is_named(tmp_path: Path, content: str) -> None:
+    link = tmp_path / "chain" / "links" / "section_1.json"
+    link.parent.mkdir(parents=True)
+    link.write_text(content)
+    with pytest.raises(ValueError, match=r"links/section_1\.json: must be what the registration found for a section"):
+        Store(tmp_path).load_report("section_1")
 
 
 def test_a_volume_that_is_gone_is_written_anew(three: Path, aligned_three: Path, tmp_path: Path) -> None:
