@@ -223,12 +223,20 @@ class Project:
             folder: of the masks; what it held is removed.
 
         Raises:
+            ValueError: two sections would have one mask; nothing is removed then.
             OSError: they cannot be written.
         """
+        paths = [result_path(section.path, folder, "mitochondria", "uint8") for section in self.sections]
+        owners: dict[Path, str] = {}
+        for path, section in zip(paths, self.sections, strict=True):
+            if owners.setdefault(path, section.path) != section.path:
+                raise ValueError(
+                    f"{section.path}: must have another name than {owners[path]} to be measured with it, as masks are "
+                    f"named by their sections, but got {path.name} for both"
+                )
         shutil.rmtree(folder, ignore_errors=True)
-        for index, section in enumerate(self.sections):
-            path = result_path(section.path, folder, "mitochondria", "uint8")
-            pixels = (255 * self.labels[index]).astype(np.uint8).T
+        for index, (path, section) in enumerate(zip(paths, self.sections, strict=True)):
+            pixels = self._mask(index)
             size = None if self.pixel_size is None else tuple(self.pixel_size)
             write_result(path, section.page, pixels, replace(section, pixel_size_nm=size))
 
@@ -242,6 +250,10 @@ class Project:
             OSError: they cannot be copied.
         """
         copy_weights(weights, self.folder / "model.pt")
+
+    def _mask(self, index: int) -> NDArray[np.uint8]:
+        """The labels of a section as (width, height): any number that a person painted with is a mitochondrion."""
+        return np.where(self.labels[index] > 0, 255, 0).astype(np.uint8).T
 
     def _inside(self, held_out: bool) -> bool:
         """Whether there is a mitochondrion in the regions to learn from, or in those that are held out."""
@@ -260,7 +272,7 @@ class Project:
             top, left, bottom, right = bounding_box(known)
             for kind, pixels in (
                 ("images", read_section(section)),
-                ("labels", (255 * self.labels[index]).astype(np.uint8).T),
+                ("labels", self._mask(index)),
                 ("known", (255 * known).astype(np.uint8).T),
             ):
                 write_section(folder / kind / name, pixels)
