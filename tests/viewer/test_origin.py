@@ -38,7 +38,7 @@ def labelled(source: str, folder: Path | None = None) -> bool:
 def as_of_version_0_10(folder: Path) -> None:
     """Take away what the record of a project did not have then."""
     record = json.loads((folder / "project.json").read_text())
-    del record["files"]
+    record.pop("files", None)
     (folder / "project.json").write_text(json.dumps(record))
 
 
