@@ -59,7 +59,8 @@ def serve(
         FileNotFoundError: there is no such folder, or it holds no sections.
         OSError: MONAI Label is not installed in this environment, a folder cannot be written, the port is in use, or
             another server serves the folder.
-        ValueError: two bundles have the same name, or the pixel size is none or not that of an earlier start.
+        ValueError: two bundles have the same name, the port is no whole number, or the pixel size is none or not
+            that of an earlier start.
     """
     if importlib.util.find_spec("monailabel") is None:
         raise OSError("MONAI Label is not installed here; `make label` makes an environment for it")
@@ -255,6 +256,8 @@ def _check_sections(folder: Path) -> None:
 
 
 def _check_port(host: str, port: int) -> None:
+    if type(port) is not int:
+        raise ValueError(f"--port must be a whole number, but got {port!r}")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -15,7 +15,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from scripts.io import Section, read_section
 
 from .project import Project
-from .regions import Region
+from .regions import Region, outline
 
 __all__ = ["add_image", "add_labels", "add_regions", "lazy_stack", "regions_of", "scale_of", "space_of"]
 
@@ -95,10 +95,11 @@ def add_regions(viewer: Viewer, project: Project) -> Shapes:
 
 
 def regions_of(layer: Shapes) -> list[Region]:
-    """Read the regions of the layer: whether they are held out is None for new ones."""
+    """Read the regions of the layer: whether they are held out is None for new ones. Lines and paths are refused."""
     held = layer.features["held_out"] if "held_out" in layer.features else [None] * len(layer.data)
     regions = []
-    for corners, out in zip(layer.data, held, strict=True):
+    for drawn, shape, out in zip(layer.data, layer.shape_type, held, strict=True):
+        corners = outline(drawn, shape)
         section = round(float(np.median(corners[:, 0])))
         kept = None if out is None or out != out else bool(out)
         regions.append(Region(section, tuple((round(float(y), 3), round(float(x), 3)) for _, y, x in corners), kept))

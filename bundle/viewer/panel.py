@@ -101,7 +101,7 @@ class Panel(Form):
         return int(self.viewer.dims.current_step[0])
 
     def _segment(self, indices: Any) -> None:
-        self.save_regions()
+        self._keep_regions()  # or stop: corrections outside of those that are kept are written over
         folder = self.project.folder / "segmented"
         shutil.rmtree(folder, ignore_errors=True)
         arguments = {"source": self.project.source, "folder": str(folder), "settings": self._settings()}
@@ -141,13 +141,15 @@ class Panel(Form):
         self.say("Draw a region in which you have looked at every mitochondrion: only these are learned from.")
 
     def save_regions(self) -> None:
-        """Keep the regions as they are drawn."""
-        self._saving.stop()
+        """Keep the regions as they are drawn, or say why that cannot be."""
         try:
-            self.project.set_regions(regions_of(self.regions))
+            self._keep_regions()
         except (OSError, ValueError) as error:
             self.say(f"{error}. The regions are not kept.", wrong=True)
-            return
+
+    def _keep_regions(self) -> None:
+        self._saving.stop()
+        self.project.set_regions(regions_of(self.regions))
         held = [bool(region.held_out) for region in self.project.regions]
         if held:
             self.regions.features = {"held_out": held}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -29,26 +28,13 @@ from scripts.io import (
 )
 from scripts.weights import copy_weights
 
+from .origin import LABELS, RECORD, choose_folder, default_folder, files_of, read_record, require_own, require_same
 from .regions import Region, bounding_box, mask_of
 
 __all__ = ["Project", "default_folder"]
 
 CHUNK = 512
 """Pixels to the side of what a stroke of the brush writes anew."""
-
-
-def default_folder(source: str | Path) -> Path:
-    """Choose the folder of what is made of a stack: beside it.
-
-    Args:
-        source: folder, pattern, file or volume.
-
-    Returns:
-        ``stack_napari`` for ``stack``, ``stack/*.tif`` and ``stack.tif``.
-    """
-    path = Path(source).absolute()
-    path = path.parent if any(c in path.name for c in "*?[") else path
-    return path.with_name(f"{path.name if path.is_dir() and path.suffix != '.zarr' else path.stem}_napari")
 
 
 class Project:
@@ -59,7 +45,7 @@ class Project:
 
     Args:
         source: what `scripts.io.find_sections` takes, sections of one size.
-        folder: where everything is kept; None takes `default_folder`.
+        folder: where everything is kept; None takes `choose_folder`.
         pixel_size: of the sections in nanometres, a number or [x, y]; None takes what was stated before, or what the
             files say.
         section_thickness: distance of two sections in nanometres; None as for the pixel size.
@@ -73,7 +59,8 @@ class Project:
 
     Raises:
         FileNotFoundError: there are no sections.
-        ValueError: sections differ in size, or labels that are there have another size.
+        ValueError: sections differ in size, labels that are there have another size or were made on other sections, or
+            the folder holds what others made.
         OSError: the folder cannot be written, or another viewer has it open.
     """
 
@@ -98,7 +85,8 @@ class Project:
                     f"{first.width}x{first.height}: sections of one stack must have one size. Align them first, by "
                     "python -m monai.bundle run registration, or open those of one size by a pattern"
                 )
-        self.folder = default_folder(source) if folder is None else Path(folder).absolute()
+        self.folder = choose_folder(source) if folder is None else Path(folder).absolute()
+        require_own(self.folder)
         require_writable(self.folder)
         refusal = f"{self.folder}: another viewer has this stack open"
         self._lock: int | None = lock(self.folder / ".lock", refusal) if locked else None
@@ -110,16 +98,18 @@ class Project:
 
     def _load(self, pixel_size: float | Sequence[float] | None, section_thickness: float | None) -> None:
         """Take up what is there."""
-        known, first = self._read("project.json", {}), self.sections[0]
+        known, first = read_record(self.folder / RECORD, {}), self.sections[0]
+        require_same(self.folder, known, self.source, self.sections)
         stated = pixel_size if pixel_size is not None else known.get("pixel_size_nm")
         size = first.pixel_size_nm if stated is None else tuple(parse_pixel_size(stated, "pixel_size"))
         own = first.header.form.get("section_thickness_nm")
         self.pixel_size = None if size is None else [float(value) for value in size]
-        self.thickness = parse_section_thickness(section_thickness or known.get("section_thickness_nm", own))
+        thickness = known.get("section_thickness_nm", own) if section_thickness is None else section_thickness
+        self.thickness = parse_section_thickness(thickness)
+        self.labels = self._open_labels()
+        self.regions = [Region.load(entry) for entry in read_record(self.folder / "regions.json", [])]
         if self._lock is not None:
             self._keep()
-        self.labels = self._open_labels()
-        self.regions = [Region.load(entry) for entry in self._read("regions.json", [])]
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -233,12 +223,20 @@ class Project:
             folder: of the masks; what it held is removed.
 
         Raises:
+            ValueError: two sections would have one mask; nothing is removed then.
             OSError: they cannot be written.
         """
+        paths = [result_path(section.path, folder, "mitochondria", "uint8") for section in self.sections]
+        owners: dict[Path, str] = {}
+        for path, section in zip(paths, self.sections, strict=True):
+            if owners.setdefault(path, section.path) != section.path:
+                raise ValueError(
+                    f"{section.path}: must have another name than {owners[path]} to be measured with it, as masks are "
+                    f"named by their sections, but got {path.name} for both"
+                )
         shutil.rmtree(folder, ignore_errors=True)
-        for index, section in enumerate(self.sections):
-            path = result_path(section.path, folder, "mitochondria", "uint8")
-            pixels = (255 * self.labels[index]).astype(np.uint8).T
+        for index, (path, section) in enumerate(zip(paths, self.sections, strict=True)):
+            pixels = self._mask(index)
             size = None if self.pixel_size is None else tuple(self.pixel_size)
             write_result(path, section.page, pixels, replace(section, pixel_size_nm=size))
 
@@ -252,6 +250,10 @@ class Project:
             OSError: they cannot be copied.
         """
         copy_weights(weights, self.folder / "model.pt")
+
+    def _mask(self, index: int) -> NDArray[np.uint8]:
+        """The labels of a section as (width, height): any number that a person painted with is a mitochondrion."""
+        return np.where(self.labels[index] > 0, 255, 0).astype(np.uint8).T
 
     def _inside(self, held_out: bool) -> bool:
         """Whether there is a mitochondrion in the regions to learn from, or in those that are held out."""
@@ -270,7 +272,7 @@ class Project:
             top, left, bottom, right = bounding_box(known)
             for kind, pixels in (
                 ("images", read_section(section)),
-                ("labels", (255 * self.labels[index]).astype(np.uint8).T),
+                ("labels", self._mask(index)),
                 ("known", (255 * known).astype(np.uint8).T),
             ):
                 write_section(folder / kind / name, pixels)
@@ -279,7 +281,7 @@ class Project:
         return items
 
     def _open_labels(self) -> zarr.Array:
-        path = self.folder / "labels.zarr"
+        path = self.folder / LABELS
         if not path.exists():
             chunks = (1, *(min(CHUNK, side) for side in self.shape[1:]))
             return zarr.create_array(path, shape=self.shape, dtype=np.uint8, chunks=chunks)
@@ -292,13 +294,7 @@ class Project:
             )
         return labels
 
-    def _read(self, name: str, default: Any) -> Any:
-        path = self.folder / name
-        try:
-            return json.loads(path.read_text()) if path.exists() else default
-        except ValueError as error:
-            raise ValueError(f"{path}: is damaged ({error}); remove it") from None
-
     def _keep(self) -> None:
         stated = {"pixel_size_nm": self.pixel_size, "section_thickness_nm": self.thickness}
-        write_json(self.folder / "project.json", {"sections": self.source, **stated})
+        files = {"sections": self.source, "files": files_of(self.sections)}
+        write_json(self.folder / RECORD, {**files, **stated})

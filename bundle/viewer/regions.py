@@ -10,7 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Region", "bounding_box", "mask_of"]
+__all__ = ["Region", "bounding_box", "mask_of", "outline"]
+
+ELLIPSE_CORNERS = 64
+"""Of the polygon that an ellipse is kept as; within a pixel of it up to a radius of 800."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,28 @@ class Region:
         """Make a region of what `content` gave."""
         corners = tuple((float(y), float(x)) for y, x in content["corners"])
         return cls(int(content["section"]), corners, content.get("held_out"))
+
+
+def outline(corners: NDArray, shape: str) -> NDArray:
+    """Give the corners of what was drawn, as a polygon.
+
+    Args:
+        corners: (corners, coordinates); of an ellipse, as napari has it, those of the rectangle around it.
+        shape: napari's name of its kind.
+
+    Returns:
+        (corners, coordinates).
+
+    Raises:
+        ValueError: it encloses nothing.
+    """
+    if shape in ("polygon", "rectangle"):
+        return corners
+    if shape != "ellipse":
+        raise ValueError(f"a region must be a rectangle, an ellipse or a polygon, but got a {shape}: remove it")
+    angles = np.linspace(0, 2 * np.pi, ELLIPSE_CORNERS, endpoint=False)[:, None]
+    across, down = (corners[1] - corners[0]) / 2, (corners[3] - corners[0]) / 2
+    return corners.mean(axis=0) + np.cos(angles) * across + np.sin(angles) * down
 
 
 def mask_of(regions: Sequence[Region], shape: tuple[int, int], section: int) -> NDArray[np.bool_]:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,7 +26,8 @@ def view(*volumes: str, host: str = "127.0.0.1", port: int = 0, screenshot: str 
 
     Args:
         *volumes: OME-Zarr volumes: sections, and results of `run volume`, each of which becomes a layer of numbered
-            mitochondria, or of masks where they were not numbered.
+            mitochondria, or of masks where they were not numbered. A layer has the name of its volume, with the folder
+            above where several have that name.
         host: address to listen at; only this computer reaches the default.
         port: port to listen at; 0 takes any that is free.
         screenshot: PNG file for a picture of the first section as a browser without a window, chromium, shows it; the
@@ -80,9 +82,9 @@ def show(*volumes: str, host: str = "127.0.0.1", port: int = 0) -> Any:
     with viewer.txn() as state:
         state.dimensions, state.position = _space(neuroglancer, first), [first.width / 2, first.height / 2, 0.5]
         state.cross_section_scale = max(first.width / PICTURE[0], first.height / PICTURE[1])
-        for number, (path, labels) in enumerate(layers):
+        names = _names([path for path, _ in layers])
+        for number, (name, (_, labels)) in enumerate(zip(names, layers, strict=True)):
             source = f"zarr://{server.server_url}/volumes/{number}/"
-            name = path.parent.parent.name if path.parent.name == "labels" else path.name
             kind = neuroglancer.SegmentationLayer if labels else neuroglancer.ImageLayer
             state.layers[name] = kind(source=source)
         state.layout = "xy"
@@ -111,6 +113,21 @@ def _space(neuroglancer: ModuleType, header: Header) -> Any:
     scales = [*((1, 1) if size is None else size), thickness or 1]
     units = [*(["nm"] * 2 if size is not None else ["", ""]), "nm" if thickness else ""]
     return neuroglancer.CoordinateSpace(names=["x", "y", "z"], units=units, scales=scales)
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Names of layers, of which no two may be the same: that of the volume, with its folder, and with a number."""
+    volumes = [path.parent.parent if path.parent.name == "labels" else path for path in paths]
+    short = [volume.name for volume in volumes]
+    names: list[str] = []
+    for volume in volumes:
+        name = full = volume.name if short.count(volume.name) == 1 else f"{volume.parent.name}/{volume.name}"
+        number = 1
+        while name in names:
+            number += 1
+            name = f"{full} {number}"
+        names.append(name)
+    return names
 
 
 def _layer(volume: Path) -> tuple[Path, bool]:

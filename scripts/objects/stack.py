@@ -56,7 +56,8 @@ class MaskStack:
     Raises:
         FileNotFoundError: there are no masks, or a mask has no section.
         ValueError: sections differ in size, a setting is out of range, a header cannot be read, two masks are of one
-            section, most sections between them have none, or they are listed in another order than their sections.
+            section, sections of two folders have one name, most sections between them have none, or they are listed in
+            another order than their sections.
     """
 
     def __init__(
@@ -197,7 +198,16 @@ def _paired(masks: list[Section], sections: list[Section], folder: str | Path) -
     """Each section with the mask of its name, or of its page where the masks are a volume, or without one."""
     if is_volume(masks[0].path) and len({s.path for s in sections}) == 1 and len(masks) == len(sections):
         return list(zip(masks, sections, strict=True))
-    known = {(split_suffix(section.path)[0], section.page): section for section in sections}
+    known: dict[tuple[str, int], Section] = {}
+    for section in sections:
+        key = split_suffix(section.path)[0], section.page
+        other = known.get(key, section)
+        if Path(other.path).parent != Path(section.path).parent:  # in one folder it is a copy in another format
+            raise ValueError(
+                f"{section}: must have another name than {other}, as masks belong to sections by their names, but got "
+                f"{Path(section.path).name}"
+            )
+        known[key] = section
     found: dict[tuple[str, int], Section] = {}
     for mask in masks:
         key = _key_of(mask, known, folder)

@@ -55,8 +55,8 @@ class SIFTFeatures:
     """
 
     def __init__(self, n_features: int = 20000, contrast_threshold: float = 0.03) -> None:
-        if n_features < 10:
-            raise ValueError(f"n_features must be at least 10, but got {n_features!r}")
+        if type(n_features) is not int or n_features < 10:
+            raise ValueError(f"n_features must be a whole number of at least 10, but got {n_features!r}")
         if not contrast_threshold >= 0:
             raise ValueError(f"contrast_threshold must be at least 0, but got {contrast_threshold!r}")
         self.n_features = n_features

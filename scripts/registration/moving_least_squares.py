@@ -23,6 +23,9 @@ __all__ = ["MODELS", "MovingLeastSquares", "MovingLeastSquaresFit", "fit_robustl
 
 MODELS = ("affine", "similarity", "rigid")
 
+MOST_NODES = 1024
+"""Along the longer side: more than a fit with folds could hold in memory."""
+
 LEAK = 1e-6
 """Conductance of a cut link: a side of a fold without any match follows the other side, one with matches ignores it."""
 
@@ -74,8 +77,8 @@ class MovingLeastSquares:
         ):
             if not low < value < high:
                 raise ValueError(f"{name} must be between {low} and {high}, but got {value!r}")
-        if grid_nodes < 8:
-            raise ValueError(f"grid_nodes must be at least 8, but got {grid_nodes!r}")
+        if type(grid_nodes) is not int or not 8 <= grid_nodes <= MOST_NODES:
+            raise ValueError(f"grid_nodes must be a whole number from 8 to {MOST_NODES}, but got {grid_nodes!r}")
         self.transform_model = transform_model
         self.kernel_radius = kernel_radius
         self.weight_exponent = weight_exponent

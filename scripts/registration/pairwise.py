@@ -101,8 +101,12 @@ class PairRegistration:
         ):
             if not low < value < high:
                 raise ValueError(f"{name} must be between {low} and {high}, but got {value!r}")
-        if not search_radii or min(search_radii) < 2:
-            raise ValueError(f"search_radii must be one or more of at least 2 pixels, but got {search_radii!r}")
+        if type(patch_size) is not int:
+            raise ValueError(f"patch_size must be a whole number of pixels, but got {patch_size!r}")
+        if not search_radii or not all(type(radius) is int and radius >= 2 for radius in search_radii):
+            raise ValueError(
+                f"search_radii must be one or more whole numbers of at least 2 pixels, but got {search_radii!r}"
+            )
         self.features = features
         self.deformation = deformation
         self.fold_detector = fold_detector

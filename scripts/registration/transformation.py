@@ -27,6 +27,8 @@ TOLERANCE = 0.05
 """Pixels within which the way back has to arrive."""
 STEPS = 8
 """Most steps of Newton's method on that way."""
+MOST_TURNED = np.pi / 9
+"""Radians by which sections may be turned against each other, to have a map in common."""
 REACH = 4
 """Spacings of the lattice within which a node is a candidate; that far the map is followed beyond the section."""
 
@@ -198,7 +200,10 @@ class Transformation:
         return Transformation(self.lattice, values.reshape(self.values.shape), linear, self.fold)
 
     def boundary(self) -> FloatArray:
-        """Positions (n, 2) of the border of the section in the aligned stack, at the nodes and corners."""
+        """Positions (n, 2) of the border of the section in the aligned stack, at the nodes and corners.
+
+        Where folds hide the border, those of the outermost pixels that no fold hides are there too.
+        """
         sides = []
         for axis in (0, 1):
             along = np.linspace(0, self.lattice.size[1 - axis] - 1, 2 * self.lattice.shape[1 - axis])
@@ -206,7 +211,24 @@ class Transformation:
                 points = np.stack([np.full(len(along), float(end)), along], axis=1)
                 sides.append(points if axis == 0 else points[:, ::-1])
         places = self.forward(np.concatenate(sides))
-        return places[np.isfinite(places).all(axis=1)]
+        seen = np.isfinite(places).all(axis=1)
+        if not seen.all():
+            places = np.concatenate([places, self.forward(self._outermost())])
+            seen = np.isfinite(places).all(axis=1)
+        return places[seen]
+
+    def _outermost(self) -> FloatArray:
+        """First and last pixel of each row and column that no fold hides, (n, 2)."""
+        size, found = np.array(self.lattice.size), []
+        factor = np.maximum(1, np.rint(size / self.fold.shape))
+        for axis, clear in ((0, ~self.fold), (1, ~self.fold.T)):
+            lines = np.flatnonzero(clear.any(axis=1))
+            first = clear[lines].argmax(axis=1) * factor[1 - axis]
+            last = (clear.shape[1] - clear[lines, ::-1].argmax(axis=1)) * factor[1 - axis] - 1
+            across = np.tile((lines + 0.5) * factor[axis] - 0.5, 2)
+            points = np.stack([across, np.concatenate([first, last])], axis=1)
+            found.append(np.clip(points if axis == 0 else points[:, ::-1], 0, size - 1))
+        return np.concatenate(found)
 
     def save(self, path: str | Path, aligned_size: tuple[int, int] = (0, 0), exact: bool = False) -> None:
         """Write everything to a NumPy archive (.npz).
@@ -292,10 +314,13 @@ def affine_between(
         size: width and height of the section in pixels.
 
     Returns:
-        The weighted mean of their best affine maps.
+        The weighted mean of their best affine maps. Those turned against the one that counts most are left out: the
+        mean of maps that are turned against each other is smaller than the section.
     """
     matrices = []
     for transformation in transformations:
         points = np.column_stack([transformation.lattice.nodes(), np.ones(len(transformation.lattice.nodes()))])
         matrices.append(np.linalg.lstsq(points, transformation.values.reshape(-1, 2), rcond=None)[0].T)
-    return Transformation.affine(size, np.average(matrices, axis=0, weights=weights))
+    turns = np.array([np.exp(1j * np.arctan2(m[1, 0] - m[0, 1], m[0, 0] + m[1, 1])) for m in matrices])
+    alike = np.abs(np.angle(turns / turns[np.argmax(weights)])) < MOST_TURNED
+    return Transformation.affine(size, np.average(matrices, axis=0, weights=np.where(alike, weights, 0)))

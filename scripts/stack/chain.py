@@ -153,8 +153,8 @@ class Chain:
         if found is not None and found.neighbours == neighbours:
             return Link(self.store.load_transformation(name), found)
         image, fold = self.images.reduced(index)
-        # in a frame around the nearest neighbour: along a stack the sections may wander far from the reference
-        boundary = links[near[0]].transformation.boundary()
+        # in a frame around the neighbours: along a stack the sections may wander far from the reference
+        boundary = np.concatenate([links[i].transformation.boundary() for i in near])
         low = np.floor(boundary.min(axis=0))
         width, height = (int(n) for n in np.ceil(boundary.max(axis=0) - low) + 1)
         start = affine_between([links[near[0]].transformation.translated(-low)], [1.0], image.shape)

@@ -19,6 +19,16 @@ def test_unknown_part(tmp_path: Path) -> None:
         evaluate_registration(output=str(tmp_path), parts=("vnc", "tables"))
 
 
+@pytest.mark.parametrize("phantoms", [0, -1, 2.5])
+def test_figures_are_not_replaced_by_none(tmp_path: Path, phantoms: float) -> None:
+    with pytest.raises(ValueError, match=f"phantoms must be .* but got {phantoms}"):
+        evaluate_registration(output=str(tmp_path), parts=("phantoms",), phantoms=phantoms)
+    (tmp_path / "registration.json").write_text("{")
+    with pytest.raises(ValueError, match=r"registration\.json: is damaged"):
+        evaluate_registration(output=str(tmp_path), parts=("phantoms",))
+    assert (tmp_path / "registration.json").read_text() == "{"
+
+
 def test_missing_data(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
         evaluate_registration(output=str(tmp_path), parts=("folded",), folded=str(tmp_path / "nowhere"))

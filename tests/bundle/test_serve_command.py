@@ -130,6 +130,13 @@ def test_bad_folders_and_ports(tmp_path: Path, tiny_phantom: Path, monkeypatch: 
             serve(str(tiny_phantom / "images"), port=port)
 
 
+@pytest.mark.parametrize("port", ["http", 8000.5, True, None])
+def test_a_port_is_a_whole_number(tiny_phantom: Path, monkeypatch: pytest.MonkeyPatch, port: object) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: True)
+    with pytest.raises(ValueError, match=f"--port must be a whole number, but got {port!r}"):
+        serve(str(tiny_phantom / "images"), port=port)
+
+
 def test_damaged_sections_and_stacks_are_warned_of(
     app: Path, section: np.ndarray, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

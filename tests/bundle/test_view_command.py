@@ -48,6 +48,20 @@ def test_layers_and_files(volumes: tuple[str, str]) -> None:
         assert b"neuroglancer" in answer.read().lower()
 
 
+def test_volumes_of_one_name_are_layers_of_their_own(tmp_path: Path) -> None:
+    paths = [
+        tmp_path / folder / name
+        for folder, name in (("a", "s.zarr"), ("b", "s.zarr"), ("c/b", "s.zarr"), ("a", "r.zarr"))
+    ]
+    for number, path in enumerate(paths):
+        volume = Volume.create(path, (1, 20, 30), np.uint8, (50, 5, 5))
+        volume.write(0, np.full((20, 30), number, np.uint8))
+        volume.complete()
+    layers = show(*map(str, paths)).state.layers
+    assert [layer.name for layer in layers] == ["a/s.zarr", "b/s.zarr", "b/s.zarr 2", "r.zarr"]
+    assert len({layer.layer.source[0].url for layer in layers}) == 4
+
+
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
 def test_a_browser_shows_the_mitochondrion(volumes: tuple[str, str], tmp_path: Path) -> None:
     view(*volumes, screenshot=str(tmp_path / "picture.png"))

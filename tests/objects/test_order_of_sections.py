@@ -65,6 +65,12 @@ def test_two_masks_of_one_section_are_refused(stack: Path) -> None:
         MaskStack(stack / "masks", stack / "sections")
 
 
+def test_two_sections_of_one_name_are_refused(stack: Path) -> None:
+    write_section(stack / "others" / "img_1.png", np.zeros((16, 16), np.uint8))
+    with pytest.raises(ValueError, match=r"sections.img_1\.tif: must have another name than .*others.img_1\.png, as"):
+        MaskStack(stack / "masks", str(stack / "[os]*" / "img*.*"))
+
+
 def test_the_order_of_a_registration_is_that_of_its_folder(stack: Path) -> None:
     (stack / "sections").rename(stack / "images")
     order = ["img_2", "img", "img_10", "img_1"]

@@ -157,3 +157,27 @@ def test_order_of_the_sections_is_kept() -> None:
 def test_bad_window(window: int) -> None:
     with pytest.raises(ValueError, match=f"window .*got {window}$"):
         remove_drift(chain(3, 0, 0.0), window, 0)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.25, 0.1])
+def test_a_small_section_moves_nothing_beyond_itself(share: float) -> None:
+    """The polynomial of a bent part of the frame says nothing of the rest."""
+    size = (300, 240)
+    whole = [Transformation.affine(size, np.eye(2, 3), 24) for _ in range(40)]
+    whole[30] = Transformation.affine((int(share * size[0]), int(share * size[1])), np.eye(2, 3), 24)
+    whole[30].values[..., 0] += 2 * np.sin(whole[30].values[..., 1].copy() / (share * size[1]) * 2 * np.pi)
+    for index, transformation in enumerate(remove_drift(whole, 10, 5)):
+        if index != 30:
+            assert np.abs(transformation.forward(POINTS) - POINTS).max() < 0.5, index
+
+
+def test_windows_of_small_sections_follow_their_neighbours() -> None:
+    sections = chain(80, 5, 0.02)
+    for index in range(30, 40):
+        small = Transformation.affine((60, 60), np.eye(2, 3), 8)
+        sections[index] = small.translated(np.array([0, 0.1 * (index - 30)]))
+    result = remove_drift(sections, 10, 5)
+    assert max(deformation(result[i]) for i in range(10, 80) if not 30 <= i < 40) < 4
+    for first, second in pairwise([i for i in range(80) if not 30 <= i < 40]):
+        moved = between(sections[first], sections[second]) - between(result[first], result[second])
+        assert np.abs(moved).max() < 1.5 * (second - first)

@@ -137,7 +137,8 @@ def test_most_looks_at_the_largest_features_only(finder: SIFTFeatures) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("n_features", 9), ("contrast_threshold", -0.1), ("contrast_threshold", float("nan"))]
+    ("name", "value"),
+    [("n_features", 9), ("n_features", 99.5), ("contrast_threshold", -0.1), ("contrast_threshold", float("nan"))],
 )
 def test_bad_arguments(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"^{name} .*got {value!r}$"):

@@ -251,6 +251,8 @@ def test_wrong_matches_come_to_count_little() -> None:
         ("weight_exponent", 1.0),
         ("weight_exponent", -2),
         ("grid_nodes", 7),
+        ("grid_nodes", 40.5),
+        ("grid_nodes", 10**6),
     ],
 )
 def test_bad_arguments(name: str, value: Any) -> None:

@@ -195,6 +195,7 @@ def test_registration_error_is_a_value_error() -> None:
         ("residual_threshold", -0.1),
         ("residual_threshold", 0.5),
         ("patch_size", 8),
+        ("patch_size", 40.5),
         ("patch_step", 0),
         ("patch_step", float("nan")),
     ],
@@ -204,7 +205,7 @@ def test_bad_arguments(name: str, value: Any) -> None:
         registration(**{name: value})
 
 
-@pytest.mark.parametrize("radii", [(), (10, 1)])
-def test_bad_radii(radii: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("radii", [(), (10, 1), (40.5,), (float("nan"),)])
+def test_bad_radii(radii: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match=r"^search_radii .*got "):
         registration(search_radii=radii)

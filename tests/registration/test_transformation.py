@@ -226,6 +226,29 @@ def test_outline_leaves_out_folds(folded: Transformation) -> None:
     np.testing.assert_allclose(outline.max(axis=0), np.nanmax(whole, axis=0), atol=0.5)
 
 
+def test_boundary_reaches_to_what_folds_along_the_border_leave() -> None:
+    fold = np.ones(SIZE, bool)
+    fold[7:-12, 9:-20] = False
+    outline = Transformation.affine(SIZE, np.eye(2, 3), fold=fold).boundary()
+    np.testing.assert_allclose(outline.min(axis=0), (7, 9))
+    np.testing.assert_allclose(outline.max(axis=0), np.array(SIZE) - (13, 21))
+    reduced = np.ones((SIZE[0] // 2, SIZE[1] // 2), bool)
+    reduced[4:-6, 5:-10] = False
+    outline = Transformation.affine(SIZE, np.eye(2, 3), fold=reduced).boundary()
+    np.testing.assert_allclose(outline.min(axis=0), (8, 10))
+
+
+@pytest.mark.parametrize("degrees", [90, 180, -135])
+def test_affine_between_sections_turned_against_each_other_keeps_the_size(degrees: float) -> None:
+    turn = np.radians(degrees)
+    turned = np.array([[np.cos(turn), -np.sin(turn), 30], [np.sin(turn), np.cos(turn), 40]])
+    both = [Transformation.affine(SIZE, np.eye(2, 3)), Transformation.affine(SIZE, turned)]
+    for weights, expected in (([3, 1], np.eye(2, 3)), ([1, 3], turned), ([1, 1], np.eye(2, 3))):
+        between = affine_between(both, weights, SIZE)
+        np.testing.assert_allclose(between.linear, np.broadcast_to(expected[:, :2], between.linear.shape), atol=1e-9)
+        np.testing.assert_allclose(between.forward(np.zeros((1, 2)))[0], expected[:, 2], atol=1e-9)
+
+
 def test_affine_between_is_the_weighted_mean() -> None:
     first, second = AFFINE, turned(4, (100.0, 70.0))
     both = [Transformation.affine(SIZE, first), Transformation.affine((90, 260), second)]

@@ -13,7 +13,7 @@ import pytest
 import tifffile
 from scipy.ndimage import binary_dilation, zoom
 from stacks import COUNT, FOLDED, align, alignment, assert_same_results, errors, loaded, registration, write_folder
-from textures import REFERENCE, SIZE, imaged, truth
+from textures import REFERENCE, SIZE, imaged, pixels, truth
 
 from scripts.io import find_sections, read_header, read_section, write_section
 from scripts.registration import Transformation, warp_inverse
@@ -21,6 +21,8 @@ from scripts.stack import StackAlignment
 from scripts.stack.store import RESULTS
 
 pytestmark = pytest.mark.slow
+
+LARGE = (420, 400)
 
 
 def correlation(first: np.ndarray, second: np.ndarray, where: np.ndarray) -> float:
@@ -223,6 +225,30 @@ def test_sections_of_different_sizes(tmp_path: Path) -> None:
         assert np.median(error) < 0.7
         _, valid = warp_inverse(np.ones(image.shape, np.uint8), loaded(tmp_path / "out", f"section_{index}"))
         assert valid.all()
+
+
+def test_sections_after_one_of_a_part_are_aligned_where_that_shows_nothing(tmp_path: Path) -> None:
+    sections = {f"section_{i}.png": imaged(i, size=LARGE)[0] for i in (2, 3, 4)}
+    sections["section_3.png"] = sections["section_3.png"][:180, :200]
+    align(write_folder(tmp_path / "in", sections), tmp_path / "out", reference=0)
+    error = errors(tmp_path / "out", "section_4", "section_2", *truth(4, size=LARGE, whole=LARGE))
+    assert np.median(error) < 0.7
+    assert error.max() < 4
+
+
+def test_a_frame_under_the_fold_mask(three: Path, tmp_path: Path) -> None:
+    """What is marked along the border is left out, and no more."""
+    margin = np.full(SIZE, 255, np.uint8)
+    margin[8:-10, 8:-10] = 0
+    write_folder(tmp_path / "folds", {f"section_{i}.png": margin for i in (1, 2, 3)})
+    align(three, tmp_path / "out", fold_masks_dir=tmp_path / "folds")
+    for index in (1, 2, 3):
+        transformation = loaded(tmp_path / "out", f"section_{index}")
+        seen = transformation.forward(pixels(SIZE)[~transformation.fold].reshape(-1, 2))
+        size = read_section(tmp_path / "out" / "images" / f"section_{index}.tif").shape
+        assert seen.min() > -0.5
+        assert (seen.max(axis=0) < np.array(size) - 0.5).all()
+        assert np.nanmedian(errors(tmp_path / "out", f"section_{index}", "section_2", *truth(index))) < 0.7
 
 
 def test_a_damaged_section_is_named(three: Path, tmp_path: Path) -> None:

@@ -162,6 +162,30 @@ def test_masks_are_named_and_shaped_as_those_of_the_inference(
         np.testing.assert_array_equal(mask.T, 255 * truth[index])
 
 
+def test_any_number_that_was_painted_is_a_mitochondrion(project: Project, stack: Path, tmp_path: Path) -> None:
+    project.labels[0, 10:20, 10:20] = 2
+    project.labels[0, 20:30, 10:20] = 1
+    project.set_regions([rectangle(0, 0, 0, 255, 255)])
+    project.write_masks(tmp_path / "masks")
+    project.write_teaching(tmp_path / "teaching")
+    mask = tmp_path / "masks" / f"{sorted(stack.iterdir())[0].stem}_mitochondria.png"
+    label = load_sections(tmp_path / "teaching" / "datalist.json", "training")[0].label
+    for file in (mask, label):
+        np.testing.assert_array_equal(read_section(file).T, np.where(project.labels[0] > 0, 255, 0))
+
+
+def test_sections_of_one_name_are_not_measured_as_one(stack: Path, tmp_path: Path) -> None:
+    for number, file in enumerate(sorted(stack.iterdir())):
+        write_section(tmp_path / "scan" / str(number) / "image.tif", read_section(file))
+    project = Project(str(tmp_path / "scan" / "*" / "image.tif"))
+    (project.folder / "masks").mkdir()
+    with pytest.raises(
+        ValueError, match=r"1/image.tif: must have another name than .*0/image.tif .* but got image_mito"
+    ):
+        project.write_masks(project.folder / "masks")
+    assert (project.folder / "masks").is_dir()
+
+
 def test_a_stack_that_has_changed_its_size_keeps_its_labels(project: Project, stack: Path) -> None:
     project.labels[0, :5] = 1
     project.close()

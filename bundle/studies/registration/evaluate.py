@@ -50,16 +50,21 @@ def evaluate_registration(
         The tables.
 
     Raises:
-        ValueError: a part is unknown.
+        ValueError: a part is unknown, there are no phantoms, or the figures of other parts are damaged.
         FileNotFoundError: the data of a part is missing.
     """
     parts = (parts,) if isinstance(parts, str) else parts
     unknown = set(parts) - set(PARTS)
     if unknown:
         raise ValueError(f"parts must be among {', '.join(PARTS)}, but got {', '.join(sorted(unknown))}")
+    if type(phantoms) is not int or phantoms < 1:
+        raise ValueError(f"phantoms must be a whole number from 1 on, but got {phantoms!r}")
     folder = Path(output)
     path = folder / "registration.json"
-    figures = json.loads(path.read_text()) if path.exists() else {}
+    try:
+        figures = json.loads(path.read_text()) if path.exists() else {}
+    except ValueError as error:
+        raise ValueError(f"{path}: is damaged, remove it to measure all parts again: {error}") from None
     measure: dict[str, Callable[[], Any]] = {
         "phantoms": lambda: phantom_rows(phantoms, size),
         "folded": lambda: folded_pair_figures(Path(folded), folder / "registration_folded.jpg"),
