@@ -28,6 +28,7 @@ from scripts.io import (
     write_json,
     write_section,
 )
+from scripts.io.own_labels import require_no_labels_of_others
 from scripts.io.volume import Volume
 
 __all__ = ["convert"]
@@ -179,6 +180,7 @@ def _begin_volume(
         if found != wanted or there.levels[0].dtype != dtype:
             if not overwrite:
                 raise FileExistsError(f"{target}: is of other sections or settings; replace it by --overwrite True")
+            require_no_labels_of_others(target)
             shutil.rmtree(target)
     if not target.exists():
         require_writable(target.parent)

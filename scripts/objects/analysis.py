@@ -196,7 +196,7 @@ class ObjectAnalysis:
             return
         planes_of(self.labels_of, self.stack)
         if not self.overwrite:
-            from scripts.io.volume import require_own_labels
+            from scripts.io.own_labels import require_own_labels
 
             require_own_labels(self.labels_of, "mitochondria")
 
