@@ -28,7 +28,7 @@ from scripts.io import (
 )
 from scripts.io.own_labels import require_no_labels_of_others
 from scripts.io.volume import Volume
-from scripts.weights import sha256_of
+from scripts.weights import settings_of, sha256_of
 
 from .blocks import check_block_size, reserve_marks
 from .estimate import estimate
@@ -101,6 +101,10 @@ class VolumeSegmentation:
             raise ValueError(
                 f"{volume}: must be an OME-Zarr volume, a folder named *.zarr; make one by python -m bundle convert"
             )
+        if "pixel_size" in settings:
+            raise ValueError(
+                f"pixel_size must be given by --pixel_size, but got {settings['pixel_size']!r} in --inference"
+            )
         self.output = Path(output).absolute()
         if self.output.suffix != ".zarr":
             raise ValueError(f"output_dir must be a folder named *.zarr, but got {output}")
@@ -130,6 +134,7 @@ class VolumeSegmentation:
             "shape": self.shape,
             "config": sha256_of(self.config),
             "weights": None if checkpoint is None else sha256_of(Path(checkpoint)),
+            "record": {k: v for k, v in settings_of(checkpoint).items() if k != "file"},
             "settings": {k: v for k, v in self.settings.items() if k not in ("checkpoint", "bundle_root")},
             "block_size": self.block,
             "voxel_size_nm": self.voxel_size,
@@ -156,6 +161,8 @@ class VolumeSegmentation:
             return
         if self._begun() is None:
             raise FileExistsError(f"{self.output}: is not of a segmentation; choose another --output_dir")
+        if "record" not in self._begun():
+            logger.warning("%s: does not say what the record of its weights was: it is taken for this one", self.output)
         differing = self._differing()
         if not self.overwrite:
             if differing:
@@ -267,6 +274,8 @@ class VolumeSegmentation:
     def _differing(self) -> list[str]:
         """What of the identity is another one in the run that made the output."""
         found, wanted = self._begun() or {}, self.identity()
+        if "record" not in found:  # of a version that did not look at it
+            del wanted["record"]
         return [key for key in {**wanted, **found} if found.get(key) != wanted.get(key)]
 
     @contextmanager

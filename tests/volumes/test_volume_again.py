@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,3 +84,37 @@ def test_overwriting_goes_for_the_objects_too(
     monkeypatch.setattr("scripts.volumes.segmentation.ConfigWorkflow", Workflow)
     segmentation(overwrite=overwrite).measure(ROOT / "configs" / "objects.json", {"neck": 0.6})
     assert (given["overwrite"], given["neck"]) == (overwrite, 0.6)
+
+
+def test_other_thresholds_of_the_record_are_another_run(segmentation: Callable, tmp_path: Path) -> None:
+    for suffix in (".pt", ".json"):
+        shutil.copy(ROOT / "models" / f"model{suffix}", tmp_path / f"w{suffix}")
+    given = {"checkpoint": str(tmp_path / "w.pt")}
+    begin(segmentation(**given))
+    segmentation(**given).check()
+    record = json.loads((tmp_path / "w.json").read_text())
+    record["settings"]["threshold"] = 0.9
+    (tmp_path / "w.json").write_text(json.dumps(record))
+    with pytest.raises(FileExistsError, match="is of a run with another record"):
+        segmentation(**given).check()
+    segmentation(**given, overwrite=True).check()
+
+
+def test_a_run_of_a_version_that_did_not_note_the_record(
+    segmentation: Callable, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    begin(segmentation())
+    masks = Volume(segmentation().output)
+    identity = masks.own()["identity"]
+    del identity["record"]
+    masks.note(identity=identity)
+    segmentation().check()
+    assert "does not say what the record of its weights was" in caplog.text
+    with pytest.raises(FileExistsError, match="is of a run with another settings"):
+        segmentation(use_crf=False).check()
+
+
+def test_the_pixel_size_is_no_setting_of_the_inference(segmentation: Callable) -> None:
+    with pytest.raises(ValueError, match=r"pixel_size must be given by --pixel_size, but got 5 in --inference"):
+        segmentation(pixel_size=5)
