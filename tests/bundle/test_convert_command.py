@@ -237,3 +237,21 @@ def test_labels_of_a_person_are_not_removed_with_their_volume(sections: Path, tm
     with pytest.raises(FileExistsError, match=r"labels/corrected: .* would be removed with the volume"):
         convert(str(sections), str(tmp_path / "a.zarr"), pixel_size=6, overwrite=True)
     assert (labels["0"][:] == 42).all()
+
+
+@pytest.mark.parametrize("name", ["", "v.zarr", "V.ZARR"])
+def test_an_output_among_the_sections(sections: Path, name: str) -> None:
+    """Later commands would see each section twice."""
+    before = sorted(sections.iterdir())
+    with pytest.raises(ValueError, match=r"the output must not lie beside the section .*; choose another --output"):
+        convert(str(sections), str(sections / name), pixel_size=5)
+    assert sorted(sections.iterdir()) == before
+    convert(str(before[0]), str(sections / "one.zarr"), pixel_size=5)  # a file does not name the volume too
+
+
+def test_a_suffix_in_capitals(sections: Path, tmp_path: Path) -> None:
+    convert(str(sections), str(tmp_path / "V.ZARR"), pixel_size=5)
+    np.testing.assert_array_equal(
+        [read_section(section) for section in find_sections(tmp_path / "V.ZARR")],
+        [read_section(section) for section in find_sections(sections)],
+    )
