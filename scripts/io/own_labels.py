@@ -12,6 +12,9 @@ from .reading import content_state
 
 __all__ = ["require_no_labels_of_others", "require_own_labels"]
 
+NAME = "mitochondria"
+"""Of the labels that this bundle writes."""
+
 
 def require_own_labels(image: str | Path, name: str) -> None:
     """Refuse to replace labels that this bundle did not write.
@@ -39,7 +42,10 @@ def require_no_labels_of_others(image: str | Path) -> None:
     """
     folder = Path(image) / "labels"
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.is_dir() and not path.name.startswith(".") and (fault := _not_own(path)):
+        if not path.is_dir() or path.name.startswith("."):
+            continue
+        # under another name a person keeps them
+        if fault := _not_own(path) if path.name == NAME else f"must be the labels {NAME}, but got others":
             raise FileExistsError(
                 f"{path}: {fault}; they would be removed with the volume that they lie in: move them away, or choose "
                 "another output"

@@ -65,6 +65,10 @@ def test_labels_of_this_bundle_are_removed(segmentation: Callable) -> None:
     begin(segmentation())
     Volume.create_labels(segmentation().output, "mitochondria", SHAPE).complete()
     segmentation(overwrite=True, use_crf=False).check()
+    labels = segmentation().output / "labels"
+    (labels / "mitochondria").rename(labels / "kept")
+    with pytest.raises(FileExistsError, match="labels/kept: must be the labels mitochondria, but got others"):
+        segmentation(overwrite=True, use_crf=False).check()
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
