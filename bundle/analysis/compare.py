@@ -7,6 +7,7 @@ import html
 import json
 import math
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ COLUMNS = ("stack", "animal", "group")
 DENSITIES = ("object_density_per_um3", "profile_density_per_um2", "volume_fraction")
 OBJECTS = ("volume_um3", "surface_um2", "length_um", "sphericity", "complexity_index", "branch_points")
 PROFILES = ("area_um2", "perimeter_um", "circularity", "aspect_ratio", "feret_max_um", "mean_grey")
+REMEDY = "export it with commas between cells and points in numbers, or make it anew by `run objects --overwrite True`"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 
@@ -42,8 +44,8 @@ def compare(groups: str, output: str = "comparison", seed: int = 0) -> str:
         One line that says what was compared, and a warning where there are too few animals.
 
     Raises:
-        ValueError: the file lacks a column, an animal is in two groups, a stack is named twice or has no pixel size, or
-            there is only one group.
+        ValueError: the file lacks a column, an animal is in two groups, a stack is named twice or has no pixel size, a
+            table of it has no numbers where they must be, or there is only one group.
         FileNotFoundError: a stack has no results.
     """
     listed = _read_groups(Path(groups))
@@ -88,8 +90,8 @@ def _read_groups(path: Path) -> list[dict[str, str]]:
             raise ValueError(f"{path}: line {number} must have a stack, an animal and a group, but got {row}")
         if group_of.setdefault(row["animal"], row["group"]) != row["group"]:
             raise ValueError(f"{path}: animal {row['animal']} must be of one group, but got two")
-    stacks = [row["stack"] for row in rows]
-    if twice := {stack for stack in stacks if stacks.count(stack) > 1}:
+    folders = [(path.parent / row["stack"]).resolve() for row in rows]  # however they are spelt
+    if twice := {row["stack"] for row, folder in zip(rows, folders, strict=True) if folders.count(folder) > 1}:
         raise ValueError(f"{path}: a stack must be named once, but got {', '.join(sorted(twice))} more often")
     if len(set(group_of.values())) < 2:
         raise ValueError(f"{path}: must name two groups or more, but got {', '.join(set(group_of.values())) or 'none'}")
@@ -109,25 +111,43 @@ def _animals(listed: list[dict[str, str]], groups: Path) -> dict[tuple[str, str]
             raise ValueError(f"{folder}: must have been measured with a pixel size, but was without")
         for name in DENSITIES:
             own[name].append(_number(summary.get(name)))
-        for item in _rows(folder / "mitochondria.csv"):
-            if item["cut_by_border"] == item["cut_by_ends"] == "0":
-                for name in OBJECTS:
-                    own[name].append(_number(item[name]))
-        for item in _rows(folder / "profiles.csv"):
-            if item["touches_border"] == "0":
-                for name in PROFILES:
-                    own[name].append(_number(item[name]))
+        for table, cuts, measures in (
+            ("mitochondria.csv", ("cut_by_border", "cut_by_ends"), OBJECTS),
+            ("profiles.csv", ("touches_border",), PROFILES),
+        ):
+            for item in _rows(folder / table, (*cuts, *measures)):
+                if all(item[cut] == 0 for cut in cuts):
+                    for name in measures:
+                        own[name].append(item[name])
     return {
         key: {name: float(np.nanmean(list_)) for name, list_ in own.items() if np.isfinite(list_).any()}
         for key, own in sorted(values.items())
     }
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def _rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, float]]:
+    """Numbers in some columns of a table, row by row; NaN is empty."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: must be there beside summary.json, but is not")
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    # a spreadsheet may have saved it in its own encoding, which matters to the names of files alone
+    with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
+        reader = csv.DictReader(file)
+        header = reader.fieldnames or []
+        if missing := [name for name in columns if name not in header]:
+            raise ValueError(f"{path}: line 1 must have the column {missing[0]}, but got {','.join(header)}; {REMEDY}")
+        for row in reader:
+            if None in row or None in row.values():
+                raise ValueError(
+                    f"{path}: line {reader.line_num} must have {len(header)} cells as line 1, but has not; {REMEDY}"
+                )
+            yield {name: _cell(row[name], f"{path}: line {reader.line_num}, column {name}") for name in columns}
+
+
+def _cell(text: str, where: str) -> float:
+    try:
+        return _number(text)
+    except ValueError:
+        raise ValueError(f"{where}: must be a number, but got {text!r}; {REMEDY}") from None
 
 
 def _number(value: Any) -> float:

@@ -28,6 +28,7 @@ from scripts.io import (
     write_json,
     write_section,
 )
+from scripts.io.own_labels import require_no_labels_of_others
 from scripts.io.volume import Volume
 
 __all__ = ["convert"]
@@ -91,8 +92,9 @@ def convert(
     }
     wanted = json.loads(json.dumps(wanted))
     target = Path(output)
+    _require_apart(source, sections, target)
     _require_no_stray_masks(sections, target)
-    if target.suffix == ".zarr":
+    if _names_volume(target):
         marked = {"result": True, "average": False} if sections[0].header.result else {}
         _begin_volume(sections, target, wanted, overwrite, dtype=sections[0].dtype, **marked)
         _write_valid(sections, target, wanted, overwrite)
@@ -103,6 +105,22 @@ def convert(
         _fill_files(sections, target)
     known = "unknown pixel size" if size is None else f"pixels of {size[0]:g} x {size[1]:g} nm"
     return f"{output}: {len(sections)} sections of {sections[0].width}x{sections[0].height}, {known}"
+
+
+def _names_volume(target: Path) -> bool:
+    return target.suffix.lower() == ".zarr"
+
+
+def _require_apart(source: str, sections: list[Section], target: Path) -> None:
+    """Refuse an output among the sections, where the next command would take both for sections."""
+    folder = target.resolve()
+    if _names_volume(target):
+        if not Path(source).is_dir():  # a file or a pattern does not name the volume too
+            return
+        folder = folder.parent
+    among = next((section.path for section in sections if Path(section.path).resolve().parent == folder), None)
+    if among is not None:
+        raise ValueError(f"{target}: the output must not lie beside the section {among}; choose another --output")
 
 
 def _require_alike(sections: list[Section]) -> None:
@@ -179,6 +197,7 @@ def _begin_volume(
         if found != wanted or there.levels[0].dtype != dtype:
             if not overwrite:
                 raise FileExistsError(f"{target}: is of other sections or settings; replace it by --overwrite True")
+            require_no_labels_of_others(target)
             shutil.rmtree(target)
     if not target.exists():
         require_writable(target.parent)

@@ -11,8 +11,8 @@ from monai.bundle import ConfigParser
 
 __all__ = ["as_typed", "keep_text", "running_parser"]
 
-PATHS = ("checkpoint", "datalist", "init_checkpoint", "encoder_weights", "name")
-"""Settings that name files or folders, besides those whose names end like the following."""
+PATHS = ("checkpoint", "datalist", "init_checkpoint", "encoder_weights", "name", "version")
+"""Settings that are text, such as names of files or folders, besides those whose names end like the following."""
 PATH_ENDINGS = ("_dir", "_root")
 
 
@@ -36,7 +36,7 @@ def running_parser() -> ConfigParser:
 
 
 def keep_text() -> None:
-    """Let the command line's names of files and folders be read as they were typed.
+    """Let the command line's names of files and folders, and versions, be read as they were typed.
 
     Fire reads each value of a command line as Python where it can: a folder ``20240115``, ``2024_01_15`` or ``1e3``
     becomes a number, and what follows a ``#`` is lost as a comment, so that ``raw#2`` would silently name the folder

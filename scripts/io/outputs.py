@@ -14,6 +14,7 @@ import numpy as np
 from .files import lies_in, write_json
 from .formats import WRITTEN, split_suffix
 from .reading import content_state, read_header, read_section
+from .records import Records, differences
 from .section import Header, Section
 from .writing import write_section
 
@@ -59,7 +60,8 @@ def write_result(
         page: of the section in its file.
         pixels: (width, height).
         like: the section, or the header of its file; see `scripts.io.write_section`.
-        made_of: what the pages of a stack depend on, see `made_of`; None takes those that are there.
+        made_of: what the result depends on, see `made_of`, of which a record is kept if it says by what it is made;
+            None takes the pages of a stack that are there.
 
     Returns:
         Whether the result is complete.
@@ -69,12 +71,14 @@ def write_result(
     """
     if like.pages == 1:
         write_section(path, pixels, like=like, result=True)
-        return True
-    store = PageStore(path, made_of)
-    store.add(page, pixels)
-    if len(store.pages()) < like.pages:
-        return False
-    store.join(like)
+    else:
+        store = PageStore(path, made_of)
+        store.add(page, pixels)
+        if len(store.pages()) < like.pages:
+            return False
+        store.join(like)
+    if made_of is not None and made_of["made_by"] is not None:
+        Records.add(path, made_of)
     return True
 
 
@@ -175,7 +179,7 @@ def unfinished_sections(
         results: what is written for each section: pixel type by what is appended to the name, for instance
             ``{"mitochondria": "uint8"}``.
         overwrite: whether to do them again.
-        made_by: see `made_of`.
+        made_by: see `made_of`; None keeps results whatever they were made by.
 
     Returns:
         The sections that remain to be done, perhaps none: of a stack that was interrupted, the pages that are missing.
@@ -183,7 +187,8 @@ def unfinished_sections(
     Raises:
         ValueError: two sections would be written to the same result, or the results among the sections, where the
             next run would take them for sections.
-        FileExistsError: a stack was interrupted, and its finished pages are of another file, or made in another way.
+        FileExistsError: a result, or the finished pages of a stack that was interrupted, are of another file, or made
+            in another way.
     """
     sources: dict[Path, str] = {}
     for image in dict.fromkeys(section["image"] for section in sections):
@@ -193,6 +198,8 @@ def unfinished_sections(
             result = result_path(image, output_dir, postfix, dtype)
             if sources.setdefault(result, image) != image:
                 raise ValueError(f"{image} and {sources[result]} would both be written to {result}")
+    if made_by is not None and not overwrite:
+        _require_same({result: image for result, image in sources.items() if result.exists()}, output_dir, made_by)
     pending = {image for result, image in sources.items() if overwrite or not result.exists()}
     done = len(set(sources.values())) - len(pending)
     if done:
@@ -205,6 +212,29 @@ def unfinished_sections(
             unwritten.setdefault(image, []).append(result)
     finished = {image: _finished_pages(image, stacks, made_by) for image, stacks in unwritten.items()}
     return [s for s in sections if s["image"] in pending and s.get("page", 0) not in finished.get(s["image"], ())]
+
+
+def _require_same(finished: Mapping[Path, str], output_dir: str | Path, made_by: Mapping[str, Any]) -> None:
+    """Refuse to keep results, given with their images, that are of another file, or made in another way."""
+    records = Records(output_dir)
+    known = {result: record for result in finished if (record := records.made_of(result)) is not None}
+    wanted = {image: made_of(image, made_by) for image in {finished[result] for result in known}}
+    for result, record in known.items():
+        image = finished[result]
+        if record != wanted[image]:
+            raise FileExistsError(
+                f"{result}: must be of {image} as it is now, and made with these weights and settings, but got one of "
+                f"another {', '.join(differences(record, wanted[image]))}; choose another --output_dir, or make all "
+                "results anew by --overwrite True, those that were corrected by hand too"
+            )
+    unknown = [result for result in finished if result not in known]
+    if unknown:
+        logger.warning(
+            "%s%s: there is no record of what made it, or it was changed since; it is left as it is, whatever the "
+            "weights and settings are now. --overwrite True makes all results anew",
+            unknown[0],
+            f" and {len(unknown) - 1} more" if len(unknown) > 1 else "",
+        )
 
 
 def _finished_pages(image: str, results: Sequence[Path], made_by: Mapping[str, Any] | None) -> set[int]:

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from .formats import MARK
 from .ome_zarr import OWN
+from .own_labels import require_own_labels
 from .reading import content_state
 
-__all__ = ["VERSIONS", "Volume", "coarsest_pixel", "require_own_labels"]
+__all__ = ["VERSIONS", "Volume", "coarsest_pixel"]
 
 VERSIONS = ("0.5", "0.4")
 """Of the specification, that are written."""
@@ -225,33 +226,6 @@ class _Labels(Volume):
         version = self.group.attrs.get("ome", {}).get("version", "0.4")
         labels.attrs.update({"ome": {"version": version, **listed}} if version == "0.5" else listed)
         self.note(pixels=content_state(target)[-1])
-
-
-def require_own_labels(image: str | Path, name: str) -> None:
-    """Refuse to replace labels that this bundle did not write.
-
-    Args:
-        image: volume that they belong to.
-        name: of the labels.
-
-    Raises:
-        FileExistsError: there are labels of that name that someone else drew or wrote, or changed since.
-    """
-    path = Path(image) / "labels" / name
-    try:
-        own = zarr.open_group(path, mode="r").attrs.get(OWN, {}) if path.exists() else {"software": MARK}
-    except (OSError, ValueError, KeyError):
-        own = {}
-    if own.get("software") != MARK:
-        raise FileExistsError(
-            f"{path}: must be labels that this bundle wrote, but got those of someone else; keep them under another "
-            "name, or replace them by --overwrite True"
-        )
-    if "pixels" in own and own["pixels"] != content_state(path)[-1]:
-        raise FileExistsError(
-            f"{path}: must be labels as this bundle wrote them, but they were changed, or copied, since; keep them "
-            "under another name, or replace them by --overwrite True"
-        )
 
 
 def _hidden(labels: Path) -> Path:

@@ -30,6 +30,7 @@ from scripts.io import (
     content_state,
     parse_pixel_size,
     parse_section_thickness,
+    read_header,
     require_writable,
     same_pixel_size,
     write_json,
@@ -40,6 +41,7 @@ from scripts.io.discovery import natural
 from .columns import OBJECT_COLUMNS, PROFILE_COLUMNS, columns_markdown, headers
 from .gathering import Gathered, Gathering, labels_of, outlines_of
 from .outputs import write_instances, write_labels, write_rois, write_table
+from .placing import at_planes, planes_of
 from .report import write_report
 from .stack import MaskStack
 from .summary import summarize
@@ -128,6 +130,7 @@ class ObjectAnalysis:
             **({} if files == sorted(files, key=natural) else {"order": [Path(file).name for file in files]}),
             "labels_of": None if self.labels_of is None else Path(self.labels_of).name,
             "positions": positions.tolist(),
+            **({"labels": "at their positions"} if self._labels_have_gaps else {}),
             **({"begun_anew_at": positions[first][1:].tolist()} if first[1:].any() else {}),
             **({"tissue": "by grey levels"} if self.stack.measures_tissue else {}),
             "pixel_size_nm": self.pixel_size,
@@ -138,6 +141,13 @@ class ObjectAnalysis:
             **gathering,
             **linker,
         }
+
+    @cached_property
+    def _labels_have_gaps(self) -> bool:
+        """Whether earlier versions, which closed up over missing sections, wrote other labels."""
+        if self.labels_of is None or not self.stack.missing:
+            return False
+        return planes_of(self.labels_of, self.stack) != list(range(len(self.stack)))
 
     @cached_property
     def _files(self) -> dict[str, dict[str, list[int | str]]]:
@@ -156,7 +166,7 @@ class ObjectAnalysis:
         """Look at what an earlier run left, before anything is written.
 
         Raises:
-            ValueError: the folder holds the masks.
+            ValueError: the folder holds the masks, or the volume of the labels is of another shape.
             FileExistsError: the folder holds an analysis with other settings or of other masks, or the volume labels
                 that this bundle did not write, and `overwrite` is false.
             OSError: the folder cannot be written.
@@ -175,15 +185,18 @@ class ObjectAnalysis:
         elif self.thickness is None:
             logger.warning("The section thickness is not known: no volumes. State it by --section_thickness, in nm")
         path = self.output_dir / "summary.json"
-        if self.overwrite or self.finished():
+        if self.finished() and not self.overwrite:
             return
-        if path.is_file():
+        if path.is_file() and not self.overwrite:
             raise FileExistsError(
                 f"{path}: is of an analysis with other settings or of other masks; choose another --output_dir, or "
                 "replace it by --overwrite True"
             )
-        if self.labels_of is not None:
-            from scripts.io.volume import require_own_labels
+        if self.labels_of is None:
+            return
+        planes_of(self.labels_of, self.stack)
+        if not self.overwrite:
+            from scripts.io.own_labels import require_own_labels
 
             require_own_labels(self.labels_of, "mitochondria")
 
@@ -224,7 +237,9 @@ class ObjectAnalysis:
             path = self.output_dir / f"{self.name}_instances.tif"
             write_instances(path, self._instances(found, work), shape, count, size, self.thickness)
         else:
-            write_labels(self.labels_of, self._instances(found, work), shape, size, self.thickness, self.overwrite)
+            shape = (read_header(self.labels_of).pages, *self.stack.shape)
+            labels = at_planes(self._instances(found, work), planes_of(self.labels_of, self.stack), shape)
+            write_labels(self.labels_of, labels, shape, size, self.thickness, self.overwrite)
         write_rois(self.output_dir / "rois.zip", self._outlines(found, work))
         write_report(self.output_dir / "report.html", self.stack, found, table, summary, work, self.unit)
         write_json(self.output_dir / "summary.json", summary)

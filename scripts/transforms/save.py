@@ -32,7 +32,8 @@ class SaveSectiond(SaveImaged):
         overwrite: whether to replace a result that exists, which may have been corrected by hand.
         image_key: the section itself; its meta data name the file.
         made_by: what results depend on besides the section, such as weights and thresholds, as JSON holds it: pages of
-            a stack that were made by something else are not mixed with those that are written.
+            a stack that were made by something else are not mixed with those that are written, and the output folder
+            gets a record of it, which later runs look at; None keeps none.
         allow_missing_keys: whether a key may be missing.
 
     Raises:
@@ -91,10 +92,11 @@ class SaveSectiond(SaveImaged):
             PageStore(path).clear()  # of an earlier run
         self._begun.add(image)
         section = Section(header, page, pixel_size_nm=pixel_size_nm or header.pixel_size_nm)
-        if header.pages > 1 and image not in self._made_of:
+        if (header.pages > 1 or self.made_by is not None) and image not in self._made_of:
             self._made_of[image] = made_of(image, self.made_by)
         if write_result(path, page, pixels, section, self._made_of.get(image)):
             self._begun.discard(image)
+            self._made_of.pop(image, None)
 
     def _write_plane(self, page: int, pixels: np.ndarray, origin: tuple[int, int]) -> None:
         """Write into a volume that is there: the mask is the volume itself, other results lie in it by their names."""

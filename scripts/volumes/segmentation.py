@@ -7,7 +7,6 @@ import logging
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +17,6 @@ from typing import Any
 import torch
 from monai.bundle import ConfigWorkflow
 
-from scripts.config import compare_settings
 from scripts.io import (
     Section,
     find_sections,
@@ -28,12 +26,13 @@ from scripts.io import (
     parse_pixel_size,
     parse_section_thickness,
 )
+from scripts.io.own_labels import require_no_labels_of_others
 from scripts.io.volume import Volume
-from scripts.weights import sha256_of
+from scripts.weights import settings_of, sha256_of
 
 from .blocks import check_block_size, reserve_marks
 from .estimate import estimate
-from .job import Job
+from .job import Job, require_known, submit
 from .source import Source
 from .worker import work
 
@@ -102,6 +101,10 @@ class VolumeSegmentation:
             raise ValueError(
                 f"{volume}: must be an OME-Zarr volume, a folder named *.zarr; make one by python -m bundle convert"
             )
+        if "pixel_size" in settings:
+            raise ValueError(
+                f"pixel_size must be given by --pixel_size, but got {settings['pixel_size']!r} in --inference"
+            )
         self.output = Path(output).absolute()
         if self.output.suffix != ".zarr":
             raise ValueError(f"output_dir must be a folder named *.zarr, but got {output}")
@@ -131,6 +134,7 @@ class VolumeSegmentation:
             "shape": self.shape,
             "config": sha256_of(self.config),
             "weights": None if checkpoint is None else sha256_of(Path(checkpoint)),
+            "record": {k: v for k, v in settings_of(checkpoint).items() if k != "file"},
             "settings": {k: v for k, v in self.settings.items() if k not in ("checkpoint", "bundle_root")},
             "block_size": self.block,
             "voxel_size_nm": self.voxel_size,
@@ -143,10 +147,11 @@ class VolumeSegmentation:
 
         Raises:
             ValueError: the config does not know a setting.
-            FileExistsError: the output is of a run with other settings, and `overwrite` is false, or no result at all.
+            FileExistsError: the output is of a run with other settings, and `overwrite` is false, or no result at all;
+                or it would be replaced, and holds labels of someone else.
             OSError: it cannot be written.
         """
-        _require_known(self.settings, self.config)
+        require_known(self.settings, self.config)
         if self.voxel_size[1] is None:
             logger.warning(
                 "The pixel size is not known: sections are taken as they are, as if it were that of the network. State "
@@ -154,19 +159,20 @@ class VolumeSegmentation:
             )
         if not self.output.exists():
             return
-        if self._begun() == self.identity():
-            if not self.overwrite:
-                self.source.require_unchanged()
-            return
         if self._begun() is None:
             raise FileExistsError(f"{self.output}: is not of a segmentation; choose another --output_dir")
+        if "record" not in self._begun():
+            logger.warning("%s: does not say what the record of its weights was: it is taken for this one", self.output)
+        differing = self._differing()
         if not self.overwrite:
-            found, wanted = self._begun(), self.identity()
-            differing = [key for key in wanted if found.get(key) != wanted[key]]
-            raise FileExistsError(
-                f"{self.output}: is of a run with another {', '.join(differing)}; choose another --output_dir, or "
-                "replace it by --overwrite True"
-            )
+            if differing:
+                raise FileExistsError(
+                    f"{self.output}: is of a run with another {', '.join(differing)}; choose another --output_dir, or "
+                    "replace it by --overwrite True"
+                )
+            self.source.require_unchanged()
+        elif differing or self.source.changed():
+            require_no_labels_of_others(self.output)
 
     def run(self) -> None:
         """Segment what is not segmented yet.
@@ -176,7 +182,8 @@ class VolumeSegmentation:
             RuntimeError: sections failed; the message names them, and the others are done.
         """
         with self._locked():
-            if self.output.exists() and (self._begun() != self.identity() or self.source.changed()):
+            if self.output.exists() and (self._differing() or self.source.changed()):
+                require_no_labels_of_others(self.output)
                 shutil.rmtree(self.output)
             with naming(self.output):
                 masks = self.create(self.output, identity=self.identity())
@@ -210,7 +217,7 @@ class VolumeSegmentation:
         Raises:
             ValueError: the config does not know one, or probabilities are to be smoothed that are not kept.
         """
-        _require_known(settings, Path(config))
+        require_known(settings, Path(config))
         if settings.get("smoothing") and not self.settings.get("save_probability"):
             raise ValueError(f"smoothing {settings['smoothing']!r} needs the probabilities: --save_probability True")
 
@@ -243,6 +250,7 @@ class VolumeSegmentation:
                 "checkpoint": self.settings.get("checkpoint"),
                 "pixel_size": None if size[0] is None else size[::-1],
                 "section_thickness": thickness,
+                "overwrite": self.overwrite,
                 **settings,
             },
         )
@@ -262,6 +270,13 @@ class VolumeSegmentation:
             return Volume(self.output).own().get("identity")
         except (OSError, ValueError, KeyError):
             return None
+
+    def _differing(self) -> list[str]:
+        """What of the identity is another one in the run that made the output."""
+        found, wanted = self._begun() or {}, self.identity()
+        if "record" not in found:  # of a version that did not look at it
+            del wanted["record"]
+        return [key for key in {**wanted, **found} if found.get(key) != wanted.get(key)]
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -312,7 +327,7 @@ class VolumeSegmentation:
             whole,
             block,
             block,
-            process_function=local if self.cluster is None else partial(_submit, self.command()),
+            process_function=local if self.cluster is None else partial(submit, self.command()),
             read_write_conflict=False,
             fit="shrink",
             max_workers=max(1, self.num_workers),
@@ -325,21 +340,8 @@ class VolumeSegmentation:
         state = daisy.run_blockwise(task, return_states=True, summary=False, **where)["segmenting"]
         if state.completed_count == state.total_block_count:
             return
-        reports = sorted(self.job.errors.glob("*.txt")) if self.job.errors.is_dir() else []
-        causes = [f"section {int(report.stem.split('_')[0])}: {report.read_text().strip()}" for report in reports]
-        causes = causes or [str(state.last_worker_error or "workers died")]
+        causes = self.job.failures() or [str(state.last_worker_error or "workers died")]
         raise RuntimeError(
             f"{self.output}: {state.total_block_count - state.completed_count} of {state.total_block_count} blocks "
             f"failed, the others are done; call it again when this is mended: {'; '.join(causes[:5])}"
         )
-
-
-def _require_known(settings: Mapping[str, Any], config: Path) -> None:
-    """Refuse settings that the config does not know, or of another type; inside of groups it does so itself."""
-    known = {name: [value] for name, value in json.loads(config.read_text()).items()}
-    compare_settings({name: value for name, value in settings.items() if "#" not in name}, known)
-
-
-def _submit(command: str) -> None:
-    """Start a worker elsewhere, and wait for its end."""
-    subprocess.run(command, shell=True, check=True)

@@ -10,6 +10,7 @@ import torch
 
 from bundle.analysis.analyze import analyze
 from bundle.runs import run
+from scripts.config import first_cause
 from scripts.io import find_sections, write_section
 from scripts.networks import FusionFCN
 from scripts.phantom import PhantomTissue, acquire
@@ -39,7 +40,8 @@ def test_the_whole_way(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert [line.split(":")[0] for line in lines] == ["1/3 aligning", "2/3 segmenting", "3/3 numbering and measuring"]
     assert (results / "aligned" / "report.csv").is_file()
     assert {file.name for file in (results / "segmented").iterdir()} == {
-        f"test_{number:03d}_{kind}.tif" for number in range(2) for kind in ("mitochondria", "probability")
+        ".made_of.jsonl",
+        *(f"test_{number:03d}_{kind}.tif" for number in range(2) for kind in ("mitochondria", "probability")),
     }
     summary = json.loads((results / "objects" / "summary.json").read_text())
     assert (summary["sections"], summary["settings"]["smoothing"]) == (2, 0.25)
@@ -80,6 +82,18 @@ def test_without_alignment(tiny_phantom: Path, weights: Path, tmp_path: Path) ->
     assert (tmp_path / "overview.jpg").is_file()
     assert "aligned" not in (tmp_path / "README.txt").read_text()
     assert json.loads((tmp_path / "objects" / "summary.json").read_text())["settings"]["smoothing"] == 0
+
+
+def test_other_weights_do_not_keep_the_masks(tiny_phantom: Path, weights: Path, tmp_path: Path) -> None:
+    arguments = (str(tiny_phantom / "images" / "test_*.png"), str(tmp_path / "out"))
+    analyze(*arguments, align=False, checkpoint=str(weights), **SMALL)
+    readme = (tmp_path / "out" / "README.txt").read_text()
+    torch.save(FusionFCN(width=SMALL["width"]).state_dict(), tmp_path / "other.pt")
+    with pytest.raises(RuntimeError) as error:
+        analyze(*arguments, align=False, checkpoint=str(tmp_path / "other.pt"), **SMALL)
+    assert "_mitochondria.png: must be of" in str(first_cause(error.value))
+    assert "another weights; choose another --output_dir" in str(first_cause(error.value))
+    assert (tmp_path / "out" / "README.txt").read_text() == readme
 
 
 def test_a_setting_that_no_stage_knows(tiny_phantom: Path, tmp_path: Path) -> None:

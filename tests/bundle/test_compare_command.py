@@ -90,6 +90,44 @@ def test_faulty_groups(tmp_path: Path, lines: list[str], message: str) -> None:
         compare(listed(tmp_path, *lines), str(tmp_path / "out"))
 
 
+@pytest.mark.parametrize("again", ["a,1,x", "./a,1,x", "a/,1,x", "../groups/a,1,x", "link,1,x", "./a,5,y"])
+def test_a_stack_counts_once_however_it_is_spelt(tmp_path: Path, again: str) -> None:
+    folder = tmp_path / "groups"
+    for name in ("a", "b", "c", "d"):
+        results(folder / name, [1.0, 2.0])
+    (folder / "link").symlink_to("a")
+    groups = listed(folder, "a,1,x", "b,2,x", "c,3,y", "d,4,y", again)
+    with pytest.raises(ValueError, match=r"groups\.csv: a stack must be named once, but got .*a.* more often"):
+        compare(groups, str(tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    ("table", "old", "new", "message"),
+    [
+        ("mitochondria.csv", ",", ";", "line 1 must have the column cut_by_border, but got volume_um3;surface_um2"),
+        ("mitochondria.csv", "2.5,", "n/a,", "line 3, column volume_um3: must be a number, but got 'n/a'"),
+        ("mitochondria.csv", "2.5,", '"2,5",', "line 3, column volume_um3: must be a number, but got '2,5'"),
+        ("mitochondria.csv", "2.5,", "2,5,", "line 3 must have 8 cells as line 1"),
+        ("profiles.csv", "mean_grey", "mean grey", "line 1 must have the column mean_grey"),
+    ],
+)
+def test_a_table_that_another_program_saved(tmp_path: Path, table: str, old: str, new: str, message: str) -> None:
+    for name in ("a", "b"):
+        results(tmp_path / name, [1.5, 2.5])
+    file = tmp_path / "a" / table
+    file.write_text(file.read_text().replace(old, new))
+    with pytest.raises(ValueError, match=rf"{table}: {message}.*; export it with commas .* `run objects"):
+        compare(listed(tmp_path, "a,1,x", "b,2,y"), str(tmp_path / "out"))
+
+
+def test_a_table_that_excel_saved_as_utf_8(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        results(tmp_path / name, [1.5, 2.5])
+    file = tmp_path / "a" / "mitochondria.csv"
+    file.write_text(file.read_text(), encoding="utf-8-sig")
+    compare(listed(tmp_path, "a,1,x", "b,2,y"), str(tmp_path / "out"))
+
+
 def test_a_column_is_missing(tmp_path: Path) -> None:
     (tmp_path / "groups.csv").write_text("stack,mouse,group\na,1,x\n")
     with pytest.raises(ValueError, match=r"groups\.csv: must have the columns stack, animal, group"):

@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from bundle.volumes import convert as module
 from bundle.volumes.convert import convert
@@ -227,3 +228,30 @@ def test_files_have_the_size_that_is_stated(tmp_path: Path, own: float | None) -
         assert read_header(written).pixel_size_nm == pytest.approx((4, 5), rel=1e-4)
         tifffile.imwrite(written, STACK[0], **size)  # as an earlier version left it
         convert(str(tmp_path / "a.tif"), str(tmp_path / "out"), pixel_size=[4, 5])
+
+
+def test_labels_of_a_person_are_not_removed_with_their_volume(sections: Path, tmp_path: Path) -> None:
+    convert(str(sections), str(tmp_path / "a.zarr"), pixel_size=5)
+    labels = zarr.open_group(tmp_path / "a.zarr", mode="r+").require_group("labels/corrected")
+    labels.create_array("0", shape=STACK.shape, chunks=STACK.shape, dtype=np.uint32)[:] = 42
+    with pytest.raises(FileExistsError, match=r"labels/corrected: .* would be removed with the volume"):
+        convert(str(sections), str(tmp_path / "a.zarr"), pixel_size=6, overwrite=True)
+    assert (labels["0"][:] == 42).all()
+
+
+@pytest.mark.parametrize("name", ["", "v.zarr", "V.ZARR"])
+def test_an_output_among_the_sections(sections: Path, name: str) -> None:
+    """Later commands would see each section twice."""
+    before = sorted(sections.iterdir())
+    with pytest.raises(ValueError, match=r"the output must not lie beside the section .*; choose another --output"):
+        convert(str(sections), str(sections / name), pixel_size=5)
+    assert sorted(sections.iterdir()) == before
+    convert(str(before[0]), str(sections / "one.zarr"), pixel_size=5)  # a file does not name the volume too
+
+
+def test_a_suffix_in_capitals(sections: Path, tmp_path: Path) -> None:
+    convert(str(sections), str(tmp_path / "V.ZARR"), pixel_size=5)
+    np.testing.assert_array_equal(
+        [read_section(section) for section in find_sections(tmp_path / "V.ZARR")],
+        [read_section(section) for section in find_sections(sections)],
+    )

@@ -112,6 +112,7 @@ def test_without_the_bundle_on_the_path_one_line_says_what_to_do(tmp_path: Path,
         ("dataset_dir", "[1]"),
         ("ckpt_dir", "{a}"),
         ("name", "1e3"),
+        ("version", "0.4"),
     ],
 )
 def test_text_is_kept(name: str, text: str) -> None:

@@ -26,7 +26,7 @@ def test_unet_trains_and_segments(run_config: Callable, tiny_phantom: Path, tmp_
         checkpoint=str(tmp_path / "model.pt"),
         output_dir=str(tmp_path / "output"),
     )
-    assert len(list((tmp_path / "output").iterdir())) == 6
+    assert len(list((tmp_path / "output").iterdir())) == 6 + 1  # what made them
 
 
 def test_unet_has_ronnebergers_size() -> None:

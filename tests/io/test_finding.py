@@ -228,7 +228,7 @@ def test_pages_of_another_stack_or_way_are_not_mixed_in(tmp_path: Path, change: 
         save(LoadSectiond("image")(section))
     for section in sections:
         np.testing.assert_array_equal(read_section(output / "a_mask.tif", section.page), read_section(section))
-    assert os.listdir(output) == ["a_mask.tif"]
+    assert sorted(os.listdir(output)) == [".made_of.jsonl", "a_mask.tif"]
 
 
 def test_pages_of_an_earlier_run_are_replaced(tmp_path: Path) -> None:

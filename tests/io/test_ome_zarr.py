@@ -8,6 +8,7 @@ import zarr
 from ome_zarr_models import open_ome_zarr
 
 from scripts.io import find_sections, read_header, read_section
+from scripts.io.ome_zarr import OWN
 from scripts.io.volume import Volume
 
 STACK = np.random.default_rng(0).integers(0, 255, (3, 1500, 1101), np.uint8)
@@ -194,5 +195,18 @@ def test_labels_that_a_person_corrected_are_those_of_a_person(tmp_path: Path) ->
     labels.complete()
     labels.levels[0][1] = 7
     with pytest.raises(FileExistsError, match="but they were changed, or copied, since"):
+        Volume.create_labels(tmp_path / "a.zarr", "mitochondria", (3, 40, 30))
+    Volume.create_labels(tmp_path / "a.zarr", "mitochondria", (3, 40, 30), overwrite=True).complete()
+
+
+def test_labels_that_may_have_been_corrected_are_kept(tmp_path: Path) -> None:
+    """Those of 0.10.0 do not tell whether they were."""
+    written(tmp_path / "a.zarr", STACK[:, :40, :30])
+    labels = Volume.create_labels(tmp_path / "a.zarr", "mitochondria", (3, 40, 30))
+    labels.complete()
+    own = labels.own()
+    del own["pixels"]
+    labels.group.attrs.update({OWN: own})
+    with pytest.raises(FileExistsError, match=r"but got those of a version before 0\.10\.1"):
         Volume.create_labels(tmp_path / "a.zarr", "mitochondria", (3, 40, 30))
     Volume.create_labels(tmp_path / "a.zarr", "mitochondria", (3, 40, 30), overwrite=True).complete()
