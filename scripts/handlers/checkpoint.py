@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,46 @@ from monai.engines import Evaluator
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from scripts.io import write_atomically
+from scripts.io import lock, write_atomically
 from scripts.weights import save_weights
 
 from .averaging import WeightAverage
 from .loading import bare, load_weights, read_checkpoint
 
-__all__ = ["TrainingCheckpoint"]
+__all__ = ["TrainingCheckpoint", "lock_training"]
 
 logger = logging.getLogger(__name__)
 
 TOLD = ("seed", "patch_size", "datalist_sha256", "init_checkpoint_sha256")
 """What a record tells of a training besides the settings of its weights, that is not to change on the way."""
+
+
+_locks: dict[Path, int] = {}
+
+
+def lock_training(folder: str | Path) -> None:
+    """Keep other processes from training in a folder until this one ends; to be called as an expression of a config.
+
+    Args:
+        folder: of the training, which exists. This process may train there once more.
+
+    Raises:
+        OSError: another process trains there.
+    """
+    folder = Path(folder).resolve()
+    if folder in _locks:
+        return
+    refusal = f"{folder}: another training runs here; `--ckpt_dir` names another folder"
+    _locks[folder] = lock(folder / ".lock", refusal)
+
+
+def _leave_locks() -> None:
+    while _locks:
+        os.close(_locks.popitem()[1])
+
+
+# processes that load sections outlive one that was killed by seconds, and would keep its locks
+os.register_at_fork(after_in_child=_leave_locks)
 
 
 class TrainingCheckpoint:

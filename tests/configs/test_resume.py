@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from scripts.config import first_cause
+from scripts.io import lock
 from scripts.networks import FusionFCN
 from scripts.weights import default_settings, read_record, save_weights
 
@@ -85,6 +87,24 @@ def test_a_training_goes_on_with_its_own_settings_only(
         assert str(folder / "checkpoint.pt") in message
         assert (was if "sha256" in was else f"{key} must be {was}, with which this training was begun") in message
     assert {path.name: path.read_bytes() for path in folder.glob("*.*") if path.is_file()} == before
+
+
+def test_a_second_training_in_a_folder_is_refused_before_anything_is_read(train: Callable, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    other = lock(tmp_path / "run" / ".lock", "")  # what another process has
+    with pytest.raises(RuntimeError) as caught:
+        train(dataset_dir="nowhere")
+    os.close(other)
+    assert f"{tmp_path / 'run'}: another training runs here" in str(first_cause(caught.value))
+
+
+def test_a_training_that_diverges_overwrites_nothing(train: Callable) -> None:
+    folder = train(width=0.125, network_pixel_size=8.0)
+    before = [(folder / name).read_bytes() for name in ("model.pt", "model.json", "checkpoint.pt")]
+    with pytest.raises(RuntimeError) as caught:
+        train(resume=True, epochs=3, learning_rate=3e38, patches_per_section=4, width=0.125, network_pixel_size=8.0)
+    assert isinstance(first_cause(caught.value), FloatingPointError)
+    assert [(folder / name).read_bytes() for name in ("model.pt", "model.json", "checkpoint.pt")] == before
 
 
 def test_a_checkpoint_without_a_record_goes_on_with_a_warning(
