@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from scripts.io import write_atomically, write_json
+from scripts.io import read_list, write_atomically, write_json
 
 __all__ = [
     "copy_weights",
@@ -186,7 +186,7 @@ def training_data(*datalists: str | Path) -> dict[str, str]:
     Returns:
         Licence by name of the set, as the lists state them.
     """
-    contents = {Path(path): json.loads(Path(path).read_text()) for path in datalists if Path(path).is_file()}
+    contents = {Path(path): read_list(Path(path)) for path in datalists if Path(path).is_file()}
     return {
         content.get("name", path.resolve().parent.name): content.get("licence", "not stated")
         for path, content in contents.items()
@@ -200,6 +200,7 @@ def training_record(
     seed: int,
     init_checkpoint: str | Path | None = None,
     patch_size: int | None = None,
+    encoder_weights: str | Path | None = None,
 ) -> dict[str, Any]:
     """Make the record of a training's weights.
 
@@ -210,11 +211,12 @@ def training_record(
         seed: of the training.
         init_checkpoint: what it starts from; the sets that these were trained on are named too.
         patch_size: of the training.
+        encoder_weights: what its encoder starts from, see `scripts.networks.pretrained`.
 
     Returns:
         The record, without the hash of the weights.
     """
-    before = {} if init_checkpoint is None else read_record(init_checkpoint).get("training_data", {})
+    before = {**_trained_on(encoder_weights), **_trained_on(init_checkpoint)}
     return {
         "settings": {key: settings.get(key, record[key]) for key in default_settings()},
         "training_data": {**before, **training_data(datalist)},
@@ -225,6 +227,15 @@ def training_record(
         "commit": git_revision(),
         "date": str(date.today()),
     }
+
+
+def _trained_on(weights: str | Path | None) -> dict[str, str]:
+    """Name the sets that initial weights were trained on; without a record the weights themselves."""
+    if weights is None:
+        return {}
+    digest = digest_of(weights)
+    name = Path(weights).name if digest is None else f"{Path(weights).name}, sha256 {digest}"
+    return read_record(weights).get("training_data") or {name: "not known"}
 
 
 def git_revision() -> str | None:

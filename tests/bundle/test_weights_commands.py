@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -240,6 +241,29 @@ def test_ship_takes_an_average_and_names_the_sets_without_a_test_part(
     assert list(record["test"]) == ["phantom", "unseen"]
     mean, shipped = torch.load(tmp_path / "mean.pt"), torch.load(tmp_path / "models" / "other" / "model.pt")
     torch.testing.assert_close(shipped["classifier.bias"].float(), mean["classifier.bias"], rtol=1e-3, atol=1e-7)
+
+
+def test_ship_keeps_what_the_record_says_of_the_training(
+    trained: Path, tiny_phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: dict
+) -> None:
+    monkeypatch.setattr(module, "TARGET", tmp_path)
+    monkeypatch.setattr(module, "evaluate_sets", lambda *data, **_: {})
+    shutil.copytree(trained, tmp_path / "run")
+    before = {**read_record(trained / "model.pt"), "seed": 7, "training_data": {"vnc": "CC BY-NC-SA"}}
+    (tmp_path / "run" / "model.json").write_text(json.dumps(before))
+    publish(str(tiny_phantom), run=str(tmp_path / "run"), commit="0123abc", **tiny)
+    record = read_record(tmp_path / "models" / "model.pt")
+    assert record["training_data"] == {"vnc": "CC BY-NC-SA", "phantom": "CC0-1.0"}
+    assert record["seed"] == 7
+
+
+def test_checkpoints_are_neither_shipped_nor_averaged(trained: Path, tiny_phantom: Path, tmp_path: Path) -> None:
+    checkpoint = str(trained / "checkpoint.pt")
+    message = r"checkpoint\.pt: must hold the weights of a network alone, .* but got the checkpoint of a training"
+    with pytest.raises(ValueError, match=message):
+        publish(str(tiny_phantom), run=str(trained), weights=checkpoint, commit="0123abc")
+    with pytest.raises(ValueError, match=message):
+        average(str(tiny_phantom), before=checkpoint, after=checkpoint, output=str(tmp_path / "mean"))
 
 
 def test_weights_too_large_for_half_precision() -> None:
