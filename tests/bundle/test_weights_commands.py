@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -20,8 +21,8 @@ from bundle.runs import load_network, train
 from bundle.studies.evaluate import evaluate, evaluate_sets
 from bundle.studies.finetune import finetune
 from scripts.handlers import TrainingCheckpoint
-from scripts.io import load_sections
-from scripts.weights import read_record, sha256_of
+from scripts.io import load_sections, read_section, write_section
+from scripts.weights import copy_weights, read_record, sha256_of
 
 # two patches, one step
 BRIEF = {"val_interval": 1, "patches_per_section": 1}
@@ -65,6 +66,36 @@ def test_an_interrupted_training_goes_on_with_its_own_settings_only(
     record = train("train", folder=tmp_path, epochs=2, **settings)
     assert record["seconds"] is None  # what the interrupted part took is not known
     assert torch.load(tmp_path / "checkpoint.pt")["epoch"] == 2
+
+
+def test_a_training_of_other_weights_or_labels_is_not_taken(
+    trained: Path, tiny_phantom: Path, tmp_path: Path, tiny: dict, caplog: pytest.LogCaptureFixture
+) -> None:
+    data, weights = tmp_path / "data", tmp_path / "weights.pt"
+    shutil.copytree(tiny_phantom, data)
+    copy_weights(trained / "model.pt", weights)
+    settings = {**BRIEF, "dataset_dir": str(data), "init_checkpoint": str(weights), **tiny}
+    run = tmp_path / "run"
+    begun = train("train", folder=run, epochs=1, **settings)
+    assert train("train", folder=run, epochs=1, **settings) == begun
+    label = data / "labels" / "training_000.png"
+    content = label.read_bytes()
+    time = label.stat().st_mtime_ns
+    write_section(label, 255 - read_section(label))
+    with pytest.raises(ValueError, match=r"settings\.json: this training has sections_sha256 = "):
+        train("train", folder=run, epochs=1, **settings)
+    label.write_bytes(content)
+    os.utime(label, ns=(time, time))
+    weights.with_suffix(".json").unlink()
+    torch.save({key: 2 * value for key, value in torch.load(weights).items()}, weights)
+    with pytest.raises(ValueError, match=r"settings\.json: this training has init_checkpoint_sha256 = "):
+        train("train", folder=run, epochs=1, **settings)
+    # of version 0.10.1
+    for key in ("sections_sha256", "init_checkpoint_sha256"):
+        del begun["settings"][key]
+    (run / "settings.json").write_text(json.dumps(begun))
+    assert train("train", folder=run, epochs=1, **settings) == begun
+    assert "holds no sections_sha256 to compare" in caplog.text
 
 
 @pytest.mark.slow
