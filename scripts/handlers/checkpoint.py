@@ -122,15 +122,16 @@ class TrainingCheckpoint:
         """Refuse to overwrite another training."""
         existing = [str(path) for path in (self.best, self.last) if path.exists()]
         if existing:
+            resumed = "`--resume True` goes on with it" if self.last.exists() else "it has no checkpoint.pt to resume"
             raise FileExistsError(
-                f"{' and '.join(existing)}: a training lies here; `--resume True` goes on with it, `--ckpt_dir` "
-                "names another folder"
+                f"{' and '.join(existing)}: a training lies here; {resumed}, `--ckpt_dir` names another folder"
             )
 
     def load(self, engine: Engine) -> None:
         """Go on from the last epoch."""
         if not self.last.is_file():
-            raise FileNotFoundError(f"{self.last}: no training to resume")
+            weights = f"; {self.best} can begin another as `--init_checkpoint`" if self.best.exists() else ""
+            raise FileNotFoundError(f"{self.last}: no training to resume{weights}")
         state = read_checkpoint(self.last)
         self._agree(state.get("record"))
         if ("average" in state) != (self.average is not None):

@@ -164,6 +164,11 @@ def test_a_training_is_not_overwritten(tmp_path: Path) -> None:
         run(make_trainer(tmp_path, [0.5], resume=True))
     with pytest.raises(FileNotFoundError, match="no training to resume"):
         run(make_trainer(tmp_path / "empty", [0.5], resume=True))
+    (tmp_path / "checkpoint.pt").unlink()
+    with pytest.raises(FileExistsError, match=r"model\.pt: a training lies here; it has no checkpoint\.pt to resume"):
+        run(make_trainer(tmp_path, [0.5]))
+    with pytest.raises(FileNotFoundError, match=r"no training to resume; .*model\.pt can begin another"):
+        run(make_trainer(tmp_path, [0.5], resume=True))
 
 
 def test_weights_of_a_state_dict_and_of_a_checkpoint(tmp_path: Path) -> None:
