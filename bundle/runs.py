@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import json
+import logging
 import platform
 import tempfile
 import time
@@ -19,8 +21,8 @@ from ignite.engine import Engine, Events
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from scripts.handlers import load_weights
-from scripts.io import write_json
-from scripts.weights import default_settings, git_revision, settings_of, sha256_of
+from scripts.io import content_state, load_sections, write_json
+from scripts.weights import default_settings, digest_of, git_revision, settings_of, sha256_of
 
 __all__ = [
     "ROOT",
@@ -36,6 +38,8 @@ __all__ = [
     "settings_of_weights",
     "train",
 ]
+
+logger = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[1]
 """The bundle."""
@@ -163,15 +167,19 @@ def train(*configs: str, folder: Path, epochs: int, **settings: Any) -> dict[str
         **settings: overrides.
 
     Returns:
-        What `settings.json` holds: the settings, with the hash of the list of sections, the commit, the machine and,
-        of a training that ran in one go, its seconds.
+        What `settings.json` holds: the settings, with the hashes of the list of sections, of the state of its files
+        and of the initial weights, the commit, the machine and, of a training that ran in one go, its seconds.
 
     Raises:
-        ValueError: the folder holds a training with other settings.
+        ValueError: the folder holds a training with other settings, on files that have changed or from other weights.
         RuntimeError: from the configs, with the cause chained.
     """
     datalist = Path(settings.get("datalist", Path(settings["dataset_dir"]) / "datalist.json"))
-    begun = {"configs": configs, "epochs": epochs, **settings, "datalist_sha256": sha256_of(datalist)}
+    begun = {
+        **{"configs": configs, "epochs": epochs, **settings, "datalist_sha256": sha256_of(datalist)},
+        "sections_sha256": _state_of(datalist),
+        "init_checkpoint_sha256": digest_of(settings.get("init_checkpoint")),
+    }
     begun = json.loads(json.dumps(begun))
     path, checkpoint = folder / "settings.json", folder / "checkpoint.pt"
     resume = checkpoint.is_file()
@@ -179,7 +187,9 @@ def train(*configs: str, folder: Path, epochs: int, **settings: Any) -> dict[str
         record = json.loads(path.read_text())
         for key in sorted(begun.keys() | record["settings"].keys()):
             was, now = record["settings"].get(key), begun.get(key)
-            if was != now:
+            if key in ("sections_sha256", "init_checkpoint_sha256") and key not in record["settings"]:
+                logger.warning("%s: is of version 0.10.1 or before and holds no %s to compare", path, key)
+            elif was != now:
                 raise ValueError(
                     f"{path}: this training has {key} = {was!r}, not {now!r}; choose another folder for runs"
                 )
@@ -202,6 +212,13 @@ def train(*configs: str, folder: Path, epochs: int, **settings: Any) -> dict[str
         record["seconds"] = round(time.monotonic() - start, 1)
         write_json(path, record)
     return record
+
+
+def _state_of(datalist: Path) -> str:
+    """Give a hash that changes when files that a training reads are written anew."""
+    sections = [section for part in ("training", "validation") for section in load_sections(datalist, part)]
+    files = dict.fromkeys(section.get(key) for key in ("image", "label", "known", "valid") for section in sections)
+    return hashlib.sha256(json.dumps([content_state(file) for file in files if file]).encode()).hexdigest()
 
 
 def load_network(checkpoint: str | Path, network: str = "fusion_fcn", **settings: Any) -> torch.nn.Module:

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from scripts.io import write_atomically, write_json
+from scripts.io import read_list, write_atomically, write_json
 
 __all__ = [
     "copy_weights",
@@ -55,14 +55,17 @@ def read_record(checkpoint: str | Path) -> dict[str, Any]:
         checkpoint: file of weights.
 
     Returns:
-        The record: `sha256`, `settings`, and where the weights come from. Empty where there is none.
+        The record: `sha256`, `settings`, and where the weights come from. The checkpoint of a training holds its own.
+        Empty where there is none.
 
     Raises:
         ValueError: the record is damaged, or that of other weights; the message names both files.
     """
     path = record_path(checkpoint)
-    if not (path.is_file() and Path(checkpoint).is_file()):
+    if not Path(checkpoint).is_file():
         return {}
+    if not path.is_file():
+        return _kept_in(checkpoint)
     for _ in range(2):  # once more if both were exchanged in between
         record = _parsed(path)
         digest = sha256_of(checkpoint)
@@ -72,6 +75,16 @@ def read_record(checkpoint: str | Path) -> dict[str, Any]:
         f"{path}: is the record of other weights: its sha256 must be that of {checkpoint}, {digest[:12]}..., but got "
         f"{str(record['sha256'])[:12]}...; put the right record there, or take it away"
     )
+
+
+def _kept_in(checkpoint: str | Path) -> dict[str, Any]:
+    """Read the record that a training keeps in its checkpoint."""
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    except Exception:  # whoever loads the weights says what is wrong with them
+        return {}
+    record = state.get("record") if isinstance(state, dict) else None
+    return {**record, "sha256": sha256_of(checkpoint)} if isinstance(record, dict) else {}
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -88,12 +101,17 @@ def _parsed(path: Path) -> dict[str, Any]:
     return record
 
 
-def settings_of(checkpoint: str | Path | None, defaults: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def settings_of(
+    checkpoint: str | Path | None,
+    defaults: Mapping[str, Any] | None = None,
+    resumed: str | Path | None = None,
+) -> dict[str, Any]:
     """Give the settings that weights need: their network, how it sees sections, and what turns scores into a mask.
 
     Args:
         checkpoint: file of weights, or None where a training starts from random ones.
         defaults: what differs from ``defaults`` in ``configs/inference.json``, for weights without a record.
+        resumed: checkpoint of the training that goes on, if one does; its record comes first.
 
     Returns:
         The settings that ``configs/inference.json`` lists as ``defaults``, from the record where it has them, and as
@@ -103,9 +121,11 @@ def settings_of(checkpoint: str | Path | None, defaults: Mapping[str, Any] | Non
         ValueError: see `read_record`.
     """
     settings = {**default_settings(), **(defaults or {})}
-    record = {} if checkpoint is None else read_record(checkpoint)
-    if record:
-        return {**settings, **record["settings"], "file": str(record_path(checkpoint))}
+    for source in (resumed, checkpoint):
+        record = {} if source is None else read_record(source)
+        if record:
+            path = record_path(source)
+            return {**settings, **record["settings"], "file": str(path if path.is_file() else source)}
     if checkpoint is not None:
         logger.info("%s has no record (%s): the settings of the config serve it", checkpoint, record_path(checkpoint))
     return {**settings, "file": None}
@@ -166,7 +186,7 @@ def training_data(*datalists: str | Path) -> dict[str, str]:
     Returns:
         Licence by name of the set, as the lists state them.
     """
-    contents = {Path(path): json.loads(Path(path).read_text()) for path in datalists if Path(path).is_file()}
+    contents = {Path(path): read_list(Path(path)) for path in datalists if Path(path).is_file()}
     return {
         content.get("name", path.resolve().parent.name): content.get("licence", "not stated")
         for path, content in contents.items()
@@ -179,6 +199,8 @@ def training_record(
     datalist: str | Path,
     seed: int,
     init_checkpoint: str | Path | None = None,
+    patch_size: int | None = None,
+    encoder_weights: str | Path | None = None,
 ) -> dict[str, Any]:
     """Make the record of a training's weights.
 
@@ -188,18 +210,32 @@ def training_record(
         datalist: list of the sections that it is trained on.
         seed: of the training.
         init_checkpoint: what it starts from; the sets that these were trained on are named too.
+        patch_size: of the training.
+        encoder_weights: what its encoder starts from, see `scripts.networks.pretrained`.
 
     Returns:
         The record, without the hash of the weights.
     """
-    before = {} if init_checkpoint is None else read_record(init_checkpoint).get("training_data", {})
+    before = {**_trained_on(encoder_weights), **_trained_on(init_checkpoint)}
     return {
         "settings": {key: settings.get(key, record[key]) for key in default_settings()},
         "training_data": {**before, **training_data(datalist)},
         "seed": seed,
+        "patch_size": patch_size,
+        "datalist_sha256": digest_of(datalist),
+        "init_checkpoint_sha256": digest_of(init_checkpoint),
         "commit": git_revision(),
         "date": str(date.today()),
     }
+
+
+def _trained_on(weights: str | Path | None) -> dict[str, str]:
+    """Name the sets that initial weights were trained on; without a record the weights themselves."""
+    if weights is None:
+        return {}
+    digest = digest_of(weights)
+    name = Path(weights).name if digest is None else f"{Path(weights).name}, sha256 {digest}"
+    return read_record(weights).get("training_data") or {name: "not known"}
 
 
 def git_revision() -> str | None:
@@ -217,7 +253,7 @@ def digest_of(checkpoint: str | Path | None) -> str | None:
     """Compute the SHA-256 of weights, if there are any: a server may hold others than those that a config names.
 
     Args:
-        checkpoint: file of weights.
+        checkpoint: file of weights, or another.
 
     Returns:
         Hexadecimal digest, or None.

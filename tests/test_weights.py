@@ -18,6 +18,7 @@ from scripts.weights import (
     save_weights,
     settings_of,
     sha256_of,
+    training_data,
     training_record,
 )
 
@@ -77,6 +78,35 @@ def test_training_data_of_the_initial_weights_are_named_too(tmp_path: Path) -> N
     (tmp_path / "datalist.json").write_text(json.dumps({"name": "own", "licence": "CC0-1.0"}))
     record = training_record({}, settings_of(None), tmp_path / "datalist.json", 0, tmp_path / "a.pt")
     assert record["training_data"] == {"vnc": "CC BY-NC-SA", "own": "CC0-1.0"}
+
+
+def test_initial_weights_without_a_record_are_named_themselves(tmp_path: Path) -> None:
+    torch.save(STATE, tmp_path / "a.pt")
+    torch.save({"weight": torch.tensor([2.0])}, tmp_path / "resnet.pth")
+    (tmp_path / "datalist.json").write_text(json.dumps({"name": "own", "licence": "CC0-1.0"}))
+    common = ({}, settings_of(None), tmp_path / "datalist.json", 0)
+    record = training_record(*common, tmp_path / "a.pt", encoder_weights=str(tmp_path / "resnet.pth"))
+    assert record["training_data"] == {
+        f"resnet.pth, sha256 {sha256_of(tmp_path / 'resnet.pth')}": "not known",
+        f"a.pt, sha256 {sha256_of(tmp_path / 'a.pt')}": "not known",
+        "own": "CC0-1.0",
+    }
+    assert training_record(*common, encoder_weights="imagenet")["training_data"] == {
+        "imagenet": "not known",
+        "own": "CC0-1.0",
+    }
+    # a checkpoint holds its record, and it is passed on
+    torch.save({"network": STATE, "record": {"settings": {}, "training_data": {"vnc": "MIT"}}}, tmp_path / "c.pt")
+    assert training_record(*common, tmp_path / "c.pt")["training_data"] == {"vnc": "MIT", "own": "CC0-1.0"}
+
+
+def test_a_list_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """Editors of Windows begin files with one."""
+    (tmp_path / "datalist.json").write_text('\ufeff{"name": "own", "licence": "MIT"}', encoding="utf-8")
+    assert training_data(tmp_path / "datalist.json") == {"own": "MIT"}
+    (tmp_path / "datalist.json").write_text("{")
+    with pytest.raises(ValueError, match=r"datalist\.json: is not JSON"):
+        training_data(tmp_path / "datalist.json")
 
 
 def test_what_overrides_a_record() -> None:

@@ -17,6 +17,7 @@ import torch
 from bundle.data.combine import check_sets
 from bundle.runs import config_names, hardware, reject_overrides, score, settings_of_weights
 from bundle.studies.tune_crf import BINS, best_threshold, jaccard_by_threshold, score_counts
+from scripts.handlers.loading import read_weights
 from scripts.io import require_writable, write_atomically, write_json
 from scripts.weights import git_revision, read_record, record_path, save_weights, sha256_of
 
@@ -68,7 +69,7 @@ def average(
     folders = check_sets(*data, part=part)
     target = Path(f"{output}.pt")
     require_writable(target.parent)
-    ends = [torch.load(path, map_location="cpu", weights_only=True) for path in (before, after)]
+    ends = [read_weights(path) for path in (before, after)]
     needed = settings_of_weights(after, network, settings)
     configs = config_names(network, "evaluate", base="inference")
     tried = []

@@ -14,6 +14,7 @@ import torch
 from bundle.data.combine import check_set
 from bundle.runs import ROOT, hardware, load_network, settings_of_weights
 from bundle.studies.evaluate import evaluate_sets
+from scripts.handlers.loading import read_weights
 from scripts.io import write_json
 from scripts.weights import copy_weights, read_record, record_path, save_weights, training_data
 
@@ -34,7 +35,7 @@ def publish(
     *data: str,
     run: str,
     commit: str,
-    seed: int = 0,
+    seed: int | None = None,
     chosen_on: str | None = None,
     weights: str | None = None,
     also_trained_on: Sequence[str] = (),
@@ -53,7 +54,7 @@ def publish(
         *data: folders of the sets that the weights were trained on, with a test part.
         run: folder of the training.
         commit: what the training was run from.
-        seed: that of the training.
+        seed: that of the training; by default what its record says.
         chosen_on: folder of the training whose validation the choices were made on, where `run` took the validation
             part in.
         weights: what is published in place of the best weights of the training, such as what `average` made of them.
@@ -82,8 +83,9 @@ def publish(
     best = Path(run) / "model.pt" if weights is None else Path(weights)
     chosen = torch.load(Path(chosen_on or run) / "checkpoint.pt", map_location="cpu", weights_only=True)
     state = torch.load(Path(run) / "checkpoint.pt", map_location="cpu", weights_only=True)
-    half = halve(torch.load(best, map_location="cpu", weights_only=True))
+    half = halve(read_weights(best))
     rounded = Path(run) / "model_float16.pt"
+    origin = read_record(best)
     needed = settings_of_weights(best, network, settings)
     save_weights(half, rounded, {"settings": needed})
     before = evaluate_sets(*data, *others, checkpoint=str(best), network=network, **settings)
@@ -97,8 +99,11 @@ def publish(
         **json.loads(record_path(rounded).read_text()),
         "precision": "float16",
         "date": str(date.today()),
-        "training_data": training_data(*(Path(name) / "datalist.json" for name in (*data, *more))),
-        "seed": seed,
+        "training_data": {
+            **origin.get("training_data", {}),
+            **training_data(*(Path(name) / "datalist.json" for name in (*data, *more))),
+        },
+        "seed": origin.get("seed") if seed is None else seed,
         "epochs": state["epoch"],
         "best_epoch": state["best_metric_epoch"],
         "steps": state["iteration"],
@@ -106,7 +111,7 @@ def publish(
         "commit": str(commit),
         "machine": hardware(),
         "note": note,
-        **{key: value for key, value in read_record(best).items() if key == "average"},
+        **{key: value for key, value in origin.items() if key in ("average", "init_checkpoint_sha256")},
         "test": after,
         "check": {"input": CHECK, "mean_logit": mean_logit(load_network(rounded))},
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import matplotlib
@@ -58,12 +59,18 @@ def plot_training(*runs: str, output: str) -> None:
 
 
 def _read(run: Path) -> dict[str, list[tuple[int, float]]]:
-    """Read the scalars of a log, which a resumed training spreads over several files."""
+    """Read the scalars of a log, which a resumed training spreads over several files.
+
+    What an earlier file holds from the first step of a later one on is of a training that was begun anew, or stopped
+    within an epoch.
+    """
     values: dict[str, dict[int, float]] = {LOSS: {}, JACCARD: {}, WAIT: {}}
     for file in sorted((run / "log").glob("events.out.tfevents.*")):
         events = EventAccumulator(str(file), size_guidance={"scalars": 0}).Reload()
         for tag in values.keys() & set(events.Tags()["scalars"]):
-            values[tag].update((event.step, round(event.value, 4)) for event in events.Scalars(tag))
+            points = {event.step: round(event.value, 4) for event in events.Scalars(tag)}
+            first = min(points, default=math.inf)
+            values[tag] = {step: value for step, value in values[tag].items() if step < first} | points
     if not values[LOSS]:
         raise ValueError(f"{run}: no log of a training in its folder 'log'")
     return {tag: sorted(points.items()) for tag, points in values.items()}

@@ -2,7 +2,7 @@
 
 from .errors import explain_errors, first_cause
 from .overrides import check_settings, compare_settings, overridden, unused_settings
-from .rules import require, require_between, require_one_of
+from .rules import require, require_at_least, require_between, require_one_of
 from .running import keep_text
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "keep_text",
     "overridden",
     "require",
+    "require_at_least",
     "require_between",
     "require_one_of",
     "unused_settings",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["require", "require_between", "require_one_of"]
+__all__ = ["require", "require_at_least", "require_between", "require_one_of"]
 
 
 def require(condition: bool, message: str) -> None:
@@ -20,6 +21,23 @@ def require(condition: bool, message: str) -> None:
     """
     if not condition:
         raise ValueError(message)
+
+
+def require_at_least(lowest: float, below: float = math.inf, **settings: float) -> None:
+    """Refuse numbers that are too small; to be called as an expression of a config.
+
+    Args:
+        lowest: the smallest that is allowed.
+        below: what all must be less than.
+        **settings: the numbers by their names.
+
+    Raises:
+        ValueError: one is not in the range, or no number.
+    """
+    upper = "" if below == math.inf else f" and below {below}"
+    for name, value in settings.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not lowest <= value < below:
+            raise ValueError(f"{name} must be a number of at least {lowest}{upper}, but got {value!r}")
 
 
 def require_between(lowest: float, highest: float, **settings: float) -> None:

@@ -1,8 +1,9 @@
 """Ignite handlers that MONAI lacks."""
 
 from .averaging import WeightAverage
-from .checkpoint import TrainingCheckpoint
+from .checkpoint import TrainingCheckpoint, lock_training
 from .early_stopping import EarlyStopping
+from .finite import RequireFinite
 from .loading import LoadWeights, load_weights
 from .objects import ObjectReport
 from .panels import ValidationFigures
@@ -20,8 +21,10 @@ __all__ = [
     "LossProgressBar",
     "ObjectReport",
     "PromoteBestWeights",
+    "RequireFinite",
     "TrainingCheckpoint",
     "ValidationFigures",
     "WeightAverage",
     "load_weights",
+    "lock_training",
 ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,15 +17,46 @@ from monai.engines import Evaluator
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from scripts.io import write_atomically
+from scripts.io import lock, write_atomically
 from scripts.weights import save_weights
 
 from .averaging import WeightAverage
 from .loading import bare, load_weights, read_checkpoint
 
-__all__ = ["TrainingCheckpoint"]
+__all__ = ["TrainingCheckpoint", "lock_training"]
 
 logger = logging.getLogger(__name__)
+
+TOLD = ("seed", "patch_size", "datalist_sha256", "init_checkpoint_sha256")
+"""What a record tells of a training besides the settings of its weights, that is not to change on the way."""
+
+
+_locks: dict[Path, int] = {}
+
+
+def lock_training(folder: str | Path) -> None:
+    """Keep other processes from training in a folder until this one ends; to be called as an expression of a config.
+
+    Args:
+        folder: of the training, which exists. This process may train there once more.
+
+    Raises:
+        OSError: another process trains there.
+    """
+    folder = Path(folder).resolve()
+    if folder in _locks:
+        return
+    refusal = f"{folder}: another training runs here; `--ckpt_dir` names another folder"
+    _locks[folder] = lock(folder / ".lock", refusal)
+
+
+def _leave_locks() -> None:
+    while _locks:
+        os.close(_locks.popitem()[1])
+
+
+# processes that load sections outlive one that was killed by seconds, and would keep its locks
+os.register_at_fork(after_in_child=_leave_locks)
 
 
 class TrainingCheckpoint:
@@ -43,13 +76,16 @@ class TrainingCheckpoint:
         average: the moving average of the weights, which is what is validated and what ``model.pt`` holds; attached
             here, since it starts from weights that were loaded, and goes on where the training does. None averages
             nothing.
-        record: what is recorded of the weights beside them, in ``model.json``, see `scripts.weights`.
+        record: what is recorded of the weights beside them, in ``model.json``, see `scripts.weights`, and kept in
+            ``checkpoint.pt``. A training that is resumed has to agree with its own; the data that its initial weights
+            were trained on are taken from there.
 
     Raises:
         FileNotFoundError: nothing to resume.
         FileExistsError: the folder holds a training that would be overwritten.
-        ValueError: the training to resume has all its epochs, or no average where one is wanted, or the other way
-            round, or its weights do not fit the network.
+        ValueError: the training to resume has other settings, a list of other sections or other initial weights, or
+            all its epochs, or no average where one is wanted, or the other way round, or its weights do not fit the
+            network.
     """
 
     def __init__(
@@ -62,7 +98,7 @@ class TrainingCheckpoint:
         average: WeightAverage | None = None,
         record: Mapping[str, Any] | None = None,
     ) -> None:
-        self.record = record
+        self.record = record and json.loads(json.dumps(record))  # as it is read again
         self.best = Path(folder) / "model.pt"
         self.last = Path(folder) / "checkpoint.pt"
         self.network = network
@@ -86,16 +122,18 @@ class TrainingCheckpoint:
         """Refuse to overwrite another training."""
         existing = [str(path) for path in (self.best, self.last) if path.exists()]
         if existing:
+            resumed = "`--resume True` goes on with it" if self.last.exists() else "it has no checkpoint.pt to resume"
             raise FileExistsError(
-                f"{' and '.join(existing)}: a training lies here; `--resume True` goes on with it, `--ckpt_dir` "
-                "names another folder"
+                f"{' and '.join(existing)}: a training lies here; {resumed}, `--ckpt_dir` names another folder"
             )
 
     def load(self, engine: Engine) -> None:
         """Go on from the last epoch."""
         if not self.last.is_file():
-            raise FileNotFoundError(f"{self.last}: no training to resume")
+            weights = f"; {self.best} can begin another as `--init_checkpoint`" if self.best.exists() else ""
+            raise FileNotFoundError(f"{self.last}: no training to resume{weights}")
         state = read_checkpoint(self.last)
+        self._agree(state.get("record"))
         if ("average" in state) != (self.average is not None):
             raise ValueError(
                 f"{self.last}: this training was begun {'with' if 'average' in state else 'without'} a moving average "
@@ -123,6 +161,25 @@ class TrainingCheckpoint:
         self.evaluator.state.best_metric_epoch = state["best_metric_epoch"]
         logger.info("Resumed after epoch %d from %s", state["epoch"], self.last)
 
+    def _agree(self, begun: Mapping[str, Any] | None) -> None:
+        """Refuse to go on otherwise than a training was begun, and remember what its initial weights come from."""
+        if self.record is None:
+            return
+        if begun is None:  # of version 0.10.1 or before
+            logger.warning("%s: holds no record of its training, with which settings could be compared", self.last)
+            return
+        told = {**begun["settings"], **{key: begun.get(key) for key in TOLD}}
+        for key, now in {**self.record["settings"], **{key: self.record[key] for key in TOLD}}.items():
+            # a list or weights that are not named are those of the beginning
+            if key in told and now != told[key] and not (now is None and key.endswith("_sha256")):
+                raise ValueError(
+                    f"{self.last}: {key} must be {told[key]!r}, with which this training was begun, but got {now!r}; "
+                    f"to change it, begin another: `--init_checkpoint {self.best}` with another `--ckpt_dir`"
+                )
+        origin = {key: begun.get(key) for key in TOLD if key.endswith("_sha256")}
+        trained_on = {**begun["training_data"], **self.record["training_data"]}
+        self.record = {**self.record, **origin, "training_data": trained_on}
+
     def save(self, engine: Engine) -> None:
         """Write the state after an epoch, and the weights if they are the best so far."""
         if idist.get_rank() > 0:
@@ -141,6 +198,7 @@ class TrainingCheckpoint:
             "iteration": engine.state.iteration,
             "best_metric": float(best.best_metric),
             "best_metric_epoch": best.best_metric_epoch,
+            **({} if self.record is None else {"record": self.record}),
         }
         if best.best_metric_epoch == engine.state.epoch:
             save_weights(average.get("average", network), self.best, self.record and {**self.record, **_best(best)})

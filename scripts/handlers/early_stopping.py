@@ -21,16 +21,18 @@ class EarlyStopping:
     Args:
         evaluator: the evaluator that the trainer runs.
         patience: epochs without improvement of the evaluator's key metric after which the training ends, at least 1.
+        interval: epochs from one validation to the next; it ends after one alone, which may have found an improvement.
 
     Raises:
         ValueError: `patience` is below 1.
     """
 
-    def __init__(self, evaluator: Evaluator, patience: int) -> None:
+    def __init__(self, evaluator: Evaluator, patience: int, interval: int = 1) -> None:
         if patience < 1:
             raise ValueError(f"patience must be at least 1 epoch, but got {patience}")
         self.evaluator = evaluator
         self.patience = patience
+        self.interval = interval
 
     def attach(self, engine: Engine) -> None:
         """Register the handler, after the one that runs the validation.
@@ -38,7 +40,7 @@ class EarlyStopping:
         Args:
             engine: the trainer.
         """
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+        engine.add_event_handler(Events.EPOCH_COMPLETED(every=self.interval), self)
 
     def __call__(self, engine: Engine) -> None:
         """End the training if it is time."""

@@ -13,7 +13,7 @@ from torch import nn
 from scripts.networks.pretrained import mismatch
 from scripts.weights import record_path
 
-__all__ = ["LoadWeights", "bare", "load_weights", "read_checkpoint"]
+__all__ = ["LoadWeights", "bare", "load_weights", "read_checkpoint", "read_weights"]
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +73,26 @@ def bare(network: nn.Module) -> nn.Module:
     """Unwrap a network from DistributedDataParallel and torch.compile, which change its keys."""
     network = getattr(network, "module", network)
     return getattr(network, "_orig_mod", network)
+
+
+def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
+    """Read weights alone, such as the best of a training, onto the CPU.
+
+    Args:
+        path: file of a state dict.
+
+    Returns:
+        The state dict.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it holds something else.
+    """
+    state = read_checkpoint(path)
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        what = "the checkpoint of a training" if isinstance(state, dict) and "network" in state else "something else"
+        raise ValueError(f"{path}: must hold the weights of a network alone, as model.pt of a training, but got {what}")
+    return state
 
 
 def read_checkpoint(path: str | Path) -> Any:

@@ -37,6 +37,7 @@ __all__ = [
     "aligned_order",
     "listed_images",
     "load_sections",
+    "read_list",
     "valid_mask",
 ]
 
@@ -77,7 +78,7 @@ def load_sections(datalist: str | Path, part: str) -> list[Section]:
             format is unknown, or a mask of its registration has another size.
     """
     datalist = Path(datalist)
-    content = _read_list(datalist)
+    content = read_list(datalist)
     items = content.get(part)
     if not isinstance(items, list) or not items:
         raise ValueError(f"{datalist}: its list '{part}' is missing or empty")
@@ -117,7 +118,7 @@ def listed_images(datalist: Path) -> dict[str, ListedImage]:
         ValueError: the list is not JSON, states two pixel sizes or two masks for a file, or has an entry that names no
             image.
     """
-    content, images = _read_list(datalist), {}
+    content, images = read_list(datalist), {}
     shared = _pixel_size_entry(content, str(datalist))
     for part, entries in content.items():
         for i, item in enumerate(entries if isinstance(entries, list) else ()):
@@ -201,14 +202,19 @@ def aligned_order(folder: str | Path) -> list[str] | None:
     return [Path(file).name for file in listed]
 
 
-def _read_json(datalist: Path) -> Any:
-    try:
-        return json.loads(datalist.read_text(encoding="utf-8-sig"))  # editors of Windows begin files with a mark
-    except ValueError as error:
-        raise ValueError(f"{datalist}: is not JSON: {error}") from None
+def read_list(datalist: Path) -> dict[str, Any]:
+    """Read a list of sections as it stands, its items not checked.
 
+    Args:
+        datalist: JSON file as described at the top of this module.
 
-def _read_list(datalist: Path) -> dict:
+    Returns:
+        Its content.
+
+    Raises:
+        FileNotFoundError: the list does not exist.
+        ValueError: it is not JSON, or no list of sections.
+    """
     if not datalist.is_file():
         raise FileNotFoundError(
             f"{datalist}: no such list of sections; `python -m bundle phantom` makes the default one, "
@@ -218,6 +224,13 @@ def _read_list(datalist: Path) -> dict:
     if not isinstance(content, dict):
         raise ValueError(f"{datalist}: is no list of sections, but a JSON {type(content).__name__}")
     return content
+
+
+def _read_json(datalist: Path) -> Any:
+    try:
+        return json.loads(datalist.read_text(encoding="utf-8-sig"))  # editors of Windows begin files with a mark
+    except ValueError as error:
+        raise ValueError(f"{datalist}: is not JSON: {error}") from None
 
 
 def _checked_item(item: dict, shared: dict, root: Path, where: str, headers: dict[str, Header]) -> Section:

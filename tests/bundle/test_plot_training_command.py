@@ -30,6 +30,15 @@ def test_picture_and_numbers_of_a_resumed_training(tmp_path: Path) -> None:
         assert picture.size == (1000, 400)
 
 
+def test_a_training_that_was_begun_anew(tmp_path: Path) -> None:
+    write_log(tmp_path / "a", range(1, 9))
+    write_log(tmp_path / "a", range(1, 4))
+    plot_training(str(tmp_path / "a"), output=str(tmp_path / "curves"))
+    numbers = json.loads((tmp_path / "curves.json").read_text())["a"]
+    assert [step for step, _ in numbers["train_loss"]] == [1, 2, 3]
+    assert [step for step, _ in numbers["val_jaccard"]] == [3]
+
+
 def test_folder_without_a_log(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no log of a training"):
         plot_training(str(tmp_path), output=str(tmp_path / "curves"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +21,8 @@ from bundle.runs import load_network, train
 from bundle.studies.evaluate import evaluate, evaluate_sets
 from bundle.studies.finetune import finetune
 from scripts.handlers import TrainingCheckpoint
-from scripts.io import load_sections
-from scripts.weights import read_record, sha256_of
+from scripts.io import load_sections, read_section, write_section
+from scripts.weights import copy_weights, read_record, sha256_of
 
 # two patches, one step
 BRIEF = {"val_interval": 1, "patches_per_section": 1}
@@ -64,6 +66,36 @@ def test_an_interrupted_training_goes_on_with_its_own_settings_only(
     record = train("train", folder=tmp_path, epochs=2, **settings)
     assert record["seconds"] is None  # what the interrupted part took is not known
     assert torch.load(tmp_path / "checkpoint.pt")["epoch"] == 2
+
+
+def test_a_training_of_other_weights_or_labels_is_not_taken(
+    trained: Path, tiny_phantom: Path, tmp_path: Path, tiny: dict, caplog: pytest.LogCaptureFixture
+) -> None:
+    data, weights = tmp_path / "data", tmp_path / "weights.pt"
+    shutil.copytree(tiny_phantom, data)
+    copy_weights(trained / "model.pt", weights)
+    settings = {**BRIEF, "dataset_dir": str(data), "init_checkpoint": str(weights), **tiny}
+    run = tmp_path / "run"
+    begun = train("train", folder=run, epochs=1, **settings)
+    assert train("train", folder=run, epochs=1, **settings) == begun
+    label = data / "labels" / "training_000.png"
+    content = label.read_bytes()
+    time = label.stat().st_mtime_ns
+    write_section(label, 255 - read_section(label))
+    with pytest.raises(ValueError, match=r"settings\.json: this training has sections_sha256 = "):
+        train("train", folder=run, epochs=1, **settings)
+    label.write_bytes(content)
+    os.utime(label, ns=(time, time))
+    weights.with_suffix(".json").unlink()
+    torch.save({key: 2 * value for key, value in torch.load(weights).items()}, weights)
+    with pytest.raises(ValueError, match=r"settings\.json: this training has init_checkpoint_sha256 = "):
+        train("train", folder=run, epochs=1, **settings)
+    # of version 0.10.1
+    for key in ("sections_sha256", "init_checkpoint_sha256"):
+        del begun["settings"][key]
+    (run / "settings.json").write_text(json.dumps(begun))
+    assert train("train", folder=run, epochs=1, **settings) == begun
+    assert "holds no sections_sha256 to compare" in caplog.text
 
 
 @pytest.mark.slow
@@ -240,6 +272,29 @@ def test_ship_takes_an_average_and_names_the_sets_without_a_test_part(
     assert list(record["test"]) == ["phantom", "unseen"]
     mean, shipped = torch.load(tmp_path / "mean.pt"), torch.load(tmp_path / "models" / "other" / "model.pt")
     torch.testing.assert_close(shipped["classifier.bias"].float(), mean["classifier.bias"], rtol=1e-3, atol=1e-7)
+
+
+def test_ship_keeps_what_the_record_says_of_the_training(
+    trained: Path, tiny_phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: dict
+) -> None:
+    monkeypatch.setattr(module, "TARGET", tmp_path)
+    monkeypatch.setattr(module, "evaluate_sets", lambda *data, **_: {})
+    shutil.copytree(trained, tmp_path / "run")
+    before = {**read_record(trained / "model.pt"), "seed": 7, "training_data": {"vnc": "CC BY-NC-SA"}}
+    (tmp_path / "run" / "model.json").write_text(json.dumps(before))
+    publish(str(tiny_phantom), run=str(tmp_path / "run"), commit="0123abc", **tiny)
+    record = read_record(tmp_path / "models" / "model.pt")
+    assert record["training_data"] == {"vnc": "CC BY-NC-SA", "phantom": "CC0-1.0"}
+    assert record["seed"] == 7
+
+
+def test_checkpoints_are_neither_shipped_nor_averaged(trained: Path, tiny_phantom: Path, tmp_path: Path) -> None:
+    checkpoint = str(trained / "checkpoint.pt")
+    message = r"checkpoint\.pt: must hold the weights of a network alone, .* but got the checkpoint of a training"
+    with pytest.raises(ValueError, match=message):
+        publish(str(tiny_phantom), run=str(trained), weights=checkpoint, commit="0123abc")
+    with pytest.raises(ValueError, match=message):
+        average(str(tiny_phantom), before=checkpoint, after=checkpoint, output=str(tmp_path / "mean"))
 
 
 def test_weights_too_large_for_half_precision() -> None:

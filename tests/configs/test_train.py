@@ -44,6 +44,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(
     run_config("train", ckpt_dir=str(tmp_path / "parts"), epochs=1, **common)
     run_config("train", ckpt_dir=str(tmp_path / "parts"), epochs=2, resume=True, **common)
     whole, parts = (torch.load(tmp_path / name / "checkpoint.pt") for name in ("whole", "parts"))
+    assert parts.pop("record") == whole.pop("record")
     torch.testing.assert_close(parts, whole, rtol=0, atol=0)
 
 
@@ -210,6 +211,10 @@ def test_whole_sections_are_equalised_before_they_are_cut(
         ({"init_checkpoint": "nowhere.pt"}, FileNotFoundError, "nowhere.pt: no such file of weights"),
         ({"encoder_weights": "nowhere.pth"}, FileNotFoundError, "nowhere.pth"),
         ({"validate#dataset#data": []}, ValueError, "there are no sections for validation"),
+        ({"epochs": 0}, ValueError, "epochs must be a number of at least 1, but got 0"),
+        ({"learning_rate": -0.1}, ValueError, "learning_rate must be a number of at least 0, but got -0.1"),
+        ({"overlap": 1.0}, ValueError, "overlap must be a number of at least 0 and below 1, but got 1.0"),
+        ({"network_pixel_size": 0.0}, ValueError, "network_pixel_size: a pixel size of 0.0 nm is out of range"),
         ({"ema_momentum": 0.0}, ValueError, "Invalid momentum: 0.0"),
         ({"equalize": "tisue"}, ValueError, "equalize must be one of tissue, section, none, but got 'tisue'"),
         ({"pixel_size": -5.0}, ValueError, "pixel_size: a pixel size of -5.0 nm is out of range"),

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +12,17 @@ import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
-from scripts.handlers import EarlyStopping, LoadWeights, PromoteBestWeights, TrainingCheckpoint, load_weights
+from scripts.handlers import (
+    EarlyStopping,
+    LoadWeights,
+    PromoteBestWeights,
+    RequireFinite,
+    TrainingCheckpoint,
+    checkpoint,
+    load_weights,
+    lock_training,
+)
+from scripts.io import lock
 
 
 def make_trainer(folder: Path, scores: list[float], resume: bool = False, patience: int = 99) -> Engine:
@@ -90,6 +103,59 @@ def test_early_stop_counts_across_a_resumption(tmp_path: Path) -> None:
         EarlyStopping(None, 0)
 
 
+@pytest.mark.parametrize(("scores", "epochs"), [([0.5, 0.6, 0.7], 12), ([0.5, 0.4, 0.7], 8)])
+def test_a_training_ends_after_a_validation_alone(scores: list[float], epochs: int) -> None:
+    """Validated every 4 epochs, with a patience of 2: what improves goes on."""
+    evaluator = SimpleNamespace(state=SimpleNamespace(best_metric=-1, best_metric_epoch=-1))
+    trainer = Engine(lambda engine, batch: None)
+
+    @trainer.on(Events.EPOCH_COMPLETED(every=4))
+    def validate(engine: Engine) -> None:
+        score = scores[engine.state.epoch // 4 - 1]
+        if score > evaluator.state.best_metric:
+            evaluator.state.best_metric, evaluator.state.best_metric_epoch = score, engine.state.epoch
+
+    EarlyStopping(evaluator, patience=2, interval=4).attach(trainer)
+    assert trainer.run([0], max_epochs=12).epoch == epochs
+
+
+def test_a_training_that_diverges_ends_with_an_error() -> None:
+    def train(*losses: float, bias: float = 0.0) -> int:
+        network = nn.Linear(1, 1)
+        nn.init.constant_(network.bias, bias)
+        trainer = Engine(lambda engine, batch: [{"loss": torch.tensor(losses[engine.state.iteration - 1])}])
+        RequireFinite(network).attach(trainer)
+        return trainer.run([0, 0], max_epochs=2).epoch
+
+    assert train(1.0, 0.5, 0.5, 0.5) == 2
+    with pytest.raises(FloatingPointError, match=r"the loss must be finite, but got nan in epoch 2, step 3: "):
+        train(1.0, 0.5, float("nan"), 0.5)
+    with pytest.raises(FloatingPointError, match="bias must be finite, but got inf in epoch 1, step 2"):
+        train(1.0, 0.5, 0.5, 0.5, bias=float("inf"))
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
+    other = lock(tmp_path / ".lock", "")  # what another process has
+    with pytest.raises(OSError, match=f"{tmp_path}: another training runs here"):
+        lock_training(tmp_path)
+    os.close(other)
+    lock_training(tmp_path)
+    lock_training(tmp_path)  # one after the other
+    with pytest.raises(OSError, match="taken"):
+        lock(tmp_path / ".lock", "taken")
+    # the process is killed, and one that loads sections for it lives on for a while
+    context = multiprocessing.get_context("fork")
+    ready = context.Event()
+    loading = context.Process(target=lambda: (ready.set(), time.sleep(60)))
+    loading.start()
+    ready.wait()
+    os.close(checkpoint._locks.pop(tmp_path))
+    assert loading.is_alive()
+    os.close(lock(tmp_path / ".lock", "taken"))
+    loading.terminate()
+    loading.join()
+
+
 def test_a_training_is_not_overwritten(tmp_path: Path) -> None:
     run(make_trainer(tmp_path, [0.5]))
     with pytest.raises(FileExistsError, match=r"model.pt.*`--resume True`"):
@@ -98,6 +164,11 @@ def test_a_training_is_not_overwritten(tmp_path: Path) -> None:
         run(make_trainer(tmp_path, [0.5], resume=True))
     with pytest.raises(FileNotFoundError, match="no training to resume"):
         run(make_trainer(tmp_path / "empty", [0.5], resume=True))
+    (tmp_path / "checkpoint.pt").unlink()
+    with pytest.raises(FileExistsError, match=r"model\.pt: a training lies here; it has no checkpoint\.pt to resume"):
+        run(make_trainer(tmp_path, [0.5]))
+    with pytest.raises(FileNotFoundError, match=r"no training to resume; .*model\.pt can begin another"):
+        run(make_trainer(tmp_path, [0.5], resume=True))
 
 
 def test_weights_of_a_state_dict_and_of_a_checkpoint(tmp_path: Path) -> None:
