@@ -89,8 +89,8 @@ def combine(*datalists: str, output: str, weights: Sequence[float] | None = None
 
     Raises:
         ValueError: fewer than two lists are given, one cannot be read or has no training part, the weights do not fit
-            the lists, a section would be trained on and tested, or a public set has other terms or files than
-            published.
+            the lists, a section would be trained on and tested, one list validates on what another trains on, or a
+            public set has other terms or files than published.
         FileNotFoundError: a list or one of its files does not exist.
         FileExistsError: `output` holds another `datalist.json`.
         OSError: the list cannot be written.
@@ -116,6 +116,8 @@ def combine(*datalists: str, output: str, weights: Sequence[float] | None = None
             joined[part] += parts[part]
     for part in PARTS[:2]:
         refuse_overlap(joined[part], joined["test"], part, "test")
+    if not refit:
+        _refuse_trained(sets)
     mean = math.fsum(item["weight"] for item in joined["training"]) / len(joined["training"])
     names = [content.get("name", path.parent.name) for content, path in zip(contents, lists, strict=True)]
     new = {
@@ -221,6 +223,13 @@ def _area(item: dict) -> float:
     size = item.get("pixel_size_nm", 1)
     x, y = size if isinstance(size, list) else (size, size)
     return (right - left) * x * (bottom - top) * y
+
+
+def _refuse_trained(sets: list[dict[str, list[dict]]]) -> None:
+    """Refuse what one list validates on and another trains on; a list by itself may do so, as that of a fine-tuning."""
+    for parts in sets:
+        others = [item for other in sets if other is not parts for item in other["training"]]
+        refuse_overlap(parts["validation"], others, "validation", "training")
 
 
 def _entry(item: dict, output: Path, weight: float | None = None) -> dict:

@@ -18,6 +18,7 @@ from monai.transforms import Compose
 from tqdm import tqdm
 
 from bundle.data.combine import check_set, merged
+from bundle.data.overlap import refuse_overlap
 from bundle.runs import ROOT, hardware, load_network, reject_overrides, settings_for
 from bundle.studies.evaluate import evaluate_sets
 from bundle.studies.finetune import check_steps, train_and_score
@@ -76,7 +77,8 @@ def active_learning(
         A table in Markdown.
 
     Raises:
-        ValueError: `labelled`, `repeats` or `steps` is out of its range, or the set lacks a part.
+        ValueError: `labelled`, `repeats` or `steps` is out of its range, the set lacks a part, or its test part holds
+            what is trained on.
         RuntimeError: from the configs, with the cause chained.
         OSError: a file cannot be read or written.
     """
@@ -84,6 +86,7 @@ def active_learning(
     data_dir = check_set(data, "training", "validation", "test")
     parts = {part: load_sections(data_dir / "datalist.json", part) for part in ("training", "validation", "test")}
     pool = merged(parts["training"] + parts["validation"])
+    refuse_overlap(pool, parts["test"], "training", "test")
     labelled = tuple(labelled) if isinstance(labelled, list | tuple) else (labelled,)
     _check(labelled, repeats, len(pool))
     check_steps(steps)

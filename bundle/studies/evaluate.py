@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from bundle.data.combine import check_sets
+from bundle.data.overlap import find_overlap, region_of
 from bundle.runs import config_names, hardware, reject_overrides, run, settings_of_weights
 from bundle.studies.examples import draw_examples
-from scripts.io import require_writable, write_json
+from scripts.io import load_sections, require_writable, write_json
 from scripts.weights import sha256_of
 
 __all__ = ["evaluate", "evaluate_sets", "markdown"]
+
+logger = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -93,7 +99,7 @@ def evaluate_sets(
     part: str = "test",
     **settings: Any,
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Score weights on a part of each of several sets.
+    """Score weights on a part of each of several sets; one that shares pixels with a training part is warned of.
 
     Args:
         *data: folders of the sets.
@@ -118,6 +124,8 @@ def evaluate_sets(
     if pictures is not None:
         require_writable(pictures)
     folders = check_sets(*data, part=part)
+    if part != "training":
+        _warn_of_training(folders, part)
     results = {}
     for folder in folders:
         with tempfile.TemporaryDirectory() as scratch:
@@ -140,6 +148,22 @@ def evaluate_sets(
             key: {**report[key], "object_f1": objects[key]["f1@0.5"]} for key in ("without_crf", "with_crf")
         }
     return results
+
+
+def _warn_of_training(folders: Sequence[Path], part: str) -> None:
+    """No error, since the weights may be those of a training without these sets."""
+    trained = []
+    for folder in folders:
+        with suppress(OSError, ValueError):  # what is only scored need not have a training part, nor its files
+            trained += load_sections(folder / "datalist.json", "training")
+    for folder in folders:
+        if (found := find_overlap(load_sections(folder / "datalist.json", part), trained)) is not None:
+            logger.warning(
+                "%s: region %s of %s is for training too: weights that were trained on it score too high",
+                folder / "datalist.json",
+                list(region_of(found[0])),
+                found[0]["image"],
+            )
 
 
 def _evaluated(output_dir: Path, network: str, **settings: Any) -> Path:

@@ -14,6 +14,7 @@ import numpy as np
 
 from bundle.data.combine import check_set, merged
 from bundle.data.fetch import write_list
+from bundle.data.overlap import refuse_overlap
 from bundle.runs import hardware, reject_overrides, settings_for, train
 from bundle.studies.evaluate import evaluate_sets
 from scripts.io import load_sections, require_writable, write_atomically, write_json
@@ -59,7 +60,8 @@ def finetune(
         A table in Markdown.
 
     Raises:
-        ValueError: `labelled` or `steps` is out of its range, or the set lacks a part.
+        ValueError: `labelled` or `steps` is out of its range, the set lacks a part, or its test part holds what is
+            trained on.
         RuntimeError: from the configs, with the cause chained.
         OSError: a file cannot be read or written.
     """
@@ -68,6 +70,7 @@ def finetune(
     data_dir = check_set(data, "training", "validation", "test")
     parts = {part: load_sections(data_dir / "datalist.json", part) for part in ("training", "validation", "test")}
     pool = merged(parts["training"] + parts["validation"])
+    refuse_overlap(pool, parts["test"], "training", "test")
     if not labelled or not all(type(count) is int and 0 <= count <= len(pool) for count in labelled):
         raise ValueError(f"labelled must hold numbers from 0 to {len(pool)}, but got {labelled}")
     check_steps(steps)

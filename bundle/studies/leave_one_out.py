@@ -11,6 +11,7 @@ import numpy as np
 
 from bundle.data.combine import check_set, check_sets, combine, read_parts
 from bundle.data.fetch import write_list
+from bundle.data.overlap import refuse_overlap
 from bundle.runs import config_names, hardware, reject_overrides, run, settings_for, train
 from bundle.studies.examples import draw_examples
 from bundle.studies.finetune import BATCH, EPOCHS, check_steps
@@ -63,7 +64,8 @@ def leave_one_out(
         A table in Markdown.
 
     Raises:
-        ValueError: an argument is out of its range, or a set to leave out is not among the data.
+        ValueError: an argument is out of its range, a set to leave out is not among the data, or another set has
+            sections of it.
         RuntimeError: from the configs, with the cause chained.
         OSError: a file cannot be read or written.
     """
@@ -76,6 +78,7 @@ def leave_one_out(
     runs_dir = Path(runs).resolve()
     require_writable(Path(output).parent, runs_dir)
     parts = _read_lists(folders, names if scales else ())
+    _refuse_seen(parts, names)
     results: dict[str, dict] = {network: {} for network in networks}
     for name in names:
         rest = [folder for other, folder in folders.items() if other != name]
@@ -175,6 +178,17 @@ def _read_lists(folders: Mapping[str, Path], scaled: Sequence[str]) -> dict[str,
                 "state it, or leave the scales out by --scales []"
             )
     return parts
+
+
+def _refuse_seen(parts: Mapping[str, Mapping[str, list[dict]]], names: Sequence[str]) -> None:
+    """Refuse a set to leave out of which another one would be trained on."""
+    for name in names:
+        left_out = [item for items in parts[name].values() for item in items]
+        for other, rest in parts.items():
+            if other != name:
+                refuse_overlap(
+                    rest["training"] + rest["validation"], left_out, f"training by {other}", f"test by {name}"
+                )
 
 
 def _fold(
