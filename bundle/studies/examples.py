@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from scripts.figures import hide_outside, overlay, save_picture
 from scripts.io import load_sections
-from scripts.transforms import BinarizeLabeld, CropRegiond, EqualizeSectiond, LoadSectiond
+from scripts.transforms import BinarizeLabeld, CropRegiond, EqualizeSectiond, LeaveOutUnknownd, LoadSectiond
 
 __all__ = ["draw_examples"]
 
@@ -65,10 +65,10 @@ def draw_examples(
 
 
 def _section(item: dict, equalized: EqualizeSectiond) -> tuple[np.ndarray, np.ndarray]:
-    """Give the grey levels in [0, 1], as the network saw them, and the truth of an item's region."""
+    """Give the grey levels in [0, 1], as the network saw them, and the truth of an item's region, where it is known."""
     both = ["image", "label"]
-    transform = Compose([LoadSectiond(both), BinarizeLabeld("label"), equalized, CropRegiond([*both, "tissue"])])
-    region = transform(item)
+    known = [BinarizeLabeld("label"), LeaveOutUnknownd("label")]
+    region = Compose([LoadSectiond(both), equalized, *known, CropRegiond([*both, "tissue"])])(item)
     image, label, tissue = (region[key][0].numpy() for key in (*both, "tissue"))
     return hide_outside(image, tissue > 0), label > 0
 
