@@ -21,7 +21,7 @@ from bundle.data.combine import check_set, merged
 from bundle.data.overlap import refuse_overlap
 from bundle.runs import ROOT, hardware, load_network, reject_overrides, settings_for
 from bundle.studies.evaluate import evaluate_sets
-from bundle.studies.finetune import check_steps, train_and_score
+from bundle.studies.finetune import check_steps, require_mitochondria, train_and_score
 from scripts.inference import dropout_uncertainty
 from scripts.io import (
     check_pixel_sizes,
@@ -77,8 +77,8 @@ def active_learning(
         A table in Markdown.
 
     Raises:
-        ValueError: `labelled`, `repeats` or `steps` is out of its range, the set lacks a part, or its test part holds
-            what is trained on.
+        ValueError: `labelled`, `repeats` or `steps` is out of its range, the set lacks a part, its test part holds what
+            is trained on, or no mitochondrion is labelled in it or in the sections of a training.
         RuntimeError: from the configs, with the cause chained.
         OSError: a file cannot be read or written.
     """
@@ -90,6 +90,9 @@ def active_learning(
     labelled = tuple(labelled) if isinstance(labelled, list | tuple) else (labelled,)
     _check(labelled, repeats, len(pool))
     check_steps(steps)
+    require_mitochondria(parts["test"])
+    for draw in range(repeats):  # which sections are uncertain is not known yet
+        require_mitochondria([pool[i] for i in _choose_random(len(pool), [], labelled[0], draw)])
     runs_dir = Path(runs).resolve() / data_dir.name
     require_writable(Path(output).parent, runs_dir)
     evaluation = settings_for("inference", "evaluate", **settings)

@@ -27,7 +27,8 @@ def draw_examples(
     """Draw the test sections with the median (above) and the lowest Jaccard index, as Figure 3 of the paper does.
 
     From left to right: the section, the truth, and the result of each evaluation, with true pixels in green, missed
-    ones in blue and false ones in vermilion.
+    ones in blue and false ones in vermilion. Where no section has a Jaccard index, as none has a mitochondrion, true or
+    found, there is no picture.
 
     Args:
         datalist: list of sections.
@@ -46,6 +47,8 @@ def draw_examples(
     column = "with_crf_jaccard" if "with_crf_jaccard" in rows[0] else "without_crf_jaccard"
     scores = [(float(row[column]), int(row["number"])) for row in rows]
     ranked = sorted(pair for pair in scores if not np.isnan(pair[0]))
+    if not ranked:
+        return
     note = json.loads((evaluations[-1] / "jaccard.json").read_text())
     equalized = EqualizeSectiond("image", note["equalize"], note["equalize_clip"])
     rows = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,10 @@ from bundle.data.fetch import write_list
 from bundle.data.overlap import refuse_overlap
 from bundle.runs import hardware, reject_overrides, settings_for, train
 from bundle.studies.evaluate import evaluate_sets
-from scripts.io import load_sections, require_writable, write_atomically, write_json
+from scripts.io import load_sections, read_label, require_writable, write_atomically, write_json
 from scripts.weights import sha256_of
 
-__all__ = ["check_steps", "finetune", "markdown", "train_and_score"]
+__all__ = ["check_steps", "finetune", "markdown", "require_mitochondria", "train_and_score"]
 
 EPOCHS = 5
 BATCH = 4
@@ -60,8 +61,8 @@ def finetune(
         A table in Markdown.
 
     Raises:
-        ValueError: `labelled` or `steps` is out of its range, the set lacks a part, or its test part holds what is
-            trained on.
+        ValueError: `labelled` or `steps` is out of its range, the set lacks a part, its test part holds what is trained
+            on, or no mitochondrion is labelled in it or in the sections of a training.
         RuntimeError: from the configs, with the cause chained.
         OSError: a file cannot be read or written.
     """
@@ -74,6 +75,9 @@ def finetune(
     if not labelled or not all(type(count) is int and 0 <= count <= len(pool) for count in labelled):
         raise ValueError(f"labelled must hold numbers from 0 to {len(pool)}, but got {labelled}")
     check_steps(steps)
+    draws = {count: [pool[(2 * i + 1) * len(pool) // (2 * count)] for i in range(count)] for count in labelled}
+    for items in (parts["test"], *(draws[count] for count in labelled if count)):
+        require_mitochondria(items)
     runs_dir = Path(runs).resolve() / data_dir.name
     require_writable(Path(output).parent, runs_dir)
     rates = {"finetuned": finetuning_rate, "scratch": learning_rate}
@@ -96,10 +100,9 @@ def finetune(
                 scores = evaluate_sets(str(data_dir), checkpoint=weights, network="fusion_fcn", **evaluation)
                 figures[name][0] = scores[data_dir.name]
             continue
-        chosen = [pool[(2 * i + 1) * len(pool) // (2 * count)] for i in range(count)]
         figures[name][count] = train_and_score(
             runs_dir / f"{name}_{count}",
-            chosen,
+            draws[count],
             parts["test"],
             steps=steps,
             seed=seed,
@@ -123,6 +126,23 @@ def check_steps(steps: Any) -> None:
     """
     if type(steps) is not int or steps < EPOCHS or steps % EPOCHS:
         raise ValueError(f"steps must be a multiple of the {EPOCHS} epochs, but got {steps!r}")
+
+
+def require_mitochondria(sections: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse sections that are to be trained on or scored together and show no mitochondrion.
+
+    Args:
+        sections: of a list.
+
+    Raises:
+        ValueError: no mitochondrion is labelled in any of them.
+    """
+    for section in sections:
+        left, top, right, bottom = section.get("region", (None,) * 4)
+        if (read_label(section, section["page"])[left:right, top:bottom] == 1).any():
+            return
+    files = ", ".join(dict.fromkeys(section["label"] for section in sections))
+    raise ValueError(f"{files}: some mitochondrion must be labelled in what is trained on or scored, but got none")
 
 
 def train_and_score(
@@ -151,9 +171,10 @@ def train_and_score(
         By "without_crf" and "with_crf": `jaccard` and `mean_over_sections`.
 
     Raises:
-        ValueError: the folder holds a training with other settings.
+        ValueError: the folder holds a training with other settings, or no mitochondrion is labelled in the sections.
         RuntimeError: from the configs, with the cause chained.
     """
+    require_mitochondria(labelled)
     write_list({"name": folder.parent.name, "training": labelled, "validation": labelled, "test": test}, folder)
     train(
         "train",

@@ -13,6 +13,7 @@ from bundle.data.combine import check_set, check_sets, combine, read_parts
 from bundle.data.fetch import write_list
 from bundle.data.overlap import refuse_overlap
 from bundle.runs import config_names, hardware, reject_overrides, run, settings_for, train
+from bundle.studies.evaluate import as_entry
 from bundle.studies.examples import draw_examples
 from bundle.studies.finetune import BATCH, EPOCHS, check_steps
 from scripts.io import require_writable, write_json, write_text
@@ -133,7 +134,8 @@ def markdown(figures: Mapping[str, Any]) -> str:
                 rows[f"{part}, with test-time augmentation"] = [fold[name]["augmented"][part] for name in names]
         rows |= {f"shown {scale} times as large": [fold[name]["scales"][scale] for name in names] for scale in scales}
         for title, values in rows.items():
-            entries = [f"{value:.3f}" for value in (*values, float(np.mean(values)))]
+            known = [value for value in values if value is not None]
+            entries = [as_entry(value) for value in (*values, float(np.mean(known)) if known else None)]
             lines.append(f"| {network}, {title} | " + " | ".join(entries) + " |")
     return "\n".join(lines) + (
         f"\n\nJaccard over all pixels of a set that was not trained on; `development` are its training and validation"
