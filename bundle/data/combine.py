@@ -10,7 +10,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from scripts.io import LABEL_FORMATS, check_sections, load_sections
+from scripts.io import LABEL_FORMATS, check_sections, load_sections, read_list
 
 from .epfl import LICENCE as EPFL_LICENCE
 from .fetch import check_files, check_terms, write_list
@@ -100,7 +100,7 @@ def combine(*datalists: str, output: str, weights: Sequence[float] | None = None
     lists = [Path(datalist) for datalist in datalists]
     shares = _set_weights(weights, lists)
     sets = [read_parts(path) for path in lists]
-    contents = [json.loads(path.read_text()) for path in lists]
+    contents = [read_list(path) for path in lists]
     for path, content in zip(lists, contents, strict=True):
         _check_public(path, content)
     joined = {"training": [], "validation": [], "test": []}
@@ -147,7 +147,7 @@ def read_parts(datalist: Path) -> dict[str, list[dict]]:
         ValueError: see `scripts.io.load_sections`.
     """
     parts = {"training": load_sections(datalist, "training")}
-    content = json.loads(datalist.read_text())
+    content = read_list(datalist)
     for part in PARTS[1:]:
         parts[part] = load_sections(datalist, part) if content.get(part) else []
     return parts

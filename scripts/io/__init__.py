@@ -2,7 +2,7 @@
 
 from .active_learning import select_query
 from .checks import check_sections, read_label, read_mask
-from .datalist import ALIGNED, ALIGNED_LIST, ALIGNED_SETTINGS, load_sections
+from .datalist import ALIGNED, ALIGNED_LIST, ALIGNED_SETTINGS, load_sections, read_list
 from .discovery import find_sections
 from .files import keep_sockets_short, lock, naming, require_writable, write_atomically, write_json, write_text
 from .formats import FORMATS, IMAGE_2D_SUFFIXES, MARK, WRITTEN, is_volume, section_name, split_suffix
@@ -52,6 +52,7 @@ __all__ = [
     "pixel_size_of",
     "read_header",
     "read_label",
+    "read_list",
     "read_mask",
     "read_section",
     "require_writable",

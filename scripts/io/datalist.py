@@ -37,6 +37,7 @@ __all__ = [
     "aligned_order",
     "listed_images",
     "load_sections",
+    "read_list",
     "valid_mask",
 ]
 
@@ -59,6 +60,31 @@ ITEM_KEYS = (
 """What an item of a list may hold; `pages` is what the file says, and not read again."""
 
 
+def read_list(datalist: str | Path) -> dict[str, Any]:
+    """Read a list of sections as it stands: its parts and what it says of all of them.
+
+    Args:
+        datalist: JSON file as described at the top of this module.
+
+    Returns:
+        Its content, unchecked.
+
+    Raises:
+        FileNotFoundError: the list does not exist.
+        ValueError: it is not JSON, or no list of sections.
+    """
+    datalist = Path(datalist)
+    if not datalist.is_file():
+        raise FileNotFoundError(
+            f"{datalist}: no such list of sections; `python -m bundle phantom` makes the default one, "
+            "`--datalist` names another"
+        )
+    content = _read_json(datalist)
+    if not isinstance(content, dict):
+        raise ValueError(f"{datalist}: is no list of sections, but a JSON {type(content).__name__}")
+    return content
+
+
 def load_sections(datalist: str | Path, part: str) -> list[Section]:
     """Read one part of a list of labelled sections and check every entry against the headers of its files.
 
@@ -77,7 +103,7 @@ def load_sections(datalist: str | Path, part: str) -> list[Section]:
             format is unknown, or a mask of its registration has another size.
     """
     datalist = Path(datalist)
-    content = _read_list(datalist)
+    content = read_list(datalist)
     items = content.get(part)
     if not isinstance(items, list) or not items:
         raise ValueError(f"{datalist}: its list '{part}' is missing or empty")
@@ -117,7 +143,7 @@ def listed_images(datalist: Path) -> dict[str, ListedImage]:
         ValueError: the list is not JSON, states two pixel sizes or two masks for a file, or has an entry that names no
             image.
     """
-    content, images = _read_list(datalist), {}
+    content, images = read_list(datalist), {}
     shared = _pixel_size_entry(content, str(datalist))
     for part, entries in content.items():
         for i, item in enumerate(entries if isinstance(entries, list) else ()):
@@ -208,24 +234,15 @@ def _read_json(datalist: Path) -> Any:
         raise ValueError(f"{datalist}: is not JSON: {error}") from None
 
 
-def _read_list(datalist: Path) -> dict:
-    if not datalist.is_file():
-        raise FileNotFoundError(
-            f"{datalist}: no such list of sections; `python -m bundle phantom` makes the default one, "
-            "`--datalist` names another"
-        )
-    content = _read_json(datalist)
-    if not isinstance(content, dict):
-        raise ValueError(f"{datalist}: is no list of sections, but a JSON {type(content).__name__}")
-    return content
-
-
 def _checked_item(item: dict, shared: dict, root: Path, where: str, headers: dict[str, Header]) -> Section:
     if not isinstance(item, dict) or not {"image", "label"} <= item.keys():
         raise ValueError(f"{where}: needs an 'image' and a 'label', but got {item}")
     unknown = item.keys() - set(ITEM_KEYS)
     if unknown:
         raise ValueError(f"{where}: has unknown keys {sorted(unknown)}; known are {', '.join(ITEM_KEYS)}")
+    for key in ("image", "label", "known"):
+        if not isinstance(item.get(key, ""), str):
+            raise ValueError(f"{where}: {key} must be the path of a file, but got {item[key]!r}")
     own = {**shared, **item, **_pixel_size_entry(item, where)}
     paths = [str(root / item[key]) for key in ("image", "label")]
     for path in paths:

@@ -179,3 +179,13 @@ def test_only_what_is_labelled_alike_and_tiles_a_rectangle_is_merged() -> None:
     over = [item([0, 0, 40, 50]), item([20, 0, 40, 50]), item([60, 0, 80, 50])]
     assert merged(over) == over
     assert merged([item(None), item(None)]) == [item(None, weight=2.0)]
+
+
+def test_a_list_with_a_byte_order_mark_is_joined_as_without(tmp_path: Path, tiny_phantom: Path) -> None:
+    parts = {"training": make_items(tmp_path / "a", (20, 20)), "test": make_items(tmp_path / "a", (20, 20))[:0]}
+    lists = [write_section_list(tmp_path / "a", parts, licence="MIT"), str(tiny_phantom / "datalist.json")]
+    combine(*lists, output=str(tmp_path / "plain"))
+    Path(lists[0]).write_text(Path(lists[0]).read_text(), encoding="utf-8-sig")
+    combine(*lists, output=str(tmp_path / "marked"))
+    plain, marked = ((tmp_path / name / "datalist.json").read_text() for name in ("plain", "marked"))
+    assert marked == plain
