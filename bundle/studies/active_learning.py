@@ -26,6 +26,7 @@ from scripts.inference import dropout_uncertainty
 from scripts.io import (
     check_pixel_sizes,
     load_sections,
+    read_list,
     require_writable,
     select_query,
     write_atomically,
@@ -98,7 +99,8 @@ def active_learning(
     evaluation = settings_for("inference", "evaluate", **settings)
     sections = _read(pool, weights, **settings)
     network = {key: value for key, value in settings.items() if key in ("width", "dropout", "downsampling")}
-    training = {"steps": steps, "learning_rate": learning_rate, **settings}
+    licence = read_list(data_dir / "datalist.json").get("licence")
+    training = {"steps": steps, "learning_rate": learning_rate, "licence": licence, **settings}
 
     def rounds(strategy: str, draw: int) -> Iterator[dict[str, Any]]:
         """Choose, train and score, until the last number of sections is reached."""

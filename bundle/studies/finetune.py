@@ -16,9 +16,9 @@ import numpy as np
 from bundle.data.combine import check_set, merged
 from bundle.data.fetch import write_list
 from bundle.data.overlap import refuse_overlap
-from bundle.runs import hardware, reject_overrides, settings_for, train
+from bundle.runs import hardware, reject_overrides, settings_for, settings_of_weights, train
 from bundle.studies.evaluate import evaluate_sets
-from scripts.io import load_sections, read_label, require_writable, write_atomically, write_json
+from scripts.io import load_sections, read_label, read_list, require_writable, write_atomically, write_json
 from scripts.weights import sha256_of
 
 __all__ = ["check_steps", "finetune", "markdown", "require_mitochondria", "train_and_score"]
@@ -41,6 +41,7 @@ def finetune(
 ) -> str:
     """Train on few labelled sections of a set, from given weights and from random ones, and score the test part.
 
+    Random weights are those of the network of the given ones, with the settings of their record.
     The sections are taken at even distances from the training and validation parts together; regions of a section that
     lie side by side are one. All trainings have the same number of steps, and the weights after the last one are
     scored, since nothing is left to choose them on. A training that was finished is not repeated.
@@ -70,6 +71,7 @@ def finetune(
     reject_overrides(settings, "epochs", "batch_size", "datalist", "resume", "init_checkpoint")
     data_dir = check_set(data, "training", "validation", "test")
     parts = {part: load_sections(data_dir / "datalist.json", part) for part in ("training", "validation", "test")}
+    licence = read_list(data_dir / "datalist.json").get("licence")
     pool = merged(parts["training"] + parts["validation"])
     refuse_overlap(pool, parts["test"], "training", "test")
     if not labelled or not all(type(count) is int and 0 <= count <= len(pool) for count in labelled):
@@ -81,6 +83,11 @@ def finetune(
     runs_dir = Path(runs).resolve() / data_dir.name
     require_writable(Path(output).parent, runs_dir)
     rates = {"finetuned": finetuning_rate, "scratch": learning_rate}
+    starts: dict[str, dict[str, Any]] = {
+        "finetuned": {"init_checkpoint": str(Path(weights).resolve())},
+        # but for where they start, both are the same network and see sections alike
+        "scratch": {"init_checkpoint": None, "defaults": settings_of_weights(weights)},
+    }
     figures: dict[str, Any] = {
         "data": data_dir.name,
         "weights": weights,
@@ -106,8 +113,9 @@ def finetune(
             parts["test"],
             steps=steps,
             seed=seed,
-            init_checkpoint=str(Path(weights).resolve()) if name == "finetuned" else None,
             learning_rate=rate,
+            licence=licence,
+            **starts[name],
             **settings,
         )
     write_json(f"{output}.json", figures)
@@ -153,6 +161,7 @@ def train_and_score(
     seed: int,
     init_checkpoint: str | None,
     learning_rate: float,
+    licence: str | None = None,
     **settings: Any,
 ) -> dict[str, dict[str, float]]:
     """Train on few sections for a number of steps, and score the weights after the last one.
@@ -165,6 +174,7 @@ def train_and_score(
         seed: of the training.
         init_checkpoint: what to start from; random weights if None.
         learning_rate: at the start.
+        licence: of the set, which the weights inherit; None where its list states none.
         **settings: further settings of `train.json`.
 
     Returns:
@@ -175,7 +185,8 @@ def train_and_score(
         RuntimeError: from the configs, with the cause chained.
     """
     require_mitochondria(labelled)
-    write_list({"name": folder.parent.name, "training": labelled, "validation": labelled, "test": test}, folder)
+    stated = {"name": folder.parent.name} | ({} if licence is None else {"licence": licence})
+    write_list({**stated, "training": labelled, "validation": labelled, "test": test}, folder)
     train(
         "train",
         folder=folder,
