@@ -19,7 +19,7 @@ from .sbem import SBEM
 from .small import SMALL
 from .vnc import VNC
 
-__all__ = ["check_set", "check_sets", "combine", "merged", "read_parts"]
+__all__ = ["check_set", "check_sets", "combine", "merged", "read_parts", "set_weights"]
 
 PARTS = ("training", "validation", "test")
 FILES = ("image", "label", "known", "valid")
@@ -98,7 +98,7 @@ def combine(*datalists: str, output: str, weights: Sequence[float] | None = None
     if len(datalists) < 2:
         raise ValueError("combine needs the paths of at least two lists of sections")
     lists = [Path(datalist) for datalist in datalists]
-    shares = _set_weights(weights, lists)
+    shares = set_weights(weights, lists)
     sets = [read_parts(path) for path in lists]
     contents = [read_list(path) for path in lists]
     for path, content in zip(lists, contents, strict=True):
@@ -107,7 +107,8 @@ def combine(*datalists: str, output: str, weights: Sequence[float] | None = None
     for parts, content, share in zip(sets, contents, shares, strict=True):
         stated = any("weight" in item for item in content["training"])
         if refit:
-            parts["training"] = merged(parts["training"] + parts["validation"])
+            validation = _weighed(parts, content) if stated else parts["validation"]
+            parts["training"] = merged(parts["training"] + validation)
         sizes = [item["weight"] if stated else _area(item) for item in parts["training"]]
         parts["training"] = [
             {**item, "weight": share * size / sum(sizes)} for item, size in zip(parts["training"], sizes, strict=True)
@@ -196,7 +197,19 @@ def _tiled(regions: list[Sequence[int]]) -> list[int] | None:
     return [left, top, right, bottom] if (right - left) * (bottom - top) == area else None
 
 
-def _set_weights(weights: Any, lists: list[Path]) -> list[float]:
+def set_weights(weights: Any, lists: Sequence[Path]) -> list[float]:
+    """Check the weights of sets.
+
+    Args:
+        weights: one positive number for each list, or None.
+        lists: of the sets.
+
+    Returns:
+        The weights, all 1 where none are given.
+
+    Raises:
+        ValueError: they are too few, too many, or no positive numbers.
+    """
     if weights is None:
         return [1.0] * len(lists)
     values = list(weights) if isinstance(weights, list | tuple) else [weights]
@@ -223,6 +236,16 @@ def _area(item: dict) -> float:
     size = item.get("pixel_size_nm", 1)
     x, y = size if isinstance(size, list) else (size, size)
     return (right - left) * x * (bottom - top) * y
+
+
+def _weighed(parts: dict[str, list[dict]], content: dict) -> list[dict]:
+    """Give validation items without a weight of their own that of the training part by area, not the default of 1."""
+    items = parts["training"]
+    density = math.fsum(item["weight"] for item in items) / math.fsum(map(_area, items))
+    return [
+        item if "weight" in entry else {**item, "weight": density * _area(item)}
+        for item, entry in zip(parts["validation"], content.get("validation") or [], strict=True)
+    ]
 
 
 def _refuse_trained(sets: list[dict[str, list[dict]]]) -> None:

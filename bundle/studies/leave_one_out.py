@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bundle.data.combine import check_set, check_sets, combine, read_parts
+from bundle.data.combine import check_set, check_sets, combine, read_parts, set_weights
 from bundle.data.fetch import write_list
 from bundle.data.overlap import refuse_overlap
 from bundle.runs import config_names, hardware, reject_overrides, run, settings_for, train
@@ -47,7 +47,8 @@ def leave_one_out(
     finished is not repeated.
 
     Args:
-        *data: folders of sets with a `datalist.json`; those that are never left out, such as synthetic tissue, too.
+        *data: folders of at least three sets with a `datalist.json`; those that are never left out, such as synthetic
+            tissue, too.
         left_out: names (of the folders) of the sets to leave out in turn, separated by commas.
         output: where to write, without suffix: `output.json`, `output.md`, and `output_<set>.jpg`, the results on the
             test sections with the median and the lowest Jaccard. See `draw_examples`.
@@ -83,7 +84,7 @@ def leave_one_out(
     results: dict[str, dict] = {network: {} for network in networks}
     for name in names:
         rest = [folder for other, folder in folders.items() if other != name]
-        share = [float((weights or {}).get(folder.name, 1)) for folder in rest]
+        share = [(weights or {}).get(folder.name, 1) for folder in rest]
         joint = runs_dir / name / "joint"
         combine(*(str(folder / "datalist.json") for folder in rest), output=str(joint), weights=share)
         evaluations = []
@@ -163,8 +164,12 @@ def _check(
     check_steps(steps)
     if not all(isinstance(scale, int | float) and scale > 0 for scale in scales):
         raise ValueError(f"scales must hold factors above 0, but got {scales}")
-    if len(folders) < 2 or not names:
-        raise ValueError("leave_one_out needs at least two sets, and one to leave out")
+    if len(folders) < 3 or not names:
+        raise ValueError(
+            "leave_one_out needs at least three sets, two of them to train on, and one to leave out, but got "
+            f"{len(folders)} sets and {', '.join(names) or 'none'} to leave out"
+        )
+    set_weights([weights.get(name, 1) for name in folders], [folder / "datalist.json" for folder in folders.values()])
     return folders
 
 

@@ -189,3 +189,18 @@ def test_a_list_with_a_byte_order_mark_is_joined_as_without(tmp_path: Path, tiny
     combine(*lists, output=str(tmp_path / "marked"))
     plain, marked = ((tmp_path / name / "datalist.json").read_text() for name in ("plain", "marked"))
     assert marked == plain
+
+
+def test_validation_items_are_as_heavy_by_area_as_training_items_in_a_refit(tmp_path: Path) -> None:
+    items = make_items(tmp_path / "a", (20, 20), (20, 20), (40, 20), (20, 20))
+    parts = {
+        "training": [{**items[0], "weight": 30}, {**items[1], "weight": 50}],
+        "validation": [items[2], {**items[3], "weight": 7}],
+    }
+    lists = [
+        write_section_list(tmp_path / "a", parts),
+        write_section_list(tmp_path / "b", {"training": make_items(tmp_path / "b", (20, 20))}),
+    ]
+    combine(*lists, output=str(tmp_path / "joint"), refit=True)
+    weights = np.array([item["weight"] for item in load_sections(tmp_path / "joint/datalist.json", "training")])
+    np.testing.assert_allclose(weights / weights.sum(), [*(np.array([30, 50, 80, 7]) / 167 / 2), 0.5], rtol=1e-5)
