@@ -6,18 +6,20 @@ import json
 import math
 import os
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from scripts.io import LABEL_FORMATS, check_sections, load_sections, read_header
+from scripts.io import LABEL_FORMATS, check_sections, load_sections, read_list
 
 from .epfl import LICENCE as EPFL_LICENCE
 from .fetch import check_files, check_terms, write_list
+from .overlap import overlapping, refuse_overlap, region_of
 from .sbem import SBEM
 from .small import SMALL
 from .vnc import VNC
 
-__all__ = ["check_set", "check_sets", "combine", "merged", "read_parts"]
+__all__ = ["check_set", "check_sets", "combine", "merged", "read_parts", "set_weights"]
 
 PARTS = ("training", "validation", "test")
 FILES = ("image", "label", "known", "valid")
@@ -87,8 +89,8 @@ def combine(*datalists: str, output: str, weights: Sequence[float] | None = None
 
     Raises:
         ValueError: fewer than two lists are given, one cannot be read or has no training part, the weights do not fit
-            the lists, a section would be trained on and tested, or a public set has other terms or files than
-            published.
+            the lists, a section would be trained on and tested, one list validates on what another trains on, or a
+            public set has other terms or files than published.
         FileNotFoundError: a list or one of its files does not exist.
         FileExistsError: `output` holds another `datalist.json`.
         OSError: the list cannot be written.
@@ -96,23 +98,27 @@ def combine(*datalists: str, output: str, weights: Sequence[float] | None = None
     if len(datalists) < 2:
         raise ValueError("combine needs the paths of at least two lists of sections")
     lists = [Path(datalist) for datalist in datalists]
-    shares = _set_weights(weights, lists)
+    shares = set_weights(weights, lists)
     sets = [read_parts(path) for path in lists]
-    contents = [json.loads(path.read_text()) for path in lists]
+    contents = [read_list(path) for path in lists]
     for path, content in zip(lists, contents, strict=True):
         _check_public(path, content)
     joined = {"training": [], "validation": [], "test": []}
     for parts, content, share in zip(sets, contents, shares, strict=True):
         stated = any("weight" in item for item in content["training"])
         if refit:
-            parts["training"] = merged(parts["training"] + parts["validation"])
+            validation = _weighed(parts, content) if stated else parts["validation"]
+            parts["training"] = merged(parts["training"] + validation)
         sizes = [item["weight"] if stated else _area(item) for item in parts["training"]]
         parts["training"] = [
             {**item, "weight": share * size / sum(sizes)} for item, size in zip(parts["training"], sizes, strict=True)
         ]
         for part in PARTS:
             joined[part] += parts[part]
-    _refuse_tested(joined)
+    for part in PARTS[:2]:
+        refuse_overlap(joined[part], joined["test"], part, "test")
+    if not refit:
+        _refuse_trained(sets)
     mean = math.fsum(item["weight"] for item in joined["training"]) / len(joined["training"])
     names = [content.get("name", path.parent.name) for content, path in zip(contents, lists, strict=True)]
     new = {
@@ -142,7 +148,7 @@ def read_parts(datalist: Path) -> dict[str, list[dict]]:
         ValueError: see `scripts.io.load_sections`.
     """
     parts = {"training": load_sections(datalist, "training")}
-    content = json.loads(datalist.read_text())
+    content = read_list(datalist)
     for part in PARTS[1:]:
         parts[part] = load_sections(datalist, part) if content.get(part) else []
     return parts
@@ -151,29 +157,59 @@ def read_parts(datalist: Path) -> dict[str, list[dict]]:
 def merged(items: list[dict]) -> list[dict]:
     """Make one item of those whose regions together are a rectangle of the same section.
 
+    Only items that say the same of it in all else, such as their label and what of it is known, become one; so does an
+    item that is there twice.
+
     Args:
         items: of a list of sections.
 
     Returns:
         The items, in the order of their sections. The weight of one is the sum of those that it is made of.
     """
-    sections: dict[tuple, list[dict]] = {}
+    sections: dict[tuple, dict[str, dict[str, list[dict]]]] = {}
     for item in items:
-        sections.setdefault((item["image"], item["page"]), []).append(item)
+        alike = json.dumps({key: item[key] for key in item if key not in ("region", "weight")}, sort_keys=True)
+        regions = sections.setdefault((item["image"], item["page"]), {}).setdefault(alike, {})
+        regions.setdefault(json.dumps(item.get("region")), []).append(item)
     merged = []
-    for parts in sections.values():
-        regions = [part["region"] for part in parts if "region" in part]
-        if len(regions) == len(parts) > 1:
-            lefts, tops, rights, bottoms = zip(*regions, strict=True)
-            left, top, right, bottom = min(lefts), min(tops), max(rights), max(bottoms)
-            if (right - left) * (bottom - top) == sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in regions):
-                weight = math.fsum(part["weight"] for part in parts)
-                parts = [{**parts[0], "region": [left, top, right, bottom], "weight": weight}]
-        merged += parts
+    for section in sections.values():
+        for regions in section.values():
+            parts = [_as_one(same, same[0].get("region")) for same in regions.values()]
+            whole = _tiled([part["region"] for part in parts if "region" in part])
+            merged += parts if whole is None else [_as_one(parts, whole)]
     return merged
 
 
-def _set_weights(weights: Any, lists: list[Path]) -> list[float]:
+def _as_one(parts: list[dict], region: Sequence[int] | None) -> dict:
+    if len(parts) == 1:
+        return parts[0]
+    item = {**parts[0], "weight": math.fsum(part["weight"] for part in parts)}
+    return item if region is None else {**item, "region": list(region)}
+
+
+def _tiled(regions: list[Sequence[int]]) -> list[int] | None:
+    """The rectangle that regions fill without a gap and without an overlap, if they do."""
+    if len(regions) < 2 or any(overlapping(one, other) for one, other in combinations(regions, 2)):
+        return None
+    lefts, tops, rights, bottoms = zip(*regions, strict=True)
+    left, top, right, bottom = min(lefts), min(tops), max(rights), max(bottoms)
+    area = sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in regions)
+    return [left, top, right, bottom] if (right - left) * (bottom - top) == area else None
+
+
+def set_weights(weights: Any, lists: Sequence[Path]) -> list[float]:
+    """Check the weights of sets.
+
+    Args:
+        weights: one positive number for each list, or None.
+        lists: of the sets.
+
+    Returns:
+        The weights, all 1 where none are given.
+
+    Raises:
+        ValueError: they are too few, too many, or no positive numbers.
+    """
     if weights is None:
         return [1.0] * len(lists)
     values = list(weights) if isinstance(weights, list | tuple) else [weights]
@@ -194,35 +230,29 @@ def _check_public(path: Path, content: dict) -> None:
         check_files(PUBLIC[name], path.parent)
 
 
-def _region(item: dict) -> tuple[int, int, int, int]:
-    if "region" in item:
-        return tuple(item["region"])
-    info = read_header(item["image"])
-    return 0, 0, info.width, info.height
-
-
 def _area(item: dict) -> float:
     """Area of an item in square nanometres, or in pixels where their size is not known."""
-    left, top, right, bottom = _region(item)
+    left, top, right, bottom = region_of(item)
     size = item.get("pixel_size_nm", 1)
     x, y = size if isinstance(size, list) else (size, size)
     return (right - left) * x * (bottom - top) * y
 
 
-def _refuse_tested(joined: dict[str, list[dict]]) -> None:
-    """Refuse what one list tests on and another trains on."""
-    tested: dict[tuple, list[dict]] = {}
-    for item in joined["test"]:
-        tested.setdefault((os.path.realpath(item["image"]), item["page"]), []).append(item)
-    for part in PARTS[:2]:
-        for item in joined[part]:
-            for other in tested.get((os.path.realpath(item["image"]), item["page"]), ()):
-                (l0, t0, r0, b0), (l1, t1, r1, b1) = _region(item), _region(other)
-                if max(l0, l1) < min(r0, r1) and max(t0, t1) < min(b0, b1):
-                    raise ValueError(
-                        f"{item['image']}: region {[l0, t0, r0, b0]} would be for {part}, and its part in "
-                        f"{[l1, t1, r1, b1]} for test"
-                    )
+def _weighed(parts: dict[str, list[dict]], content: dict) -> list[dict]:
+    """Give validation items without a weight of their own that of the training part by area, not the default of 1."""
+    items = parts["training"]
+    density = math.fsum(item["weight"] for item in items) / math.fsum(map(_area, items))
+    return [
+        item if "weight" in entry else {**item, "weight": density * _area(item)}
+        for item, entry in zip(parts["validation"], content.get("validation") or [], strict=True)
+    ]
+
+
+def _refuse_trained(sets: list[dict[str, list[dict]]]) -> None:
+    """Refuse what one list validates on and another trains on; a list by itself may do so, as that of a fine-tuning."""
+    for parts in sets:
+        others = [item for other in sets if other is not parts for item in other["training"]]
+        refuse_overlap(parts["validation"], others, "validation", "training")
 
 
 def _entry(item: dict, output: Path, weight: float | None = None) -> dict:

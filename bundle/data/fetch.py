@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from http.client import HTTPException
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -144,7 +146,8 @@ def fetch(public_set: PublicSet, output: Path, source: Path | None = None) -> Pa
     """Fetch and check a published set and, last of all, write its list of sections.
 
     A file has its final name only once it is complete and verified, so an interrupted run resumes where it stopped.
-    A file that has a name of the set and another content is replaced; no other file is touched.
+    A file that has a name of the set and another content, such as a label that a person corrected, is replaced, and
+    kept as `NAME.replaced1` or with the next free number; no other file is touched.
 
     Args:
         public_set: what to fetch.
@@ -174,7 +177,8 @@ def fetch(public_set: PublicSet, output: Path, source: Path | None = None) -> Pa
                 origin = f"{public_set.url}/{_at_home(public_set, name)}" if source is None else f"{name} of {source}"
                 raise ValueError(f"{origin} is not the published file: its SHA-256 is {found}, expected {sha256}")
             if target.exists():
-                logger.warning("%s is not the published file and is replaced", target)
+                kept = _kept(target)
+                logger.warning("%s is not the published file and is replaced; it is kept as %s", target, kept.name)
             write_atomically(target, partial(Path.write_bytes, data=data))
     return write_list(public_set.datalist, output)
 
@@ -276,6 +280,14 @@ def _difference(path: Path, datalist: Mapping[str, Any]) -> str:
     except (ValueError, TypeError, AttributeError):
         return ""
     return f" ({', '.join(differing)})"
+
+
+def _kept(target: Path) -> Path:
+    """Copy a file before it is replaced; no earlier copy is overwritten."""
+    copies = (target.with_name(f"{target.name}.replaced{number}") for number in count(1))
+    kept = next(path for path in copies if not path.exists())
+    write_atomically(kept, partial(shutil.copyfile, target))
+    return kept
 
 
 def _at_home(public_set: PublicSet, name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from skimage.segmentation import find_boundaries
+
+from scripts.io import read_list
 
 __all__ = [
     "SPLITS",
@@ -61,12 +62,13 @@ def holds_data_set(folder: Path, key: str, parameters: dict[str, Any]) -> bool:
         Whether the list says so and all of its files exist.
     """
     try:
-        datalist = json.loads((folder / "datalist.json").read_text())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        datalist = read_list(folder / "datalist.json")
+    except (FileNotFoundError, ValueError):
         return False
-    if not isinstance(datalist, dict) or datalist.get(key) != parameters:
+    if datalist.get(key) != parameters:
         return False
-    return all((folder / item[kind]).is_file() for split in SPLITS for item in datalist[split] for kind in item)
+    items = [item for split in SPLITS for item in datalist[split]]  # perhaps with entries of a person, such as weights
+    return all((folder / item[kind]).is_file() for item in items for kind in ("image", "label"))
 
 
 def require_replaceable(folder: Path, overwrite: bool, what: str) -> None:

@@ -18,13 +18,15 @@ from monai.transforms import Compose
 from tqdm import tqdm
 
 from bundle.data.combine import check_set, merged
+from bundle.data.overlap import refuse_overlap
 from bundle.runs import ROOT, hardware, load_network, reject_overrides, settings_for
 from bundle.studies.evaluate import evaluate_sets
-from bundle.studies.finetune import check_steps, train_and_score
+from bundle.studies.finetune import check_steps, require_mitochondria, train_and_score
 from scripts.inference import dropout_uncertainty
 from scripts.io import (
     check_pixel_sizes,
     load_sections,
+    read_list,
     require_writable,
     select_query,
     write_atomically,
@@ -76,7 +78,8 @@ def active_learning(
         A table in Markdown.
 
     Raises:
-        ValueError: `labelled`, `repeats` or `steps` is out of its range, or the set lacks a part.
+        ValueError: `labelled`, `repeats` or `steps` is out of its range, the set lacks a part, its test part holds what
+            is trained on, or no mitochondrion is labelled in it or in the sections of a training.
         RuntimeError: from the configs, with the cause chained.
         OSError: a file cannot be read or written.
     """
@@ -84,15 +87,20 @@ def active_learning(
     data_dir = check_set(data, "training", "validation", "test")
     parts = {part: load_sections(data_dir / "datalist.json", part) for part in ("training", "validation", "test")}
     pool = merged(parts["training"] + parts["validation"])
+    refuse_overlap(pool, parts["test"], "training", "test")
     labelled = tuple(labelled) if isinstance(labelled, list | tuple) else (labelled,)
     _check(labelled, repeats, len(pool))
     check_steps(steps)
+    require_mitochondria(parts["test"])
+    for draw in range(repeats):  # which sections are uncertain is not known yet
+        require_mitochondria([pool[i] for i in _choose_random(len(pool), [], labelled[0], draw)])
     runs_dir = Path(runs).resolve() / data_dir.name
     require_writable(Path(output).parent, runs_dir)
     evaluation = settings_for("inference", "evaluate", **settings)
     sections = _read(pool, weights, **settings)
     network = {key: value for key, value in settings.items() if key in ("width", "dropout", "downsampling")}
-    training = {"steps": steps, "learning_rate": learning_rate, **settings}
+    licence = read_list(data_dir / "datalist.json").get("licence")
+    training = {"steps": steps, "learning_rate": learning_rate, "licence": licence, **settings}
 
     def rounds(strategy: str, draw: int) -> Iterator[dict[str, Any]]:
         """Choose, train and score, until the last number of sections is reached."""

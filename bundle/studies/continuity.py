@@ -34,7 +34,7 @@ def continuity(
 
     Args:
         *data: folders with a `datalist.json` whose sections follow each other in the stack, with regions of one size.
-        checkpoint: weights; the CRF and the threshold are those of their record.
+        checkpoint: weights; the CRF and the threshold are those of their record, unless settings say otherwise.
         part: of the lists.
         smoothing: weight of each neighbour; see `scripts.instances.smooth_through`.
         network: "fusion_fcn" or "unet", for weights without a record.
@@ -53,7 +53,7 @@ def continuity(
         raise ValueError("name the folder of at least one set")
     reject_overrides(settings, "use_crf", "output_dir", "dataset_dir")
     folders = [check_set(folder, part) for folder in data]
-    record = settings_of_weights(checkpoint, network)
+    record = settings_of_weights(checkpoint, network, settings)
     figures = {}
     for folder in folders:
         found = score(

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from bundle.data.combine import check_sets
+from bundle.data.overlap import find_overlap, region_of
 from bundle.runs import config_names, hardware, reject_overrides, run, settings_of_weights
 from bundle.studies.examples import draw_examples
-from scripts.io import require_writable, write_json
+from scripts.io import load_sections, require_writable, write_json
 from scripts.weights import sha256_of
 
-__all__ = ["evaluate", "evaluate_sets", "markdown"]
+__all__ = ["as_entry", "evaluate", "evaluate_sets", "markdown"]
+
+logger = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -34,7 +40,7 @@ def evaluate(
         network: "fusion_fcn" or "unet", for weights without a record.
         output: JSON file for the figures.
         pictures: folder for `<set>.jpg`: the results with the CRF on the test sections with the median and the lowest
-            Jaccard. See `draw_examples`.
+            Jaccard; none of a set without mitochondria, true or found. See `draw_examples`.
         beside: other weights, such as those of the U-Net, for the paper's Figure 3: the pictures show their results
             without the CRF, those of `checkpoint` without it, and with it.
         part: of the sets; "training" of those that have no other and were not trained on.
@@ -48,6 +54,8 @@ def evaluate(
         RuntimeError: from the configs, with the cause chained.
         OSError: a file cannot be read or written.
     """
+    if output is not None:
+        require_writable(Path(output).parent)
     how = {"pictures": pictures, "beside": beside, "part": part, **settings}
     figures = {
         "checkpoint": checkpoint,
@@ -75,13 +83,24 @@ def markdown(sets: dict[str, dict[str, dict[str, float]]], part: str = "test") -
     """
     lines = [f"| {part} part | without CRF | with CRF | objects, with CRF |", "| --- | --- | --- | --- |"]
     for name, results in sets.items():
-        entries = [f"{r['jaccard']:.3f} ({r['mean_over_sections']:.3f})" for r in results.values()]
-        f1 = results["with_crf"]["object_f1"]
-        lines.append("| " + " | ".join([name, *entries, "-" if f1 is None else f"{f1:.3f}"]) + " |")
+        entries = [f"{as_entry(r['jaccard'])} ({as_entry(r['mean_over_sections'])})" for r in results.values()]
+        lines.append("| " + " | ".join([name, *entries, as_entry(results["with_crf"]["object_f1"])]) + " |")
     return "\n".join(lines) + (
         "\n\nJaccard over all pixels (mean over sections); F1 of objects within sections,"
         " matched at an intersection over union of 0.5"
     )
+
+
+def as_entry(score: float | None) -> str:
+    """Write a score into a table.
+
+    Args:
+        score: of an evaluation; None where there is no mitochondrion, true or found.
+
+    Returns:
+        Three decimals, or a dash.
+    """
+    return "-" if score is None else f"{score:.3f}"
 
 
 def evaluate_sets(
@@ -93,7 +112,7 @@ def evaluate_sets(
     part: str = "test",
     **settings: Any,
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Score weights on a part of each of several sets.
+    """Score weights on a part of each of several sets; one that shares pixels with a training part is warned of.
 
     Args:
         *data: folders of the sets.
@@ -106,7 +125,7 @@ def evaluate_sets(
 
     Returns:
         By name of the set and by "without_crf" and "with_crf": `jaccard`, `mean_over_sections`, and `object_f1`
-        (`f1@0.5` of `scripts.handlers.ObjectReport`; None where there is no object).
+        (`f1@0.5` of `scripts.handlers.ObjectReport`); None where there is no mitochondrion, true or found.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -118,6 +137,8 @@ def evaluate_sets(
     if pictures is not None:
         require_writable(pictures)
     folders = check_sets(*data, part=part)
+    if part != "training":
+        _warn_of_training(folders, part)
     results = {}
     for folder in folders:
         with tempfile.TemporaryDirectory() as scratch:
@@ -140,6 +161,22 @@ def evaluate_sets(
             key: {**report[key], "object_f1": objects[key]["f1@0.5"]} for key in ("without_crf", "with_crf")
         }
     return results
+
+
+def _warn_of_training(folders: Sequence[Path], part: str) -> None:
+    """No error, since the weights may be those of a training without these sets."""
+    trained = []
+    for folder in folders:
+        with suppress(OSError, ValueError):  # what is only scored need not have a training part, nor its files
+            trained += load_sections(folder / "datalist.json", "training")
+    for folder in folders:
+        if (found := find_overlap(load_sections(folder / "datalist.json", part), trained)) is not None:
+            logger.warning(
+                "%s: region %s of %s is for training too: weights that were trained on it score too high",
+                folder / "datalist.json",
+                list(region_of(found[0])),
+                found[0]["image"],
+            )
 
 
 def _evaluated(output_dir: Path, network: str, **settings: Any) -> Path:

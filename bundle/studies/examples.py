@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from scripts.figures import hide_outside, overlay, save_picture
 from scripts.io import load_sections
-from scripts.transforms import BinarizeLabeld, CropRegiond, EqualizeSectiond, LoadSectiond
+from scripts.transforms import BinarizeLabeld, CropRegiond, EqualizeSectiond, LeaveOutUnknownd, LoadSectiond
 
 __all__ = ["draw_examples"]
 
@@ -27,7 +27,8 @@ def draw_examples(
     """Draw the test sections with the median (above) and the lowest Jaccard index, as Figure 3 of the paper does.
 
     From left to right: the section, the truth, and the result of each evaluation, with true pixels in green, missed
-    ones in blue and false ones in vermilion.
+    ones in blue and false ones in vermilion. Where no section has a Jaccard index, as none has a mitochondrion, true or
+    found, there is no picture.
 
     Args:
         datalist: list of sections.
@@ -46,6 +47,8 @@ def draw_examples(
     column = "with_crf_jaccard" if "with_crf_jaccard" in rows[0] else "without_crf_jaccard"
     scores = [(float(row[column]), int(row["number"])) for row in rows]
     ranked = sorted(pair for pair in scores if not np.isnan(pair[0]))
+    if not ranked:
+        return
     note = json.loads((evaluations[-1] / "jaccard.json").read_text())
     equalized = EqualizeSectiond("image", note["equalize"], note["equalize_clip"])
     rows = []
@@ -65,10 +68,10 @@ def draw_examples(
 
 
 def _section(item: dict, equalized: EqualizeSectiond) -> tuple[np.ndarray, np.ndarray]:
-    """Give the grey levels in [0, 1], as the network saw them, and the truth of an item's region."""
+    """Give the grey levels in [0, 1], as the network saw them, and the truth of an item's region, where it is known."""
     both = ["image", "label"]
-    transform = Compose([LoadSectiond(both), BinarizeLabeld("label"), equalized, CropRegiond([*both, "tissue"])])
-    region = transform(item)
+    known = [BinarizeLabeld("label"), LeaveOutUnknownd("label")]
+    region = Compose([LoadSectiond(both), equalized, *known, CropRegiond([*both, "tissue"])])(item)
     image, label, tissue = (region[key][0].numpy() for key in (*both, "tissue"))
     return hide_outside(image, tissue > 0), label > 0
 

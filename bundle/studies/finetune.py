@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ import numpy as np
 
 from bundle.data.combine import check_set, merged
 from bundle.data.fetch import write_list
-from bundle.runs import hardware, reject_overrides, settings_for, train
+from bundle.data.overlap import refuse_overlap
+from bundle.runs import hardware, reject_overrides, settings_for, settings_of_weights, train
 from bundle.studies.evaluate import evaluate_sets
-from scripts.io import load_sections, require_writable, write_atomically, write_json
+from scripts.io import load_sections, read_label, read_list, require_writable, write_atomically, write_json
 from scripts.weights import sha256_of
 
-__all__ = ["check_steps", "finetune", "markdown", "train_and_score"]
+__all__ = ["check_steps", "finetune", "markdown", "require_mitochondria", "train_and_score"]
 
 EPOCHS = 5
 BATCH = 4
@@ -39,6 +41,7 @@ def finetune(
 ) -> str:
     """Train on few labelled sections of a set, from given weights and from random ones, and score the test part.
 
+    Random weights are those of the network of the given ones, with the settings of their record.
     The sections are taken at even distances from the training and validation parts together; regions of a section that
     lie side by side are one. All trainings have the same number of steps, and the weights after the last one are
     scored, since nothing is left to choose them on. A training that was finished is not repeated.
@@ -59,7 +62,8 @@ def finetune(
         A table in Markdown.
 
     Raises:
-        ValueError: `labelled` or `steps` is out of its range, or the set lacks a part.
+        ValueError: `labelled` or `steps` is out of its range, the set lacks a part, its test part holds what is trained
+            on, or no mitochondrion is labelled in it or in the sections of a training.
         RuntimeError: from the configs, with the cause chained.
         OSError: a file cannot be read or written.
     """
@@ -67,13 +71,23 @@ def finetune(
     reject_overrides(settings, "epochs", "batch_size", "datalist", "resume", "init_checkpoint")
     data_dir = check_set(data, "training", "validation", "test")
     parts = {part: load_sections(data_dir / "datalist.json", part) for part in ("training", "validation", "test")}
+    licence = read_list(data_dir / "datalist.json").get("licence")
     pool = merged(parts["training"] + parts["validation"])
+    refuse_overlap(pool, parts["test"], "training", "test")
     if not labelled or not all(type(count) is int and 0 <= count <= len(pool) for count in labelled):
         raise ValueError(f"labelled must hold numbers from 0 to {len(pool)}, but got {labelled}")
     check_steps(steps)
+    draws = {count: [pool[(2 * i + 1) * len(pool) // (2 * count)] for i in range(count)] for count in labelled}
+    for items in (parts["test"], *(draws[count] for count in labelled if count)):
+        require_mitochondria(items)
     runs_dir = Path(runs).resolve() / data_dir.name
     require_writable(Path(output).parent, runs_dir)
     rates = {"finetuned": finetuning_rate, "scratch": learning_rate}
+    starts: dict[str, dict[str, Any]] = {
+        "finetuned": {"init_checkpoint": str(Path(weights).resolve())},
+        # but for where they start, both are the same network and see sections alike
+        "scratch": {"init_checkpoint": None, "defaults": settings_of_weights(weights)},
+    }
     figures: dict[str, Any] = {
         "data": data_dir.name,
         "weights": weights,
@@ -93,15 +107,15 @@ def finetune(
                 scores = evaluate_sets(str(data_dir), checkpoint=weights, network="fusion_fcn", **evaluation)
                 figures[name][0] = scores[data_dir.name]
             continue
-        chosen = [pool[(2 * i + 1) * len(pool) // (2 * count)] for i in range(count)]
         figures[name][count] = train_and_score(
             runs_dir / f"{name}_{count}",
-            chosen,
+            draws[count],
             parts["test"],
             steps=steps,
             seed=seed,
-            init_checkpoint=str(Path(weights).resolve()) if name == "finetuned" else None,
             learning_rate=rate,
+            licence=licence,
+            **starts[name],
             **settings,
         )
     write_json(f"{output}.json", figures)
@@ -122,6 +136,23 @@ def check_steps(steps: Any) -> None:
         raise ValueError(f"steps must be a multiple of the {EPOCHS} epochs, but got {steps!r}")
 
 
+def require_mitochondria(sections: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse sections that are to be trained on or scored together and show no mitochondrion.
+
+    Args:
+        sections: of a list.
+
+    Raises:
+        ValueError: no mitochondrion is labelled in any of them.
+    """
+    for section in sections:
+        left, top, right, bottom = section.get("region", (None,) * 4)
+        if (read_label(section, section["page"])[left:right, top:bottom] == 1).any():
+            return
+    files = ", ".join(dict.fromkeys(section["label"] for section in sections))
+    raise ValueError(f"{files}: some mitochondrion must be labelled in what is trained on or scored, but got none")
+
+
 def train_and_score(
     folder: Path,
     labelled: list[dict],
@@ -130,6 +161,7 @@ def train_and_score(
     seed: int,
     init_checkpoint: str | None,
     learning_rate: float,
+    licence: str | None = None,
     **settings: Any,
 ) -> dict[str, dict[str, float]]:
     """Train on few sections for a number of steps, and score the weights after the last one.
@@ -142,16 +174,19 @@ def train_and_score(
         seed: of the training.
         init_checkpoint: what to start from; random weights if None.
         learning_rate: at the start.
+        licence: of the set, which the weights inherit; None where its list states none.
         **settings: further settings of `train.json`.
 
     Returns:
         By "without_crf" and "with_crf": `jaccard` and `mean_over_sections`.
 
     Raises:
-        ValueError: the folder holds a training with other settings.
+        ValueError: the folder holds a training with other settings, or no mitochondrion is labelled in the sections.
         RuntimeError: from the configs, with the cause chained.
     """
-    write_list({"name": folder.parent.name, "training": labelled, "validation": labelled, "test": test}, folder)
+    require_mitochondria(labelled)
+    stated = {"name": folder.parent.name} | ({} if licence is None else {"licence": licence})
+    write_list({**stated, "training": labelled, "validation": labelled, "test": test}, folder)
     train(
         "train",
         folder=folder,

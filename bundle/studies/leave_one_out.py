@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from bundle.data.combine import check_set, check_sets, combine, read_parts
+from bundle.data.combine import check_set, check_sets, combine, read_parts, set_weights
 from bundle.data.fetch import write_list
+from bundle.data.overlap import refuse_overlap
 from bundle.runs import config_names, hardware, reject_overrides, run, settings_for, train
+from bundle.studies.evaluate import as_entry
 from bundle.studies.examples import draw_examples
 from bundle.studies.finetune import BATCH, EPOCHS, check_steps
 from scripts.io import require_writable, write_json, write_text
@@ -45,7 +47,8 @@ def leave_one_out(
     finished is not repeated.
 
     Args:
-        *data: folders of sets with a `datalist.json`; those that are never left out, such as synthetic tissue, too.
+        *data: folders of at least three sets with a `datalist.json`; those that are never left out, such as synthetic
+            tissue, too.
         left_out: names (of the folders) of the sets to leave out in turn, separated by commas.
         output: where to write, without suffix: `output.json`, `output.md`, and `output_<set>.jpg`, the results on the
             test sections with the median and the lowest Jaccard. See `draw_examples`.
@@ -63,7 +66,8 @@ def leave_one_out(
         A table in Markdown.
 
     Raises:
-        ValueError: an argument is out of its range, or a set to leave out is not among the data.
+        ValueError: an argument is out of its range, a set to leave out is not among the data, or another set has
+            sections of it.
         RuntimeError: from the configs, with the cause chained.
         OSError: a file cannot be read or written.
     """
@@ -76,10 +80,11 @@ def leave_one_out(
     runs_dir = Path(runs).resolve()
     require_writable(Path(output).parent, runs_dir)
     parts = _read_lists(folders, names if scales else ())
+    _refuse_seen(parts, names)
     results: dict[str, dict] = {network: {} for network in networks}
     for name in names:
         rest = [folder for other, folder in folders.items() if other != name]
-        share = [float((weights or {}).get(folder.name, 1)) for folder in rest]
+        share = [(weights or {}).get(folder.name, 1) for folder in rest]
         joint = runs_dir / name / "joint"
         combine(*(str(folder / "datalist.json") for folder in rest), output=str(joint), weights=share)
         evaluations = []
@@ -130,7 +135,8 @@ def markdown(figures: Mapping[str, Any]) -> str:
                 rows[f"{part}, with test-time augmentation"] = [fold[name]["augmented"][part] for name in names]
         rows |= {f"shown {scale} times as large": [fold[name]["scales"][scale] for name in names] for scale in scales}
         for title, values in rows.items():
-            entries = [f"{value:.3f}" for value in (*values, float(np.mean(values)))]
+            known = [value for value in values if value is not None]
+            entries = [as_entry(value) for value in (*values, float(np.mean(known)) if known else None)]
             lines.append(f"| {network}, {title} | " + " | ".join(entries) + " |")
     return "\n".join(lines) + (
         f"\n\nJaccard over all pixels of a set that was not trained on; `development` are its training and validation"
@@ -158,8 +164,12 @@ def _check(
     check_steps(steps)
     if not all(isinstance(scale, int | float) and scale > 0 for scale in scales):
         raise ValueError(f"scales must hold factors above 0, but got {scales}")
-    if len(folders) < 2 or not names:
-        raise ValueError("leave_one_out needs at least two sets, and one to leave out")
+    if len(folders) < 3 or not names:
+        raise ValueError(
+            "leave_one_out needs at least three sets, two of them to train on, and one to leave out, but got "
+            f"{len(folders)} sets and {', '.join(names) or 'none'} to leave out"
+        )
+    set_weights([weights.get(name, 1) for name in folders], [folder / "datalist.json" for folder in folders.values()])
     return folders
 
 
@@ -175,6 +185,17 @@ def _read_lists(folders: Mapping[str, Path], scaled: Sequence[str]) -> dict[str,
                 "state it, or leave the scales out by --scales []"
             )
     return parts
+
+
+def _refuse_seen(parts: Mapping[str, Mapping[str, list[dict]]], names: Sequence[str]) -> None:
+    """Refuse a set to leave out of which another one would be trained on."""
+    for name in names:
+        left_out = [item for items in parts[name].values() for item in items]
+        for other, rest in parts.items():
+            if other != name:
+                refuse_overlap(
+                    rest["training"] + rest["validation"], left_out, f"training by {other}", f"test by {name}"
+                )
 
 
 def _fold(

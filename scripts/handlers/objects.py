@@ -23,7 +23,7 @@ class ObjectReport:
     """Write how well mitochondria are found one by one, within sections, as ``objects.json``.
 
     What touches is told apart by `scripts.instances.separate`. The true ones are the numbers of labels that hold
-    instances, else the connected parts of the label.
+    instances, else the connected parts of the label; what is not known is none of them.
 
     Args:
         output_dir: where to write.
@@ -66,7 +66,7 @@ class ObjectReport:
             if "instances" in source:
                 true = source["instances"][0].cpu().numpy().astype(np.int64)
             else:
-                true = connected_components(item["label"][0].cpu().numpy() > 0, connectivity=1)
+                true = connected_components(item["label"][0].cpu().numpy() == 1, connectivity=1)
             for name, key in self.results.items():
                 mask = item[key][0].cpu().numpy() >= self.thresholds[name]
                 self._scores[name].add(true, separate(mask, self.neck, self.min_area), separate=True)

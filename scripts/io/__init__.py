@@ -1,7 +1,7 @@
 """Files of sections: finding, reading, checking and writing them."""
 
 from .active_learning import select_query
-from .checks import check_sections, read_mask
+from .checks import check_sections, read_label, read_mask
 from .datalist import ALIGNED, ALIGNED_LIST, ALIGNED_SETTINGS, load_sections, read_list
 from .discovery import find_sections
 from .files import keep_sockets_short, lies_in, lock, naming, require_writable, write_atomically, write_json, write_text
@@ -52,6 +52,7 @@ __all__ = [
     "parse_section_thickness",
     "pixel_size_of",
     "read_header",
+    "read_label",
     "read_list",
     "read_mask",
     "read_section",

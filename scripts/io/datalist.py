@@ -60,6 +60,31 @@ ITEM_KEYS = (
 """What an item of a list may hold; `pages` is what the file says, and not read again."""
 
 
+def read_list(datalist: str | Path) -> dict[str, Any]:
+    """Read a list of sections as it stands: its parts and what it says of all of them.
+
+    Args:
+        datalist: JSON file as described at the top of this module.
+
+    Returns:
+        Its content, unchecked.
+
+    Raises:
+        FileNotFoundError: the list does not exist.
+        ValueError: it is not JSON, or no list of sections.
+    """
+    datalist = Path(datalist)
+    if not datalist.is_file():
+        raise FileNotFoundError(
+            f"{datalist}: no such list of sections; `python -m bundle phantom` makes the default one, "
+            "`--datalist` names another"
+        )
+    content = _read_json(datalist)
+    if not isinstance(content, dict):
+        raise ValueError(f"{datalist}: is no list of sections, but a JSON {type(content).__name__}")
+    return content
+
+
 def load_sections(datalist: str | Path, part: str) -> list[Section]:
     """Read one part of a list of labelled sections and check every entry against the headers of its files.
 
@@ -202,30 +227,6 @@ def aligned_order(folder: str | Path) -> list[str] | None:
     return [Path(file).name for file in listed]
 
 
-def read_list(datalist: Path) -> dict[str, Any]:
-    """Read a list of sections as it stands, its items not checked.
-
-    Args:
-        datalist: JSON file as described at the top of this module.
-
-    Returns:
-        Its content.
-
-    Raises:
-        FileNotFoundError: the list does not exist.
-        ValueError: it is not JSON, or no list of sections.
-    """
-    if not datalist.is_file():
-        raise FileNotFoundError(
-            f"{datalist}: no such list of sections; `python -m bundle phantom` makes the default one, "
-            "`--datalist` names another"
-        )
-    content = _read_json(datalist)
-    if not isinstance(content, dict):
-        raise ValueError(f"{datalist}: is no list of sections, but a JSON {type(content).__name__}")
-    return content
-
-
 def _read_json(datalist: Path) -> Any:
     try:
         return json.loads(datalist.read_text(encoding="utf-8-sig"))  # editors of Windows begin files with a mark
@@ -239,6 +240,9 @@ def _checked_item(item: dict, shared: dict, root: Path, where: str, headers: dic
     unknown = item.keys() - set(ITEM_KEYS)
     if unknown:
         raise ValueError(f"{where}: has unknown keys {sorted(unknown)}; known are {', '.join(ITEM_KEYS)}")
+    for key in ("image", "label", "known"):
+        if not isinstance(item.get(key, ""), str):
+            raise ValueError(f"{where}: {key} must be the path of a file, but got {item[key]!r}")
     own = {**shared, **item, **_pixel_size_entry(item, where)}
     paths = [str(root / item[key]) for key in ("image", "label")]
     for path in paths:

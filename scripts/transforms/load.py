@@ -106,7 +106,8 @@ class BinarizeLabeld(MapTransform):
         keys: labels, tensors of any shape.
         label_format_key: item that says what the labels hold, one of `scripts.io.LABEL_FORMATS`; a mask where it is
             missing.
-        instances_key: where to leave the numbers of labels that hold instances; None drops them.
+        instances_key: where to leave the numbers of labels that hold instances, 0 where they are not known; None drops
+            them.
         allow_missing_keys: whether a key may be missing.
 
     Raises:
@@ -136,7 +137,8 @@ class BinarizeLabeld(MapTransform):
                 pixels[..., ~read_mask(known, d.get("page"))] = IGNORE_INDEX
             binary = torch.from_numpy(pixels)
             if self.instances_key is not None and label_format == "instances":
-                d[self.instances_key] = d[key]
+                # numbers where nothing is known are no mitochondria, whether they say so or a mask does
+                d[self.instances_key] = torch.where(binary == IGNORE_INDEX, torch.zeros_like(d[key]), d[key])
             d[key] = MetaTensor(binary, meta=d[key].meta) if isinstance(d[key], MetaTensor) else binary
         return d
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -45,3 +46,15 @@ def test_what_neighbours_know() -> None:
 def test_no_set() -> None:
     with pytest.raises(ValueError, match="at least one set"):
         continuity(checkpoint=WEIGHTS)
+
+
+def test_a_threshold_that_is_given_is_used(tiny_phantom: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    label = np.zeros((40, 40), bool)
+    label[10:20] = True
+    section = ScoredSection(np.zeros((1, 40, 40), np.float32), label, np.where(label, 0.9, 0.7)[None], label | True)
+    module = sys.modules["bundle.studies.continuity"]
+    monkeypatch.setattr(module, "score", lambda *_, **__: [section])
+    monkeypatch.setattr(module, "dense_crf", lambda probabilities, image, **_: probabilities)
+    for threshold, jaccard in ((0.8, "1.000"), (0.6, "0.250"), (0.95, "0.000")):
+        table = continuity(str(tiny_phantom), checkpoint=WEIGHTS, threshold=threshold)
+        assert f"| phantom | 1 | {jaccard} |" in table

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from epfl_volume import make_epfl
 
-from bundle.data.combine import combine
+from bundle.data.combine import combine, merged
 from bundle.data.epfl import epfl
 from bundle.data.fetch import PublicSet
 from scripts.io import load_sections, write_section
@@ -161,3 +161,46 @@ def test_combine_to_refit_joins_regions_that_lie_side_by_side(tmp_path: Path, ti
     training = load_sections(tmp_path / "b/datalist.json", "training")
     assert [item.get("region") for item in training[:2]] == [[0, 0, 40, 96], [50, 0, 60, 96]]
     assert [item["weight"] for item in training] == pytest.approx([1.6, 0.4, 1, 1])
+
+
+def test_only_what_is_labelled_alike_and_tiles_a_rectangle_is_merged() -> None:
+    def item(region: list[int] | None, **more: object) -> dict:
+        stated = {"image": "a.png", "page": 0, "label": "a_label.png", "weight": 1.0, **more}
+        return stated if region is None else {**stated, "region": region}
+
+    left, right, far = [0, 0, 30, 50], [30, 0, 60, 50], [60, 0, 90, 50]
+    assert merged([item(left), item(right, weight=2.0)]) == [item([0, 0, 60, 50], weight=3.0)]
+    differing = ({"label": "b_label.png"}, {"known": "k.png"}, {"ignore_value": 7}, {"label_format": "instances"})
+    for other in (*differing, {"valid": "v.png"}, {"channel": 1}, {"pixel_size_nm": [4.0, 4.0]}):
+        apart = [item(left), item(right, **other)]
+        assert merged(apart) == apart
+    # areas that add up to a rectangle do not fill it where some lie over each other
+    assert merged([item(left), item(left), item(far)]) == [item(left, weight=2.0), item(far)]
+    over = [item([0, 0, 40, 50]), item([20, 0, 40, 50]), item([60, 0, 80, 50])]
+    assert merged(over) == over
+    assert merged([item(None), item(None)]) == [item(None, weight=2.0)]
+
+
+def test_a_list_with_a_byte_order_mark_is_joined_as_without(tmp_path: Path, tiny_phantom: Path) -> None:
+    parts = {"training": make_items(tmp_path / "a", (20, 20)), "test": make_items(tmp_path / "a", (20, 20))[:0]}
+    lists = [write_section_list(tmp_path / "a", parts, licence="MIT"), str(tiny_phantom / "datalist.json")]
+    combine(*lists, output=str(tmp_path / "plain"))
+    Path(lists[0]).write_text(Path(lists[0]).read_text(), encoding="utf-8-sig")
+    combine(*lists, output=str(tmp_path / "marked"))
+    plain, marked = ((tmp_path / name / "datalist.json").read_text() for name in ("plain", "marked"))
+    assert marked == plain
+
+
+def test_validation_items_are_as_heavy_by_area_as_training_items_in_a_refit(tmp_path: Path) -> None:
+    items = make_items(tmp_path / "a", (20, 20), (20, 20), (40, 20), (20, 20))
+    parts = {
+        "training": [{**items[0], "weight": 30}, {**items[1], "weight": 50}],
+        "validation": [items[2], {**items[3], "weight": 7}],
+    }
+    lists = [
+        write_section_list(tmp_path / "a", parts),
+        write_section_list(tmp_path / "b", {"training": make_items(tmp_path / "b", (20, 20))}),
+    ]
+    combine(*lists, output=str(tmp_path / "joint"), refit=True)
+    weights = np.array([item["weight"] for item in load_sections(tmp_path / "joint/datalist.json", "training")])
+    np.testing.assert_allclose(weights / weights.sum(), [*(np.array([30, 50, 80, 7]) / 167 / 2), 0.5], rtol=1e-5)

@@ -42,6 +42,18 @@ def test_fetch_again_asks_only_for_what_is_missing_or_wrong(
     assert [record.args[0].name for record in caplog.records] == ["00.png"]
 
 
+def test_what_a_person_corrected_is_kept_beside_the_published_file(tmp_path: Path, public_set: PublicSet) -> None:
+    fetch(public_set, tmp_path / "output")
+    for number in (1, 2):
+        (tmp_path / "output/masks/00.png").write_bytes(b"correction %d" % number)
+        fetch(public_set, tmp_path / "output")
+    written = read_files(tmp_path / "output")
+    assert {name: written[name] for name in FILES} == FILES
+    assert {name: content for name, content in written.items() if name not in {*FILES, "datalist.json"}} == {
+        f"masks/00.png.replaced{number}": b"correction %d" % number for number in (1, 2)
+    }
+
+
 def test_an_interrupted_fetch_leaves_whole_files_only_and_resumes(
     tmp_path: Path, home: Home, public_set: PublicSet
 ) -> None:

@@ -58,3 +58,19 @@ def test_the_median_and_the_worst_section_of_the_last_evaluation(datalist: Path,
         assert not coloured[:, number + 1 :].any()
         for result, colour in zip(results, (50, 100), strict=True):
             assert (result == (colour, 10 * number, 0)).all()
+
+
+def test_what_is_not_known_is_neither_truth_nor_shown(datalist: Path, tmp_path: Path) -> None:
+    known = np.zeros((SIZE, 2 * SIZE), np.uint8)
+    known[: SIZE // 2] = 255
+    Image.fromarray(known).save(tmp_path / "known.png")
+    content = json.loads(datalist.read_text())
+    content["test"][4]["known"] = "known.png"
+    datalist.write_text(json.dumps(content))
+    last = evaluation(tmp_path / "last", [float("nan")] * 4 + [0.5], colour=100)
+    draw_examples(datalist, [last], tmp_path / "picture.png")
+    truth = np.asarray(Image.open(tmp_path / "picture.png"))[:SIZE, SIZE + 8 :][:, :SIZE]
+    coloured = (truth != truth[..., :1]).any(axis=-1)
+    assert coloured[: SIZE // 2, :5].all()
+    assert not coloured[SIZE // 2 :].any()
+    assert len(np.unique(truth[SIZE // 2 :])) == 1

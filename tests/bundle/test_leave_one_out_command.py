@@ -92,6 +92,7 @@ def test_each_set_is_scored_by_a_training_without_it(
         ({"steps": 7}, "steps must be a multiple of the 5 epochs, but got 7"),
         ({"scales": (0,)}, r"scales must hold factors above 0, but got \(0,\)"),
         ({"weights": {"four": 1}}, "there is no set 'four'"),
+        ({"weights": {"small": 0}}, r"small.datalist.json: the weight of a set must be a positive number, but got 0"),
         ({"pixel_size": 5}, "--pixel_size cannot be given here"),
     ],
 )
@@ -101,6 +102,11 @@ def test_mistakes(sets: list, tmp_path: Path, change: dict, message: str) -> Non
         leave_one_out(*sets, **arguments)
 
 
+def test_two_sets_are_too_few(sets: list, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"at least three sets, two of them to train on, .* but got 2"):
+        leave_one_out(*sets[:2], left_out="one", output=str(tmp_path / "o"), runs=str(tmp_path / "r"))
+
+
 def test_a_set_without_pixel_size_is_refused_before_the_training(sets: list, tmp_path: Path) -> None:
     folder = tmp_path / "unknown"
     shutil.copytree(sets[0], folder)
@@ -108,5 +114,5 @@ def test_a_set_without_pixel_size_is_refused_before_the_training(sets: list, tmp
     del content["pixel_size_nm"]
     (folder / "datalist.json").write_text(json.dumps(content))
     with pytest.raises(ValueError, match=r"unknown.datalist\.json: pixel_size_nm"):
-        leave_one_out(sets[1], str(folder), left_out="unknown", output=str(tmp_path / "o"), runs=str(tmp_path / "r"))
+        leave_one_out(*sets[1:], str(folder), left_out="unknown", output=str(tmp_path / "o"), runs=str(tmp_path / "r"))
     assert not any((tmp_path / "r").glob("**/*.pt"))

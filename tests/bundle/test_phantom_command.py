@@ -62,6 +62,16 @@ def test_complete_output_is_left_alone(made, monkeypatch):
     assert "already" in phantom(str(made), seed=3, **TINY)
 
 
+def test_weights_in_the_list_leave_the_set_complete(tmp_path):
+    phantom(str(tmp_path), **TINY)
+    datalist = json.loads((tmp_path / "datalist.json").read_text())
+    datalist["training"][0] |= {"weight": 2, "region": [0, 0, 32, 64]}
+    (tmp_path / "datalist.json").write_text(json.dumps(datalist))
+    before = contents(tmp_path)
+    assert "already" in phantom(str(tmp_path), **TINY)
+    assert contents(tmp_path) == before
+
+
 def test_other_content_is_refused_or_replaced_on_request(tmp_path):
     phantom(str(tmp_path), seed=0, size=64, sections=(1, 1, 2))
     (tmp_path / "notes.txt").write_text("mine")

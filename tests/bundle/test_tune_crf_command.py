@@ -149,3 +149,7 @@ def test_a_list_whose_validation_was_trained_on_decides_nothing(
     combine(*lists, output=str(tmp_path / "refit"), refit=True)
     with pytest.raises(ValueError, match="which can decide nothing"):
         tune_crf(**{**tuned, "data": str(tmp_path / "refit")})
+    datalist = tmp_path / "refit" / "datalist.json"
+    datalist.write_text(datalist.read_text(), encoding="utf-8-sig")  # as editors of Windows do
+    with pytest.raises(ValueError, match="holds its validation part"):
+        tune_crf(**{**tuned, "data": str(tmp_path / "refit")})

@@ -13,9 +13,9 @@ from scripts.handlers import ObjectReport
 from scripts.transforms import BinarizeLabeld
 
 
-def evaluate(folder: Path, instances: np.ndarray, found: np.ndarray, label_format: str) -> dict:
+def evaluate(folder: Path, instances: np.ndarray, found: np.ndarray, label_format: str, **more: int) -> dict:
     """Score one section (width, height)."""
-    item = {"label": MetaTensor(torch.from_numpy(instances)[None]), "label_format": label_format}
+    item = {"label": MetaTensor(torch.from_numpy(instances)[None]), "label_format": label_format, **more}
     item = BinarizeLabeld("label", instances_key="instances")(item)
 
     def step(engine: Engine, batch: int) -> list[dict]:
@@ -46,3 +46,12 @@ def test_nothing_to_find(tmp_path: Path) -> None:
     false = np.zeros((20, 20), np.float32)
     false[5:15, 5:15] = 1
     assert evaluate(tmp_path, np.zeros((20, 20), np.int32), false, "mask")["precision@0.5"] == pytest.approx(0)
+
+
+@pytest.mark.parametrize("label_format", ["instances", "mask"])
+def test_what_is_not_known_is_no_mitochondrion(tmp_path: Path, label_format: str) -> None:
+    label = np.zeros((40, 40), np.int32)
+    label[5:15, 5:15], label[20:] = 1, 99
+    found = (label == 1).astype(np.float32)
+    scores = evaluate(tmp_path, label, found, label_format, ignore_value=99)
+    assert (scores["true"], scores["found"], scores["f1@0.5"]) == (1, 1, 1)

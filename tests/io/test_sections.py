@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,14 @@ def test_sections_can_be_written_as_a_list(labelled: Path) -> None:
         ({**ITEM, "label": "small.png"}, r"image.png is 20x30 .*small.png is 20x29"),
         ({**ITEM, "image": "stack.tif", "label": "stack.tif"}, "has 2 pages, 'page' must be one"),
         ({**ITEM, "label_format": "classes"}, r"training\[0\]: label_format .* mask, instances, but got 'classes'"),
+        *(
+            (
+                {**ITEM, key: name},
+                rf"datalist.json: training\[0\]: {key} must be the path of a file, but got {re.escape(repr(name))}",
+            )
+            for key in ("image", "label", "known")
+            for name in (None, ["image.png"])
+        ),
         *(
             (
                 {**ITEM, "weight": weight},

@@ -58,3 +58,17 @@ def test_sections_come_from_a_loading_process_where_names_of_temporary_files_are
     (batch,) = loader
     np.testing.assert_array_equal(batch["image"][0, 0].numpy(), section)
     assert tempfile.gettempdir() == str(folder)  # for all else
+
+
+@pytest.mark.parametrize("unknown", ["ignore_value", "known"])
+def test_instances_where_nothing_is_known_are_none(tmp_path: Path, unknown: str) -> None:
+    numbers = np.zeros((20, 30), np.uint16)
+    numbers[2:6], numbers[10:] = 7, 999
+    write_section(tmp_path / "instances.tif", numbers)
+    write_section(tmp_path / "known.png", np.where(numbers == 999, 0, 255).astype(np.uint8))
+    said = {"ignore_value": 999, "known": str(tmp_path / "known.png")}[unknown]
+    item = {"label": tmp_path / "instances.tif", "label_format": "instances", unknown: said}
+    item = BinarizeLabeld("label", instances_key="instances")(LoadSectiond("label")(item))
+    np.testing.assert_array_equal(item["instances"].numpy()[0], np.where(numbers == 999, 0, numbers))
+    np.testing.assert_array_equal(item["label"].numpy()[0], np.select([numbers == 7, numbers == 999], [1, 255]))
+    assert item["instances"].meta["filename_or_obj"] == str(tmp_path / "instances.tif")
