@@ -28,6 +28,7 @@ from scripts.instances import (
 )
 from scripts.io import (
     content_state,
+    lies_in,
     parse_pixel_size,
     parse_section_thickness,
     read_header,
@@ -172,7 +173,7 @@ class ObjectAnalysis:
             OSError: the folder cannot be written.
         """
         for plane in self.stack.planes:
-            if self.output_dir.resolve() == Path(plane.mask.path).resolve().parent:
+            if lies_in(plane.mask.path, self.output_dir):
                 raise ValueError(
                     f"{self.output_dir}: output_dir must be another folder than that of the masks, but got that of "
                     f"{Path(plane.mask.path).name}: the next run would take the instances for a mask"

@@ -20,9 +20,9 @@ from scripts.io import (
     read_section,
     require_writable,
     split_suffix,
-    write_json,
     write_section,
 )
+from scripts.io.records import Records, differences
 from scripts.registration import INTERPOLATIONS, Transformation, warp, warp_inverse
 
 from .names import owner, plane_owner, section_names
@@ -32,8 +32,6 @@ __all__ = ["DIRECTIONS", "warp_files"]
 
 logger = logging.getLogger(__name__)
 
-NOTES = ".made_of"
-"""Folder beside the results, with what each of them was made of."""
 DIRECTIONS = ("inverse", "forward")
 
 
@@ -44,11 +42,6 @@ class _Job:
     aligned_size: tuple[int, int]
     target: Path
     made_of: dict[str, Any]
-
-    @property
-    def note(self) -> Path:
-        """What the result was made of, if this bundle made it."""
-        return self.target.parent / NOTES / f"{self.target.name}.json"
 
 
 def warp_files(
@@ -72,7 +65,7 @@ def warp_files(
             pictures of the sections into the aligned stack.
         interpolation: ``"nearest"`` for labels, ``"cubic"`` for grey levels.
         overwrite: whether to replace results that exist; otherwise they are left as they are. What they were made of
-            is kept in `NOTES`.
+            is kept beside them, see `scripts.io.records.Records`.
 
     Raises:
         FileExistsError: a result is of another picture, transformation, direction or interpolation, and `overwrite` is
@@ -88,7 +81,7 @@ def warp_files(
             raise ValueError(f"{name} must be one of {', '.join(choices)}, but got {value!r}")
     jobs = _jobs(source, Path(transformations_dir), Path(output_dir), direction, interpolation)
     if not overwrite:
-        _refuse_others(jobs)
+        _refuse_others(jobs, Path(output_dir))
     require_writable(output_dir)
     for job in tqdm(jobs, desc="warping", unit="picture"):
         if job.target.exists() and not overwrite:
@@ -101,7 +94,7 @@ def warp_files(
         else:
             warped, _ = warp(pixels, transformation, job.aligned_size, interpolation)
         write_section(job.target, warped, like=job.section)
-        write_json(job.note, job.made_of)  # last: a run that is stopped between is refused, and not believed
+        Records.add(job.target, job.made_of)
 
 
 def _jobs(
@@ -141,22 +134,19 @@ def _jobs(
             "direction": direction,
             "interpolation": interpolation,
         }
+        made_of = json.loads(json.dumps(made_of))  # as it is read again
         jobs.append(_Job(section, known[belongs_to], aligned_size, output_dir / f"{name}{suffix}", made_of))
     return jobs
 
 
-def _refuse_others(jobs: Sequence[_Job]) -> None:
-    """Refuse to go on beside results that were made of something else; of those without a note nothing is known."""
+def _refuse_others(jobs: Sequence[_Job], output_dir: Path) -> None:
+    """Refuse to go on beside results that were made of something else; of those without a record nothing is known."""
+    records = Records(output_dir)
     for job in jobs:
-        if not (job.target.exists() and job.note.exists()):
-            continue
-        try:
-            found = json.loads(job.note.read_text())
-        except ValueError:
-            found = {}
-        differing = [key for key, value in job.made_of.items() if found.get(key) != value]
-        if differing:
+        found = records.made_of(job.target) if job.target.exists() else None
+        if found is not None and found != job.made_of:
             raise FileExistsError(
-                f"{job.target}: must be made of what is warped now, but differs in {' and '.join(differing)}; choose "
-                "another --output_dir, or replace the results by --overwrite True"
+                f"{job.target}: must be made of what is warped now, but differs in "
+                f"{' and '.join(differences(found, job.made_of))}; choose another --output_dir, or replace the results "
+                "by --overwrite True"
             )

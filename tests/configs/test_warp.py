@@ -74,7 +74,7 @@ def test_other_formats_become_tiff(warped: Callable, tmp_path: Path) -> None:
     pixels = picture(ALIGNED_SIZE)
     write_section(tmp_path / "in" / "a.nrrd", pixels)
     output = warped()
-    assert sorted(file.name for file in output.iterdir()) == [".made_of", "a.tif"]
+    assert sorted(file.name for file in output.iterdir()) == [".made_of.jsonl", "a.tif"]
     np.testing.assert_array_equal(read_section(output / "a.tif"), cut_out(pixels, "a"))
 
 
@@ -104,7 +104,7 @@ def test_several_files(warped: Callable, tmp_path: Path) -> None:
     for file in files:
         write_section(file, picture(ALIGNED_SIZE))
     output = warped(dataset_dir=[str(file) for file in files])
-    assert sorted(file.name for file in output.iterdir()) == [".made_of", "a.tif", "a_1.tif"]
+    assert sorted(file.name for file in output.iterdir()) == [".made_of.jsonl", "a.tif", "a_1.tif"]
 
 
 def test_existing_results_are_kept(warped: Callable, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -116,9 +115,9 @@ def test_results_of_something_else_are_not_left_for_those_of_now(
     arguments = {"source": tmp_path / "in", "transformations_dir": tmp_path / "t", "output_dir": tmp_path / "out"}
     warp_files(**arguments)
     before = read_section(tmp_path / "out" / "a.tif")
-    os.utime(tmp_path / "out" / "a.tif", (0, 0))
+    inode = (tmp_path / "out" / "a.tif").stat().st_ino
     warp_files(**arguments)
-    assert (tmp_path / "out" / "a.tif").stat().st_mtime == 0
+    assert (tmp_path / "out" / "a.tif").stat().st_ino == inode
     if change == "label":
         write_section(tmp_path / "in" / "a.tif", label[::-1].copy())
     elif change == "transformation":
