@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
+import io
 import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 
 
 @contextmanager
@@ -15,7 +16,8 @@ def files_no_longer_than(length: int) -> Iterator[None]:
     gc.freeze()  # only what is made from here on is looked through below
     resource.setrlimit(resource.RLIMIT_FSIZE, (length, hard))
     try:
-        yield
+        with redirect_stderr(io.StringIO()):  # progress bars may be caught in a file, and are none that is meant
+            yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         gc.collect()  # what was left open is closed now, not while another test runs
