@@ -26,7 +26,7 @@ def segment(image: Path, output: Path, **settings: Any) -> np.ndarray:
     """Give the mask that `run inference` makes, of sections of 5 nm as the server has them."""
     settings = {"pixel_size": 5, **settings}
     run("inference", run_id="inference", dataset_dir=str(image), output_dir=str(output), **settings)
-    return read_section(next(output.iterdir())) > 0
+    return read_section(next(output.glob("*_mitochondria.*"))) > 0
 
 
 class Server:
