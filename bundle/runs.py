@@ -20,7 +20,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from scripts.handlers import load_weights
+from scripts.handlers import load_weights, unlock_trainings
 from scripts.io import content_state, load_sections, write_json
 from scripts.weights import default_settings, digest_of, git_revision, settings_of, sha256_of
 
@@ -102,10 +102,13 @@ def prepare(*configs: str, run_id: str, **overrides: Any) -> ConfigWorkflow:
 
 def run(*configs: str, run_id: str, **overrides: Any) -> None:
     """Run configs as ``python -m monai.bundle run`` does. See `prepare`."""
-    workflow = prepare(*configs, run_id=run_id, **overrides)
-    workflow.run()
-    workflow.finalize()
-    del workflow
+    try:
+        workflow = prepare(*configs, run_id=run_id, **overrides)
+        workflow.run()
+        workflow.finalize()
+        del workflow
+    finally:
+        unlock_trainings()
     gc.collect()  # engines and handlers refer to each other, and would keep the cached sections of run after run
 
 
@@ -215,10 +218,12 @@ def train(*configs: str, folder: Path, epochs: int, **settings: Any) -> dict[str
 
 
 def _state_of(datalist: Path) -> str:
-    """Give a hash that changes when files that a training reads are written anew."""
+    """Give a hash that changes when files that a training reads change."""
     sections = [section for part in ("training", "validation") for section in load_sections(datalist, part)]
     files = dict.fromkeys(section.get(key) for key in ("image", "label", "known", "valid") for section in sections)
-    return hashlib.sha256(json.dumps([content_state(file) for file in files if file]).encode()).hexdigest()
+    # of files the bytes, since a copy of a data set may have other times; volumes are folders
+    states = [sha256_of(Path(f)) if Path(f).is_file() else content_state(f) for f in files if f]
+    return hashlib.sha256(json.dumps(states).encode()).hexdigest()
 
 
 def load_network(checkpoint: str | Path, network: str = "fusion_fcn", **settings: Any) -> torch.nn.Module:

@@ -222,11 +222,18 @@ def training_record(
         "training_data": {**before, **training_data(datalist)},
         "seed": seed,
         "patch_size": patch_size,
-        "datalist_sha256": digest_of(datalist),
+        "datalist_sha256": _digest_of_list(datalist),
         "init_checkpoint_sha256": digest_of(init_checkpoint),
         "commit": git_revision(),
         "date": str(date.today()),
     }
+
+
+def _digest_of_list(datalist: str | Path) -> str | None:
+    """Compute the SHA-256 of what a list says, however it is laid out, if there is one."""
+    if not Path(datalist).is_file():
+        return None
+    return hashlib.sha256(json.dumps(read_list(datalist), sort_keys=True).encode()).hexdigest()
 
 
 def _trained_on(weights: str | Path | None) -> dict[str, str]:

@@ -16,6 +16,8 @@ __all__ = ["choose_folder", "default_folder", "files_of", "read_record", "requir
 
 RECORD, LABELS = "project.json", "labels.zarr"
 """Either of them tells a folder that the viewer made."""
+WHOLE = r"\*(\.\w+)*"
+"""A pattern of all files in a folder."""
 
 
 def default_folder(source: str | Path) -> Path:
@@ -33,7 +35,7 @@ def default_folder(source: str | Path) -> Path:
         return path.with_name(f"{path.name if path.is_dir() and not is_volume(path) else path.stem}_napari")
     folder = next(parent for parent in path.parents if parent.is_dir() or not glob.has_magic(str(parent)))
     pattern = str(path.relative_to(folder))
-    if re.fullmatch(r"\*(\.\w+)*", pattern):
+    if re.fullmatch(WHOLE, pattern):
         return folder.with_name(f"{folder.name}_napari")
     escaped = re.sub(r"[*?\[\]/%]", lambda found: f"%{ord(found[0]):02X}", pattern)
     return folder.with_name(f"{folder.name}_{escaped}_napari")
@@ -134,7 +136,8 @@ def require_same(folder: Path, known: Mapping[str, Any], source: str, sections: 
         wrong = f"must be {known['sections']}, but got {source}"
     raise ValueError(
         f"{folder}: holds what was made of other sections: {wrong}. Open those, or keep what you make of these "
-        f"elsewhere, by --output_dir; if they were only renamed, remove 'sections' and 'files' from {RECORD} there"
+        f"elsewhere, by --output_dir; if they were only copied or renamed, remove 'sections' and 'files' from {RECORD} "
+        "there"
     )
 
 
@@ -150,4 +153,10 @@ def _same_file(then: str, now: str) -> bool:
 
 def _same_name(then: str, now: str | Path) -> bool:
     """Whether two sources have one name, or pattern; the folder above may have been moved, or stated from elsewhere."""
-    return Path(then).absolute().name == Path(now).absolute().name
+    one, other = Path(then).absolute(), Path(now).absolute()
+    return one.name == other.name or _whole(one).name == _whole(other).name
+
+
+def _whole(path: Path) -> Path:
+    """The source, or the folder of which a pattern is the whole."""
+    return path.parent if re.fullmatch(WHOLE, path.name) else path

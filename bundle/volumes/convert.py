@@ -18,6 +18,7 @@ from scripts.io import (
     Section,
     content_state,
     find_sections,
+    is_volume,
     naming,
     parse_pixel_size,
     parse_section_thickness,
@@ -114,8 +115,10 @@ def _names_volume(target: Path) -> bool:
 def _require_apart(source: str, sections: list[Section], target: Path) -> None:
     """Refuse an output among the sections, where the next command would take both for sections."""
     folder = target.resolve()
+    if any(Path(section.path).resolve() == folder for section in sections):
+        raise ValueError(f"{target}: the output must be another one than what is converted; choose another --output")
     if _names_volume(target):
-        if not Path(source).is_dir():  # a file or a pattern does not name the volume too
+        if is_volume(source) or not Path(source).is_dir():  # a file, a volume or a pattern does not name it too
             return
         folder = folder.parent
     among = next((section.path for section in sections if Path(section.path).resolve().parent == folder), None)

@@ -1,7 +1,7 @@
 """Ignite handlers that MONAI lacks."""
 
 from .averaging import WeightAverage
-from .checkpoint import TrainingCheckpoint, lock_training
+from .checkpoint import TrainingCheckpoint, lock_training, unlock_trainings
 from .early_stopping import EarlyStopping
 from .finite import RequireFinite
 from .loading import LoadWeights, load_weights
@@ -27,4 +27,5 @@ __all__ = [
     "WeightAverage",
     "load_weights",
     "lock_training",
+    "unlock_trainings",
 ]

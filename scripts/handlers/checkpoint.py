@@ -23,7 +23,7 @@ from scripts.weights import save_weights
 from .averaging import WeightAverage
 from .loading import bare, load_weights, read_checkpoint
 
-__all__ = ["TrainingCheckpoint", "lock_training"]
+__all__ = ["TrainingCheckpoint", "lock_training", "unlock_trainings"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,9 @@ _locks: dict[Path, int] = {}
 
 
 def lock_training(folder: str | Path) -> None:
-    """Keep other processes from training in a folder until this one ends; to be called as an expression of a config.
+    """Keep other processes from training in a folder; to be called as an expression of a config.
+
+    The lock ends with `unlock_trainings`, with the training, or with this process, however that ends.
 
     Args:
         folder: of the training, which exists. This process may train there once more.
@@ -43,20 +45,23 @@ def lock_training(folder: str | Path) -> None:
     Raises:
         OSError: another process trains there.
     """
-    folder = Path(folder).resolve()
-    if folder in _locks:
-        return
-    refusal = f"{folder}: another training runs here; `--ckpt_dir` names another folder"
-    _locks[folder] = lock(folder / ".lock", refusal)
+    path = Path(folder).resolve() / ".lock"
+    if path in _locks:
+        if path.exists() and os.path.samestat(os.fstat(_locks[path]), path.stat()):
+            return
+        os.close(_locks.pop(path))  # of a folder that was removed since
+    refusal = f"{path.parent}: another training runs here; `--ckpt_dir` names another folder"
+    _locks[path] = lock(path, refusal)
 
 
-def _leave_locks() -> None:
+def unlock_trainings() -> None:
+    """Let other processes train in the folders that this one has locked."""
     while _locks:
         os.close(_locks.popitem()[1])
 
 
 # processes that load sections outlive one that was killed by seconds, and would keep its locks
-os.register_at_fork(after_in_child=_leave_locks)
+os.register_at_fork(after_in_child=unlock_trainings)
 
 
 class TrainingCheckpoint:
@@ -117,6 +122,7 @@ class TrainingCheckpoint:
             self.average.attach(engine)
         engine.add_event_handler(Events.STARTED, self.load if self.resume else self.require_new)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
+        engine.add_event_handler(Events.COMPLETED, unlock_trainings)
 
     def require_new(self, engine: Engine) -> None:
         """Refuse to overwrite another training."""
@@ -174,7 +180,8 @@ class TrainingCheckpoint:
             if key in told and now != told[key] and not (now is None and key.endswith("_sha256")):
                 raise ValueError(
                     f"{self.last}: {key} must be {told[key]!r}, with which this training was begun, but got {now!r}; "
-                    f"to change it, begin another: `--init_checkpoint {self.best}` with another `--ckpt_dir`"
+                    f"leave out what is not to change, or begin another: `--init_checkpoint {self.best}` with another "
+                    "`--ckpt_dir`"
                 )
         origin = {key: begun.get(key) for key in TOLD if key.endswith("_sha256")}
         trained_on = {**begun["training_data"], **self.record["training_data"]}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from ignite.engine import Engine, Events
 from torch import nn
@@ -32,9 +34,10 @@ class RequireFinite:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.check_weights)
 
     def check_loss(self, engine: Engine) -> None:
-        """Refuse a loss that is no finite number."""
+        """Refuse a loss that is no finite number, unless its step was left out, as mixed precision on a GPU does."""
         loss = float(engine.state.output[0]["loss"])
-        _require(loss, "the loss", engine)
+        if not math.isfinite(loss) and not all(torch.isfinite(w).all() for w in self.network.parameters()):
+            _require(loss, "the loss", engine)
 
     def check_weights(self, engine: Engine) -> None:
         """Refuse weights that are none, which the last step of an epoch may have left."""

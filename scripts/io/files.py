@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
+import logging
 import multiprocessing.util
 import os
 import tempfile
@@ -23,6 +25,8 @@ __all__ = [
     "write_json",
     "write_text",
 ]
+
+logger = logging.getLogger(__name__)
 
 BLOCK = 4096
 """Bytes that a disk gives at the least."""
@@ -124,6 +128,8 @@ def lies_in(file: str | Path, folder: str | Path, below: bool = False) -> bool:
 def lock(path: str | Path, refusal: str) -> int:
     """Take a lock that one process can have at a time; it ends with the process, however that ends.
 
+    Where a file system has no locks, there is a warning.
+
     Args:
         path: of the lock, a file that is made and stays; its folder is there.
         refusal: what the error says.
@@ -134,12 +140,20 @@ def lock(path: str | Path, refusal: str) -> int:
     Raises:
         OSError: another process has the lock.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError:  # made by someone else who works in this folder
+        descriptor = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         raise OSError(refusal) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+            os.close(descriptor)
+            raise
+        logger.warning("%s: this file system has no locks, nothing keeps a second run out: %s", path, error.strerror)
     return descriptor
 
 

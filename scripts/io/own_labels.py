@@ -16,19 +16,20 @@ NAME = "mitochondria"
 """Of the labels that this bundle writes."""
 
 
-def require_own_labels(image: str | Path, name: str) -> None:
+def require_own_labels(image: str | Path, name: str, or_else: str = "replace them by --overwrite True") -> None:
     """Refuse to replace labels that this bundle did not write.
 
     Args:
         image: volume that they belong to.
         name: of the labels.
+        or_else: what a person may do besides keeping them under another name.
 
     Raises:
         FileExistsError: there are labels of that name that someone else drew or wrote, or changed since.
     """
     path = Path(image) / "labels" / name
     if path.exists() and (fault := _not_own(path)):
-        raise FileExistsError(f"{path}: {fault}; keep them under another name, or replace them by --overwrite True")
+        raise FileExistsError(f"{path}: {fault}; keep them under another name, or {or_else}")
 
 
 def require_no_labels_of_others(image: str | Path) -> None:

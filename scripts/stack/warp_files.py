@@ -129,7 +129,7 @@ def _jobs(
         suffix = ".png" if split_suffix(image)[1] == ".png" else ".tif"
         found = os.stat(known[belongs_to])
         made_of = {
-            "source": [image, section.page, states[image]],
+            "source": [Path(image).name, section.page, states[image]],  # not its folder, which may be moved
             "transformation": [found.st_size, found.st_mtime_ns],
             "direction": direction,
             "interpolation": interpolation,

@@ -26,7 +26,7 @@ from scripts.io import (
     parse_pixel_size,
     parse_section_thickness,
 )
-from scripts.io.own_labels import require_no_labels_of_others
+from scripts.io.own_labels import require_no_labels_of_others, require_own_labels
 from scripts.io.volume import Volume
 from scripts.weights import settings_of, sha256_of
 
@@ -173,6 +173,8 @@ class VolumeSegmentation:
             self.source.require_unchanged()
         elif differing or self.source.changed():
             require_no_labels_of_others(self.output)
+        else:  # the masks stay, and are numbered anew
+            require_own_labels(self.output, "mitochondria", "choose another --output_dir")
 
     def run(self) -> None:
         """Segment what is not segmented yet.

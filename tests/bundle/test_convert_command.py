@@ -249,6 +249,17 @@ def test_an_output_among_the_sections(sections: Path, name: str) -> None:
     convert(str(before[0]), str(sections / "one.zarr"), pixel_size=5)  # a file does not name the volume too
 
 
+def test_a_volume_beside_the_one_that_it_is_made_of(sections: Path, tmp_path: Path) -> None:
+    one = tmp_path / "one.zarr"
+    convert(str(sections), str(one), pixel_size=5)
+    convert(str(one), str(tmp_path / "two.zarr"), version="0.4")
+    pages = [[read_section(section) for section in find_sections(volume)] for volume in (one, tmp_path / "two.zarr")]
+    np.testing.assert_array_equal(*pages)
+    with pytest.raises(ValueError, match=r"one\.zarr: the output must be another one than what is converted"):
+        convert(str(one), str(one), pixel_size=6, overwrite=True)
+    np.testing.assert_array_equal([read_section(section) for section in find_sections(one)], pages[0])
+
+
 def test_a_suffix_in_capitals(sections: Path, tmp_path: Path) -> None:
     convert(str(sections), str(tmp_path / "V.ZARR"), pixel_size=5)
     np.testing.assert_array_equal(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,9 +19,9 @@ from scripts.handlers import (
     PromoteBestWeights,
     RequireFinite,
     TrainingCheckpoint,
-    checkpoint,
     load_weights,
     lock_training,
+    unlock_trainings,
 )
 from scripts.io import lock
 
@@ -120,16 +121,24 @@ def test_a_training_ends_after_a_validation_alone(scores: list[float], epochs: i
 
 
 def test_a_training_that_diverges_ends_with_an_error() -> None:
-    def train(*losses: float, bias: float = 0.0) -> int:
+    def train(*losses: float, bias: float = 0.0, skipping: bool = False) -> int:
         network = nn.Linear(1, 1)
         nn.init.constant_(network.bias, bias)
-        trainer = Engine(lambda engine, batch: [{"loss": torch.tensor(losses[engine.state.iteration - 1])}])
+
+        def step(engine: Engine, batch: int) -> list[dict]:
+            loss = torch.tensor(losses[engine.state.iteration - 1])
+            if not skipping and not loss.isfinite():
+                nn.init.constant_(network.bias, float("nan"))
+            return [{"loss": loss}]
+
+        trainer = Engine(step)
         RequireFinite(network).attach(trainer)
         return trainer.run([0, 0], max_epochs=2).epoch
 
     assert train(1.0, 0.5, 0.5, 0.5) == 2
     with pytest.raises(FloatingPointError, match=r"the loss must be finite, but got nan in epoch 2, step 3: "):
         train(1.0, 0.5, float("nan"), 0.5)
+    assert train(1.0, 0.5, float("inf"), 0.5, skipping=True) == 2  # as the gradients' scaler of mixed precision does
     with pytest.raises(FloatingPointError, match="bias must be finite, but got inf in epoch 1, step 2"):
         train(1.0, 0.5, 0.5, 0.5, bias=float("inf"))
 
@@ -149,11 +158,28 @@ def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
     loading = context.Process(target=lambda: (ready.set(), time.sleep(60)))
     loading.start()
     ready.wait()
-    os.close(checkpoint._locks.pop(tmp_path))
+    unlock_trainings()
     assert loading.is_alive()
     os.close(lock(tmp_path / ".lock", "taken"))
     loading.terminate()
     loading.join()
+
+
+def test_a_folder_that_was_made_anew_is_locked_anew(tmp_path: Path) -> None:
+    for _ in range(2):
+        (tmp_path / "run").mkdir()
+        lock_training(tmp_path / "run")
+        with pytest.raises(OSError, match="taken"):
+            lock(tmp_path / "run" / ".lock", "taken")
+        shutil.rmtree(tmp_path / "run")
+    unlock_trainings()
+
+
+def test_a_training_that_ended_locks_nothing(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, [0.5, 0.6])
+    lock_training(tmp_path)
+    run(trainer)
+    os.close(lock(tmp_path / ".lock", "taken"))
 
 
 def test_a_training_is_not_overwritten(tmp_path: Path) -> None:

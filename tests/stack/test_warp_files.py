@@ -170,3 +170,14 @@ def test_masks_of_a_volume_of_aligned_sections_come_back(tmp_path: Path, mask: s
     for page, name in enumerate(names):
         warped = read_section(tmp_path / "out" / f"{name}_mitochondria.tif")
         np.testing.assert_array_equal(warped, pixels[page : 9 + page, :, page])
+
+
+def test_a_stack_that_was_moved_is_the_same(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    shift(tmp_path / "a" / "t", 1)
+    write_section(tmp_path / "a" / "in" / "a.tif", np.arange(72, dtype=np.uint8).reshape(9, 8))
+    warp_files(tmp_path / "a" / "in", tmp_path / "a" / "t", tmp_path / "a" / "out")
+    (tmp_path / "a").rename(tmp_path / "b")
+    inode = (tmp_path / "b" / "out" / "a.tif").stat().st_ino
+    warp_files(tmp_path / "b" / "in", tmp_path / "b" / "t", tmp_path / "b" / "out")
+    assert (tmp_path / "b" / "out" / "a.tif").stat().st_ino == inode

@@ -116,6 +116,13 @@ def test_projects_of_version_0_10_open(tmp_path: Path) -> None:
     assert labelled(pattern)
 
 
+def test_a_folder_and_the_pattern_of_all_its_files_are_one_stack_of_version_0_10_too(tmp_path: Path) -> None:
+    stack = sections(tmp_path / "imgs", "a_0.png", "a_1.png")
+    as_of_version_0_10(label(str(stack), tmp_path / "imgs_napari"))
+    assert labelled(str(tmp_path / "imgs" / "*.png"))
+    assert labelled(str(stack))
+
+
 def test_a_folder_that_others_filled_is_refused(tmp_path: Path) -> None:
     stack = sections(tmp_path / "stack", "s0.png", "s1.png")
     sections(tmp_path / "work" / "masks", "corrected.png")
