@@ -221,10 +221,10 @@ def _require_same(finished: Mapping[Path, str], output_dir: str | Path, made_by:
     wanted = {image: made_of(image, made_by) for image in {finished[result] for result in known}}
     for result, record in known.items():
         image = finished[result]
-        if record != wanted[image]:
+        if differing := differences(record, wanted[image]):
             raise FileExistsError(
                 f"{result}: must be of {image} as it is now, and made with these weights and settings, but got one of "
-                f"another {', '.join(differences(record, wanted[image]))}; choose another --output_dir, or make all "
+                f"another {', '.join(keys[-1] for keys in differing)}; choose another --output_dir, or make all "
                 "results anew by --overwrite True, those that were corrected by hand too"
             )
     unknown = [result for result in finished if result not in known]

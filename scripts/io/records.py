@@ -67,20 +67,21 @@ def _state(result: Path) -> list[int]:
     return list(file_state(result)[2:])
 
 
-def differences(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Name what results were made of or by, and are not any more.
+def differences(known: Any, wanted: Any, keys: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Find what results were made of or by, and are not any more.
 
     Args:
-        known: see `scripts.io.made_of`.
+        known: as JSON holds it, such as `scripts.io.made_of`.
         wanted: likewise.
+        keys: that lead to both.
 
     Returns:
-        For instance ``["source", "weights", "threshold"]``.
+        The keys that lead to each difference, for instance ``[("source",), ("made_by", "threshold")]``.
     """
-    names: list[str] = []
-    for key in dict.fromkeys((*wanted, *known)):
-        one, other = known.get(key), wanted.get(key)
-        if one != other:
-            nested = isinstance(one, dict) and isinstance(other, dict)
-            names += differences(one, other) if nested else [key]
-    return names
+    if not (isinstance(known, Mapping) and isinstance(wanted, Mapping)):
+        return [] if known == wanted else [keys]
+    return [
+        difference
+        for key in dict.fromkeys((*wanted, *known))
+        for difference in differences(known.get(key), wanted.get(key), (*keys, key))
+    ]

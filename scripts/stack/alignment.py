@@ -145,8 +145,9 @@ class StackAlignment:
         """Look at what an earlier run left, before anything is written.
 
         Raises:
-            ValueError: the output folder holds the sections, a fold mask cannot be read as one, the reference shows too
-                little, or sections of several pixel types would have to go into one volume.
+            ValueError: the output folder holds the sections, a fold mask cannot be read as one, the reference by which
+                results are to be replaced shows too little, or sections of several pixel types would have to go into
+                one volume.
             FileExistsError: it holds an alignment of other sections, or with other settings, and `overwrite` is false.
         """
         self._images.check_fold_masks()
@@ -156,7 +157,7 @@ class StackAlignment:
                 f"{other.path}: must have pixels of {self.sections[0].dtype} as the others to be written into one "
                 f"volume, but got {other.dtype}; leave --output_format out"
             )
-        if self.reference is not None:
+        if self.overwrite and self.reference is not None:  # before anything is removed
             self._chain().require_reference(self.reference)
         self._store.prepare(self._files(), self._names, self.settings(), self.overwrite)
 

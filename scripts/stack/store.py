@@ -17,10 +17,12 @@ from scripts.io import (
     Header,
     Section,
     lies_in,
+    read_header,
     require_writable,
     write_atomically,
     write_json,
 )
+from scripts.io.records import differences
 from scripts.registration import Transformation
 
 from .names import section_names
@@ -77,8 +79,9 @@ class Store:
         wanted = json.loads(json.dumps(settings, default=str))
         found = _read_settings(path)
         if found is not None and found != wanted and not overwrite:
+            differing = ["#".join(keys) for keys in sorted(differences(found, wanted))]
             raise FileExistsError(
-                f"{self.folder} holds another alignment; what differs: {', '.join(_differing(found, wanted))}. Choose "
+                f"{self.folder} holds another alignment; what differs: {', '.join(differing)}. Choose "
                 "another --output_dir, or replace it by --overwrite True"
             )
         order = self.folder / ALIGNED_LIST
@@ -195,17 +198,9 @@ def _read_settings(path: Path) -> dict[str, Any] | None:
 def _names(settings: Mapping[str, Any]) -> list[str]:
     """Names of the sections of an earlier run."""
     sections = settings.get("sections", ())
-    pages = Counter(path for path, *_ in sections)
-    return section_names([Section(Header(path, 0, 0, pages[path]), page) for path, page, *_ in sections])
-
-
-def _differing(found: Any, wanted: Any, name: str = "") -> list[str]:
-    """Names of the settings that differ, those within others after a #."""
-    if not (isinstance(found, dict) and isinstance(wanted, dict)):
-        return [] if found == wanted else [name]
-    prefix = f"{name}#" if name else ""
-    return [
-        entry
-        for key in sorted(found.keys() | wanted.keys())
-        for entry in _differing(found.get(key), wanted.get(key), f"{prefix}{key}")
-    ]
+    headers = {
+        # of files that are gone, all sections were taken
+        path: read_header(path) if os.path.exists(path) else Header(path, 0, 0, count)
+        for path, count in Counter(path for path, *_ in sections).items()
+    }
+    return section_names([Section(headers[path], page) for path, page, *_ in sections])

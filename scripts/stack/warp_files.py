@@ -144,9 +144,9 @@ def _refuse_others(jobs: Sequence[_Job], output_dir: Path) -> None:
     records = Records(output_dir)
     for job in jobs:
         found = records.made_of(job.target) if job.target.exists() else None
-        if found is not None and found != job.made_of:
+        if found is not None and (differing := differences(found, job.made_of)):
             raise FileExistsError(
                 f"{job.target}: must be made of what is warped now, but differs in "
-                f"{' and '.join(differences(found, job.made_of))}; choose another --output_dir, or replace the results "
+                f"{' and '.join(keys[-1] for keys in differing)}; choose another --output_dir, or replace the results "
                 "by --overwrite True"
             )

@@ -14,7 +14,7 @@ import tifffile
 from stacks import COUNT, align, alignment, assert_same_results, registration, write_folder
 from textures import REFERENCE, SIZE, imaged
 
-from scripts.io import read_section, write_section
+from scripts.io import find_sections, read_section, write_section
 from scripts.stack.store import RESULTS, Store
 
 pytestmark = pytest.mark.slow
@@ -204,6 +204,18 @@ def test_nothing_is_removed_for_a_reference_that_cannot_be_one(tmp_path: Path, a
     with pytest.raises(ValueError, match=r"a\.png: cannot be the reference"):
         alignment(folder, output, reference=0, overwrite=True).check()
     assert_same_results(output, aligned_three)
+
+
+def test_a_page_of_a_stack_is_known_again(tmp_path: Path) -> None:
+    """Its name has its page, although the other pages are not aligned."""
+    write_section(tmp_path / "stack.tif", np.stack([imaged(i)[0] for i in (1, 2, 3)], axis=-1))
+    alone = write_folder(tmp_path / "in", {"a.png": imaged(REFERENCE)[0]})
+    sections = [find_sections(tmp_path / "stack.tif")[1], *find_sections(alone)]
+    expected = align(sections, tmp_path / "out", reference=1)
+    assert [row["section"] for row in expected["sections"]] == ["stack_1", "a"]
+    assert align(sections, tmp_path / "out", reference=1) == expected
+    alignment(alone, tmp_path / "out", overwrite=True).check()
+    assert not list((tmp_path / "out" / "images").iterdir())
 
 
 def test_the_pages_of_another_stack_are_removed(three: Path, tmp_path: Path) -> None:
