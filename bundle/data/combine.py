@@ -19,7 +19,7 @@ from .sbem import SBEM
 from .small import SMALL
 from .vnc import VNC
 
-__all__ = ["check_set", "check_sets", "combine", "merged", "read_parts", "set_weights"]
+__all__ = ["check_choice", "check_set", "check_sets", "combine", "merged", "read_parts", "set_weights"]
 
 PARTS = ("training", "validation", "test")
 FILES = ("image", "label", "known", "valid")
@@ -46,6 +46,20 @@ def check_set(data: str | Path, *parts: str) -> Path:
     for part in parts:
         check_sections(load_sections(Path(data) / "datalist.json", part))
     return Path(data).resolve()
+
+
+def check_choice(folder: str | Path, part: str = "validation") -> None:
+    """Refuse a set whose part can decide nothing, since it was trained on: that of `combine` with `refit`.
+
+    Args:
+        folder: with a `datalist.json`.
+        part: that a choice is to be made on.
+
+    Raises:
+        ValueError: the training part holds the validation part.
+    """
+    if part == "validation" and read_list(Path(folder) / "datalist.json").get("refit"):
+        raise ValueError(f"{folder}: its training part holds its validation part, which can decide nothing")
 
 
 def check_sets(*data: str | Path, part: str | None = None) -> list[Path]:

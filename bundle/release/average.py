@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from bundle.data.combine import check_sets
+from bundle.data.combine import check_choice, check_sets
 from bundle.runs import config_names, hardware, reject_overrides, score, settings_of_weights
 from bundle.studies.tune_crf import BINS, best_threshold, jaccard_by_threshold, score_counts
 from scripts.handlers.loading import read_weights
@@ -67,6 +67,8 @@ def average(
         raise ValueError(f"shares must lie in [0, 1], but got {shares}")
     reject_overrides(settings, "use_crf", "output_dir", "dataset_dir", "part", "checkpoint")
     folders = check_sets(*data, part=part)
+    for folder in folders:
+        check_choice(folder, part)
     target = Path(f"{output}.pt")
     require_writable(target.parent)
     ends = [read_weights(path) for path in (before, after)]

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from bundle.data.combine import check_set
+from bundle.data.combine import check_choice, check_set
 from bundle.runs import ROOT, ScoredSection, config_names, reject_overrides, score, settings_of_weights
 from scripts.crf import dense_crf
-from scripts.io import read_list, require_writable, write_json
+from scripts.io import require_writable, write_json
 from scripts.weights import read_record, record_path, sha256_of
 
 __all__ = ["best_threshold", "jaccard_by_threshold", "score_counts", "search", "tune_crf"]
@@ -78,8 +78,7 @@ def tune_crf(
     configs = config_names(network, "evaluate", base="inference")
     reject_overrides(settings, "use_crf", "crf", "output_dir", "dataset_dir")
     folder = check_set(data, "validation")
-    if read_list(folder / "datalist.json").get("refit"):
-        raise ValueError(f"{data}: its training part holds its validation part, which can decide nothing")
+    check_choice(folder)
     if output is not None:
         require_writable(Path(output).parent)
     sections = score(*configs, part="validation", checkpoint=checkpoint, dataset_dir=str(folder), **settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -297,9 +298,11 @@ class Transformation:
 @contextmanager
 def _archive(path: str | Path) -> Iterator[Mapping[str, NDArray]]:
     try:
-        with np.load(path) as archive:
+        # NumPy leaves a file open that it opened and found damaged
+        with open(path, "rb") as file, np.load(file) as archive:
             yield archive
-    except (ValueError, KeyError, EOFError, BadZipFile) as error:
+    # RuntimeError: what a wrong byte makes zipfile believe to be encrypted, or of another kind
+    except (ValueError, KeyError, EOFError, RuntimeError, BadZipFile, zlib.error) as error:
         raise ValueError(f"{path}: is no transformation, or damaged: {error}") from None
 
 

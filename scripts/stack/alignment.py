@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -157,8 +158,9 @@ class StackAlignment:
                 f"{other.path}: must have pixels of {self.sections[0].dtype} as the others to be written into one "
                 f"volume, but got {other.dtype}; leave --output_format out"
             )
-        if self.overwrite and self.reference is not None:  # before anything is removed
-            self._chain().require_reference(self.reference)
+        if self.overwrite:  # before anything is removed
+            with tempfile.TemporaryDirectory() as scratch:
+                self._chain(Store(scratch)).reference_link(self.reference)
         self._store.prepare(self._files(), self._names, self.settings(), self.overwrite)
 
     def run(self) -> None:
@@ -167,7 +169,7 @@ class StackAlignment:
         Raises:
             ValueError: no section can be the reference, or none fits it.
         """
-        links, reference = self._chain().run(self.reference)
+        links, reference = self._chain(self._store).run(self.reference)
         transformations = interpolate_missing(links, self._names)
         transformations = remove_drift(transformations, self.drift_window, reference)
         sizes, scale = self._images.sizes, self._images.scale
@@ -201,14 +203,14 @@ class StackAlignment:
                 ", ".join(failed),
             )
 
-    def _chain(self) -> Chain:
+    def _chain(self, store: Store) -> Chain:
         return Chain(
             self._images,
             self._names,
             list(map(str, self.sections)),
             self.registration,
             self.neighbours,
-            self._store,
+            store,
             self.num_workers,
         )
 

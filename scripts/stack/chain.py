@@ -94,9 +94,8 @@ class Chain:
         """
         count = len(self.names)
         with tqdm(total=count, desc="registering", unit="section") as progress:
-            if reference is None:
-                reference = self._find_reference()
-            links = {reference: self._reference_link(reference)}
+            reference, link = self.reference_link(reference)
+            links = {reference: link}
             progress.update()
             ways = range(reference + 1, count), range(reference - 1, -1, -1)
             failed = threading.Event()
@@ -220,30 +219,28 @@ class Chain:
             logger.warning("%s is no reference: no section near it fits it", self.locations[index])
         return message
 
-    def _reference_link(self, index: int) -> Link:
-        found = self.store.load_report(self.names[index])
-        if found is not None and found.status is Status.REFERENCE:
-            return Link(self.store.load_transformation(self.names[index]), found)
-        link = self.require_reference(index)
-        self.store.save_link(self.names[index], link.transformation, link.report)
-        return link
-
-    def require_reference(self, index: int) -> Link:
-        """Refuse a reference that shows too little.
+    def reference_link(self, index: int | None = None) -> tuple[int, Link]:
+        """The reference, as an earlier run left it or from its section.
 
         Args:
-            index: of the section.
+            index: of the section; None takes the nearest to the middle that can be one.
 
         Returns:
-            Its link.
+            Its index and its link.
 
         Raises:
-            ValueError: as above.
+            ValueError: the section shows too little, or none can be the reference.
         """
+        if index is None:
+            index = self._find_reference()
+        found = self.store.load_report(self.names[index])
+        if found is not None and found.status is Status.REFERENCE:
+            return index, Link(self.store.load_transformation(self.names[index]), found)
         link = self._start(index)
         if link.report.status is not Status.REFERENCE:
             raise ValueError(f"{self.locations[index]}: cannot be the reference: {link.report.message}")
-        return link
+        self.store.save_link(self.names[index], link.transformation, link.report)
+        return index, link
 
     def _start(self, index: int) -> Link:
         """A section in its own frame; not as reference where it shows too little."""

@@ -153,6 +153,7 @@ class ResultWriter:
         if not all(file.exists() for file in results.values()):
             return None
         try:
+            Transformation.load(results["transformations"])
             valid = self._read("valid", index)
             if self._volumes is not None:
                 return valid

@@ -27,6 +27,7 @@ from scripts.io import (
     parse_section_thickness,
 )
 from scripts.io.own_labels import require_no_labels_of_others, require_own_labels
+from scripts.io.records import differences
 from scripts.io.volume import Volume
 from scripts.weights import settings_of, sha256_of
 
@@ -102,9 +103,8 @@ class VolumeSegmentation:
                 f"{volume}: must be an OME-Zarr volume, a folder named *.zarr; make one by python -m bundle convert"
             )
         if "pixel_size" in settings:
-            raise ValueError(
-                f"pixel_size must be given by --pixel_size, but got {settings['pixel_size']!r} in --inference"
-            )
+            got = settings["pixel_size"]
+            raise ValueError(f"pixel_size must be given by --pixel_size, but got {got!r} in --inference")
         self.output = Path(output).absolute()
         if self.output.suffix != ".zarr":
             raise ValueError(f"output_dir must be a folder named *.zarr, but got {output}")
@@ -159,9 +159,10 @@ class VolumeSegmentation:
             )
         if not self.output.exists():
             return
-        if self._begun() is None:
+        begun = self._begun()
+        if begun is None:
             raise FileExistsError(f"{self.output}: is not of a segmentation; choose another --output_dir")
-        if "record" not in self._begun():
+        if "record" not in begun:
             logger.warning("%s: does not say what the record of its weights was: it is taken for this one", self.output)
         differing = self._differing()
         if not self.overwrite:
@@ -278,7 +279,7 @@ class VolumeSegmentation:
         found, wanted = self._begun() or {}, self.identity()
         if "record" not in found:  # of a version that did not look at it
             del wanted["record"]
-        return [key for key in {**wanted, **found} if found.get(key) != wanted.get(key)]
+        return ["#".join(keys) for keys in differences(found, wanted)]
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -322,11 +323,10 @@ class VolumeSegmentation:
         shutil.rmtree(self.job.errors, ignore_errors=True)
         set_log_basedir(str(self.output / ".logs"))
         local = partial(work, path=str(self.output / ".job.json"))
-        whole = daisy.Roi((0, 0, 0), self.shape)
         block = daisy.Roi((0, 0, 0), self.block)
         task = daisy.Task(
             "segmenting",
-            whole,
+            daisy.Roi((0, 0, 0), self.shape),
             block,
             block,
             process_function=local if self.cluster is None else partial(submit, self.command()),

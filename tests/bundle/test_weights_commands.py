@@ -12,6 +12,7 @@ import torch
 from ignite.engine import Engine
 from PIL import Image
 
+from bundle.data.combine import PARTS
 from bundle.data.fetch import write_list
 from bundle.release import publish as module
 from bundle.release.average import average, interpolate
@@ -235,6 +236,12 @@ def test_average_refuses_other_networks_and_shares(trained: Path, tiny_phantom: 
         average(str(tiny_phantom), before=weights, after=weights, output=str(tmp_path / "mean"), shares=[1.5])
     with pytest.raises(ValueError, match="at least one set"):
         average(before=weights, after=weights, output=str(tmp_path / "mean"))
+    datalist = json.loads((tiny_phantom / "datalist.json").read_text()) | {"refit": True}
+    for part in PARTS:
+        datalist[part] = load_sections(tiny_phantom / "datalist.json", part)
+    write_list(datalist, tmp_path / "refit")
+    with pytest.raises(ValueError, match="refit: its training part holds its validation part"):
+        average(str(tmp_path / "refit"), before=weights, after=weights, output=str(tmp_path / "mean"))
     with pytest.raises(ValueError, match=r"but b has shape none and \(2,\)"):
         interpolate({"a": torch.ones(2)}, {"a": torch.ones(2), "b": torch.ones(2)}, 0.5)
     with pytest.raises(ValueError, match=r"but a has shape \(2,\) and \(3,\)"):

@@ -147,6 +147,19 @@ def test_archive_keeps_the_transformation(kind: str, request: pytest.FixtureRequ
     assert Transformation.load_sizes(tmp_path / "one.npz") == ((401, 280), (450, 333))
 
 
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.7, 0.99])
+def test_an_archive_with_wrong_bytes_is_named(folded: Transformation, tmp_path: Path, share: float) -> None:
+    """Whatever of it is hit: the name of a member, what is compressed, or the directory at the end."""
+    path = tmp_path / "one.npz"
+    folded.save(path, (450, 333))
+    content = bytearray(path.read_bytes())
+    start = int(share * len(content))
+    content[start : start + 20] = bytes(255 - byte for byte in content[start : start + 20])
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"one\.npz: is no transformation, or damaged"):
+        Transformation.load(path)
+
+
 @pytest.mark.parametrize("kind", ["smooth", "folded"])
 @pytest.mark.parametrize("factor", [2, 3])
 def test_enlarged_moves_the_same_tissue_to_the_same_place(

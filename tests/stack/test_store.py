@@ -78,7 +78,7 @@ def test_a_finished_run_does_nothing_again(three: Path, aligned_three: Path, tmp
     assert_same_results(output, aligned_three)
 
 
-@pytest.mark.parametrize("name", ["images/section_1.tif", "valid/section_2.png"])
+@pytest.mark.parametrize("name", ["images/section_1.tif", "valid/section_2.png", "transformations/section_1.npz"])
 def test_a_damaged_result_is_written_again(
     three: Path, aligned_three: Path, tmp_path: Path, name: str, calls: Callable
 ) -> None:
@@ -203,6 +203,8 @@ def test_nothing_is_removed_for_a_reference_that_cannot_be_one(tmp_path: Path, a
     folder = write_folder(tmp_path / "in", {"a.png": np.full(SIZE, 9, np.uint8), "b.png": imaged(REFERENCE)[0]})
     with pytest.raises(ValueError, match=r"a\.png: cannot be the reference"):
         alignment(folder, output, reference=0, overwrite=True).check()
+    with pytest.raises(ValueError, match=r"b\.png: at least one of the 2 sections must fit another one"):
+        alignment(folder, output, overwrite=True).check()
     assert_same_results(output, aligned_three)
 
 
