@@ -106,10 +106,9 @@ def test_folding_for_inference_changes_nothing_but_time(narrow: FusionFCN) -> No
 def test_compiles_as_one_graph(narrow: FusionFCN) -> None:
     # the eager backend checks the graph without a compiler
     compiled = torch.compile(narrow, backend="eager", fullgraph=True)
+    x = torch.rand(1, 1, 97, 130)
     with torch.no_grad():
-        for size in ((64, 72), (97, 130)):
-            x = torch.rand(1, 1, *size)
-            torch.testing.assert_close(compiled(x), narrow(x))
+        torch.testing.assert_close(compiled(x), narrow(x))
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
