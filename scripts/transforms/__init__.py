@@ -2,6 +2,7 @@
 
 from .crf import DenseCRFd
 from .crop import CropRegiond
+from .dense_bodies import RandDenseBodiesd
 from .equalize import EqualizeSectiond
 from .layout import FileLayoutd
 from .load import BinarizeLabeld, LeaveOutUnknownd, LoadSectiond
@@ -16,6 +17,7 @@ __all__ = [
     "FileLayoutd",
     "LeaveOutUnknownd",
     "LoadSectiond",
+    "RandDenseBodiesd",
     "RandPatchd",
     "SaveSectiond",
 ]
