@@ -47,7 +47,7 @@ class RandDenseBodiesd(RandomizableTransform, MapTransform):
         pixel_size: float,
         prob: float = 0.1,
         most: int = 3,
-        radius_range: Sequence[float] = (50.0, 400.0),
+        radius_range: Sequence[float] = (50.0, 700.0),
         level_range: Sequence[float] = (0.0, 0.05),
         allow_missing_keys: bool = False,
     ) -> None:
