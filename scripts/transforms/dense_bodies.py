@@ -10,6 +10,7 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, RandomizableTransform
 from monai.utils import convert_to_tensor
+from scipy.ndimage import gaussian_filter
 
 __all__ = ["RandDenseBodiesd"]
 
@@ -25,7 +26,7 @@ class RandDenseBodiesd(RandomizableTransform, MapTransform):
     Lysosomes, lipofuscin and crushed myelin are as large and as round as mitochondria, and rare: few labelled sets show
     them, and a network that was trained without takes them for mitochondria. As in copy-paste augmentation (Ghiasi et
     al., "Simple copy-paste is a strong data augmentation method for instance segmentation", CVPR 2021), they are put
-    into patches of real tissue, but drawn: evenly black, with faint texture, and in some a few pale droplets.
+    into patches of real tissue, but drawn: evenly black, with the noise of the patch, and in some a few pale droplets.
 
     Args:
         keys: patch and label, in this order, each (1, width, height). Of the label, 0 is background; bodies are painted
@@ -114,7 +115,9 @@ class RandDenseBodiesd(RandomizableTransform, MapTransform):
         """Grey levels of a body."""
         level = np.quantile(pixels, self.R.uniform(*self.level_range))
         contrast = np.quantile(pixels, 0.9) - level
-        content = level + contrast * self.R.uniform(0, 0.06) * self.R.normal(size=pixels.shape)
+        # as noisy as their surroundings, or they would be known by that
+        texture = self.R.uniform(0, 0.4) * (pixels - gaussian_filter(pixels, 3))
+        content = level + texture + contrast * self.R.uniform(0, 0.08) * self.R.normal(size=pixels.shape)
         if self.R.random() < 0.25:  # pale droplets
             for _ in range(self.R.randint(1, 4)):
                 droplet = self._depth(pixels.shape, radius * self.R.uniform(0.1, 0.3))
