@@ -222,7 +222,7 @@ def _fold(
         val_interval=EPOCHS,  # the last weights, without a choice
         **settings,
     )
-    # in windows as they ship, whatever the patches of the training: windows of 128 pixels see too little around them
+    # what is scored is what ships, whatever the patches of the training
     configs = config_names(network, "evaluate", base="inference")
     window = json.loads((ROOT / "configs" / "inference.json").read_text())["patch_size"]
     done = folder / "scores.json"
