@@ -12,7 +12,7 @@ import numpy as np
 from bundle.data.combine import check_set, check_sets, combine, read_parts, set_weights
 from bundle.data.fetch import write_list
 from bundle.data.overlap import refuse_overlap
-from bundle.runs import ROOT, config_names, hardware, reject_overrides, run, settings_for, train
+from bundle.runs import config_names, hardware, reject_overrides, run, settings_for, train
 from bundle.studies.evaluate import as_entry
 from bundle.studies.examples import draw_examples
 from bundle.studies.finetune import BATCH, EPOCHS, check_steps
@@ -40,11 +40,11 @@ def leave_one_out(
 ) -> str:
     """Train on all sets but one and score the one left out, for each of several sets in turn.
 
-    Each training is that of `train_shipped.json` with fewer steps; sections are scored in the windows of
-    `inference.json`. The threshold is 0.5, so nothing is known of the tissue left out; one chosen on the sets that were
-    trained on does worse, since what scores mean differs from tissue to tissue. It is scored twice: on its training and
-    validation parts together, for choosing among recipes, and on its test part, which no choice may be made with. Of a
-    set without a test part, all is both. A training or score that is finished is not repeated.
+    Each training is that of `train_shipped.json` with fewer steps. The threshold is 0.5, so nothing is known of the
+    tissue left out; one chosen on the sets that were trained on does worse, since what scores mean differs from tissue
+    to tissue. It is scored twice: on its training and validation parts together, for choosing among recipes, and on its
+    test part, which no choice may be made with. Of a set without a test part, all is both. A training or score that is
+    finished is not repeated.
 
     Args:
         *data: folders of at least three sets with a `datalist.json`; those that are never left out, such as synthetic
@@ -222,15 +222,11 @@ def _fold(
         val_interval=EPOCHS,  # the last weights, without a choice
         **settings,
     )
-    # what is scored is what ships, whatever the patches of the training
-    configs = config_names(network, "evaluate", base="inference")
-    window = json.loads((ROOT / "configs" / "inference.json").read_text())["patch_size"]
     done = folder / "scores.json"
-    scores = json.loads(done.read_text()) if done.is_file() else {}
-    if scores.get("window") != window:
-        scores = {"threshold": THRESHOLD, "window": window, "scales": {}}
-    known = settings_for(*configs, **{key: value for key, value in settings.items() if key != "patch_size"})
-    evaluation = {**known, "checkpoint": str(folder / "model.pt")}
+    scores = json.loads(done.read_text()) if done.is_file() else {"threshold": THRESHOLD, "scales": {}}
+    # with `train_shipped` the windows are as large as the patches of the training
+    configs = config_names(network, "train_shipped", "evaluate", base="inference")
+    evaluation = {**settings_for(*configs, **settings), "checkpoint": str(folder / "model.pt")}
     lists = folder.parent / "lists"
 
     def jaccard(items: list[dict], part: str, **how: bool) -> dict[str, float]:
