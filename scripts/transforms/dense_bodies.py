@@ -33,7 +33,7 @@ class RandDenseBodiesd(RandomizableTransform, MapTransform):
             on it alone, and it stays as it is.
         pixel_size: of the patch, nanometres.
         prob: probability that a patch gets any.
-        most: bodies in a patch, of which there is at least one.
+        most: bodies in a patch that gets any.
         radius_range: smallest and largest radius in nanometres, drawn log-uniformly.
         level_range: grey level, as the share of the patch's pixels that are darker.
         allow_missing_keys: whether a key may be missing.
@@ -86,7 +86,7 @@ class RandDenseBodiesd(RandomizableTransform, MapTransform):
         """Paint one body, if there is a place for it."""
         radius = np.exp(self.R.uniform(*np.log(self.radius_range))) / self.pixel_size
         for _ in range(TRIALS):
-            depth = self._depth(pixels.shape, radius)
+            depth = self._depth(pixels.shape, [self.R.uniform(0, length) for length in pixels.shape], radius)
             if background[depth > -1].all() and (depth > 0).any():
                 break
         else:
@@ -95,11 +95,10 @@ class RandDenseBodiesd(RandomizableTransform, MapTransform):
         cover = np.clip(depth / self.R.uniform(1, 2) + 0.5, 0, 1)  # a border as sharp as membranes are
         return (painted + cover * (content - painted)).astype(np.float32)
 
-    def _depth(self, shape: Sequence[int], radius: float) -> np.ndarray:
-        """How deep each pixel lies inside a body of this radius somewhere in the patch, negative outside."""
-        x, y = (
-            np.arange(length, dtype=np.float32)[index] - self.R.uniform(0, length)
-            for length, index in zip(shape, np.ix_(*map(range, shape)), strict=True)
+    def _depth(self, shape: Sequence[int], centre: Sequence[float], radius: float) -> np.ndarray:
+        """How deep each pixel lies inside a body of this radius, negative outside."""
+        x, y = np.meshgrid(
+            *(np.arange(n, dtype=np.float32) - c for n, c in zip(shape, centre, strict=True)), indexing="ij"
         )
         stretch = np.exp(self.R.uniform(0, 0.5))
         turn = self.R.uniform(0, np.pi)
@@ -119,7 +118,9 @@ class RandDenseBodiesd(RandomizableTransform, MapTransform):
         texture = self.R.uniform(0, 0.4) * (pixels - gaussian_filter(pixels, 3))
         content = level + texture + contrast * self.R.uniform(0, 0.08) * self.R.normal(size=pixels.shape)
         if self.R.random() < 0.25:  # pale droplets
+            inside = np.argwhere(depth > 0)
             for _ in range(self.R.randint(1, 4)):
-                droplet = self._depth(pixels.shape, radius * self.R.uniform(0.1, 0.3))
+                centre = inside[self.R.randint(len(inside))]
+                droplet = self._depth(pixels.shape, centre, radius * self.R.uniform(0.1, 0.3))
                 content += contrast * self.R.uniform(0.2, 0.7) * np.clip(droplet + 0.5, 0, 1)
         return content

@@ -55,6 +55,21 @@ def test_the_size_is_that_in_nanometres() -> None:
     assert areas[10] / areas[20] == pytest.approx(4, rel=0.3)
 
 
+def test_some_hold_pale_droplets_and_all_are_black_else() -> None:
+    even = {"image": torch.rand(1, 128, 128) / 2 + 0.5, "label": torch.zeros(1, 128, 128)}
+    transform = RandDenseBodiesd(
+        KEYS, 10, prob=1, most=1, radius_range=(250, 300), level_range=(0, 0)
+    ).set_random_state(0)
+    pale = []
+    for _ in range(60):
+        painted = transform(even)["image"]
+        body = painted[changed(even, {"image": painted})[None]]
+        assert body.median() < 0.6
+        pale.append(((body > 0.62) & (body < 0.9)).float().mean().item())
+    # the border is pale as well, a few per cent
+    assert 0.08 < np.mean(np.array(pale) > 0.08) < 0.4
+
+
 def test_as_often_as_asked(patch: dict) -> None:
     transform = RandDenseBodiesd(KEYS, 10, prob=0.3, radius_range=(50, 80)).set_random_state(0)
     often = np.mean([changed(patch, transform(patch)).any().item() for _ in range(200)])
