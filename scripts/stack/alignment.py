@@ -158,7 +158,7 @@ class StackAlignment:
                 f"{other.path}: must have pixels of {self.sections[0].dtype} as the others to be written into one "
                 f"volume, but got {other.dtype}; leave --output_format out"
             )
-        if self.overwrite:  # before anything is removed
+        if self.overwrite and self._store.folder.exists():  # before anything is removed
             with tempfile.TemporaryDirectory() as scratch:
                 self._chain(Store(scratch)).reference_link(self.reference)
         self._store.prepare(self._files(), self._names, self.settings(), self.overwrite)
