@@ -51,11 +51,11 @@ def mean_field(
             before, after = state = np.empty((2, *unary.shape), np.float32)
         else:
             before, after = np.empty_like(unary), np.empty_like(unary)
-        after[:] = 1
+        rows(partial(_copy, np.broadcast_to(np.float32(1), after.shape), after), shape[0])
         terms = [_GridTerm(grey, grid, compat, after[0], rows) for grid, compat in grids]
         norms = [smoothness_norm(taps, pixels) for pixels in shape]
 
-        after[:] = unary
+        rows(partial(_copy, unary, after), shape[0])
         rows(partial(_probabilities, after), shape[0])
         for _ in range(iterations):
             before, after = after, before
@@ -115,6 +115,10 @@ def _in_threads(pool: ThreadPoolExecutor, threads: int, function: Callable[..., 
     edges = np.linspace(0, count, min(count, threads * _PIECES) + 1).astype(int).tolist()
     for _ in pool.map(function, edges[:-1], edges[1:]):
         pass  # an error of a thread is raised here
+
+
+def _copy(source: np.ndarray, target: np.ndarray, start: int, stop: int) -> None:
+    target[:, start:stop] = source[:, start:stop]
 
 
 def _log_odds(probabilities: np.ndarray, out: np.ndarray, start: int, stop: int) -> None:

@@ -64,7 +64,7 @@ class TransferFunction:
         result = np.empty(image.shape, np.float32)
         if self.table is not None:
             for rows, codes in _codes(image, self.limits):
-                result[rows] = self.table[codes]
+                np.take(self.table, codes, out=result[rows], mode="clip")  # all are in the table; "raise" would copy
         elif self.limits[1] > self.limits[0]:
             for rows in row_slices(image.shape):
                 result[rows] = scaled(image[rows], *self.limits)
@@ -141,11 +141,13 @@ def _limits(image: NDArray, mask: NDArray[np.bool_] | None, clip: tuple[float, f
     return None if image.dtype.kind in "iub" and image.dtype.itemsize <= 2 else tissue_range(image, mask, clip)
 
 
-def _codes(image: NDArray, limits: tuple[float, float] | None) -> Iterator[tuple[slice, NDArray[np.int32]]]:
+def _codes(image: NDArray, limits: tuple[float, float] | None) -> Iterator[tuple[slice, NDArray[np.integer]]]:
     """Number the grey levels from 0 to `CODES` - 1, some rows at a time."""
-    offset = 2 ** (8 * image.dtype.itemsize - 1) if image.dtype.kind == "i" else 0
     for rows in row_slices(image.shape):
-        if limits is None:
+        if limits is None and image.dtype.kind == "u":
+            yield rows, image[rows]
+        elif limits is None:
+            offset = 2 ** (8 * image.dtype.itemsize - 1) if image.dtype.kind == "i" else 0
             yield rows, image[rows].astype(np.int32) + np.int32(offset)
         elif limits[1] > limits[0]:
             yield rows, (scaled(image[rows], *limits) * (CODES - 1)).round().astype(np.int32)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from .blocks import CHUNK, block_view, row_slices
+from .blocks import CHUNK, all_of_blocks, row_slices
 
 __all__ = ["Read", "Window", "fill_outside", "fill_window", "nearest_tissue"]
 
@@ -56,9 +56,11 @@ def nearest_tissue(mask: NDArray[np.bool_]) -> NDArray[np.int32] | None:
         int32 (2, columns, rows): column and row of the block that is nearest to each block. None where nothing is
         outside, or no block is all tissue.
     """
+    if mask.all():
+        return None
     factor = _factor(mask.shape)
-    small = mask if factor == 1 else block_view(mask, factor).all(axis=(1, 3))
-    if mask.all() or not small.any():
+    small = mask if factor == 1 else all_of_blocks(mask, factor)
+    if not small.any():
         return None
     return distance_transform_edt(~small, return_distances=False, return_indices=True)
 

@@ -84,7 +84,7 @@ class EqualizeSectiond(MapTransform):
                     d[other] = _like(d[other], fill_outside(convert_data_type(d[other], np.ndarray)[0][0], tissue))
             d[key] = _like(image, levels)
             if self.tissue_key is not None:
-                d[self.tissue_key] = _like(image, tissue.astype(np.uint8))
+                d[self.tissue_key] = _like(image, tissue.view(np.uint8))
         return d
 
     def _equalized(

@@ -64,6 +64,7 @@ def test_the_record_of_a_resumed_training_is_that_of_its_beginning(
     assert read_record(folder / "checkpoint.pt")["settings"] == before["settings"]
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_with_its_own_settings_only(
     train: Callable, recorded: Path, tiny_phantom: Path, tmp_path: Path
 ) -> None:

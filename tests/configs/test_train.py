@@ -177,6 +177,7 @@ def test_compiled_network_leaves_the_same_keys(run_config: Callable, tiny_phanto
     load_weights(FusionFCN(width=0.125), tmp_path / "model.pt")
 
 
+@pytest.mark.slow
 def test_raw_sections_on_the_regular_grid(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
     run_config("train", dataset_dir=str(tiny_phantom), ckpt_dir=str(tmp_path), patch_sampling="grid", equalize="none")
     assert (tmp_path / "model.pt").is_file()
