@@ -6,7 +6,8 @@ Run from the root of the bundle: `python -m benchmarks.section_cost [--sizes 102
 so that what is compiled and loaded once is not counted. Sections are phantom tissue, repeated to their size. Printed
 are seconds per megapixel of the section; how many times as long as the floor that is, the network's operations (each
 pixel once, at its own pixel size) at the rate at which this machine multiplies matrices in that precision, measured in
-the same process; and the peak memory of the process, in bytes a pixel beyond what it has before the section.
+the same process, and how many times the floor of the windows, which overlap; and the peak memory of the process, in
+bytes a pixel beyond what it has before the section.
 """
 
 from __future__ import annotations
@@ -60,11 +61,14 @@ for _ in range(7):
 rate = 2 * len(a) ** 3 / statistics.median(times)
 before = memory("VmRSS")
 workflow = prepared(**overrides)
+network, seen = workflow.parser.get_parsed_content("network"), []
+network.register_forward_pre_hook(lambda _, windows: seen.append(windows[0].numel()))
 start = time.perf_counter()
 workflow.run()
 seconds = time.perf_counter() - start
 print(json.dumps({"seconds": seconds, "peak": memory("VmHWM"), "before": before, "flop": flop, "rate": rate,
-                  "amp": amp, "threads": torch.get_num_threads(), "network_pixel_size": get("network_pixel_size")}))
+                  "seen": sum(seen), "amp": amp, "threads": torch.get_num_threads(),
+                  "network_pixel_size": get("network_pixel_size")}))
 """
 
 
@@ -146,18 +150,20 @@ def _seconds(runs: Sequence[dict]) -> float:
 
 def _table(rows: dict[tuple[str, bool], list[dict]], pixel_size: float) -> str:
     lines = [
-        "| section | CRF | s | MP/s | s/MP | times the floor | peak GB | bytes a pixel |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| section | CRF | s | MP/s | s/MP | times the floor | of its windows | peak GB | bytes a pixel |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for (name, use_crf), runs in rows.items():
         run, seconds = runs[0], _seconds(runs)
         megapixels = run["pixels"] / 1e6
         floor = run["flop"] * run["pixels"] * (pixel_size / run["network_pixel_size"]) ** 2 / run["rate"]
+        floor_of_windows = run["flop"] * run["seen"] / run["rate"]
         peak = max(run["peak"] for run in runs)
         lines.append(
             f"| {name} of {pixel_size:g} nm | {'yes' if use_crf else 'no'} | {seconds:.1f} "
             f"| {megapixels / seconds:.1f} | "
-            f"{seconds / megapixels:.2f} | {seconds / floor:.1f} | {peak / 1e9:.2f} | "
+            f"{seconds / megapixels:.2f} | {seconds / floor:.1f} | {seconds / floor_of_windows:.1f} "
+            f"| {peak / 1e9:.2f} | "
             f"{(peak - run['before']) / run['pixels']:.0f} |"
         )
     rates = [run["rate"] / 1e9 for runs in rows.values() for run in runs]
