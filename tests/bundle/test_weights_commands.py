@@ -68,6 +68,7 @@ def test_an_interrupted_training_goes_on_with_its_own_settings_only(
     assert torch.load(tmp_path / "checkpoint.pt")["epoch"] == 2
 
 
+@pytest.mark.slow
 def test_a_training_of_other_weights_or_labels_is_not_taken(
     trained: Path, tiny_phantom: Path, tmp_path: Path, tiny: dict, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -47,6 +47,7 @@ def let_the_next_epoch_be_the_best(folder: Path, **changes: object) -> None:
     torch.save({**state, "best_metric": -1.0, **changes}, folder / "checkpoint.pt")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("repeated", [True, False])
 def test_the_record_of_a_resumed_training_is_that_of_its_beginning(
     train: Callable, recorded: Path, repeated: bool
@@ -108,6 +109,7 @@ def test_a_training_that_diverges_overwrites_nothing(train: Callable) -> None:
     assert [(folder / name).read_bytes() for name in ("model.pt", "model.json", "checkpoint.pt")] == before
 
 
+@pytest.mark.slow
 def test_a_checkpoint_without_a_record_goes_on_with_a_warning(
     train: Callable, caplog: pytest.LogCaptureFixture
 ) -> None:

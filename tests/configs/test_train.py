@@ -183,6 +183,7 @@ def test_raw_sections_on_the_regular_grid(run_config: Callable, tiny_phantom: Pa
     assert (tmp_path / "model.pt").is_file()
 
 
+@pytest.mark.slow
 def test_sections_smaller_than_a_patch_are_padded(run_config: Callable, tiny_phantom: Path, tmp_path: Path) -> None:
     workflow = run_config("train", dataset_dir=str(tiny_phantom), ckpt_dir=str(tmp_path), patch_size=128)
     batch = next(iter(workflow.parser.get_parsed_content("train#dataloader")))
