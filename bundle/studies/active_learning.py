@@ -17,15 +17,12 @@ from monai.bundle import ConfigParser
 from monai.transforms import Compose
 from tqdm import tqdm
 
-from bundle.data.combine import check_set, merged
-from bundle.data.overlap import refuse_overlap
 from bundle.runs import ROOT, hardware, load_network, reject_overrides, settings_for
 from bundle.studies.evaluate import evaluate_sets
-from bundle.studies.finetune import check_steps, require_mitochondria, train_and_score
+from bundle.studies.finetune import check_steps, pool_and_test, require_mitochondria, train_and_score
 from scripts.inference import dropout_uncertainty
 from scripts.io import (
     check_pixel_sizes,
-    load_sections,
     read_list,
     require_writable,
     select_query,
@@ -84,14 +81,10 @@ def active_learning(
         OSError: a file cannot be read or written.
     """
     reject_overrides(settings, "epochs", "batch_size", "datalist", "resume", "init_checkpoint", "seed")
-    data_dir = check_set(data, "training", "validation", "test")
-    parts = {part: load_sections(data_dir / "datalist.json", part) for part in ("training", "validation", "test")}
-    pool = merged(parts["training"] + parts["validation"])
-    refuse_overlap(pool, parts["test"], "training", "test")
+    data_dir, pool, test = pool_and_test(data)
     labelled = tuple(labelled) if isinstance(labelled, list | tuple) else (labelled,)
-    _check(labelled, repeats, len(pool))
-    check_steps(steps)
-    require_mitochondria(parts["test"])
+    _check(labelled, repeats, steps, len(pool))
+    require_mitochondria(test)
     for draw in range(repeats):  # which sections are uncertain is not known yet
         require_mitochondria([pool[i] for i in _choose_random(len(pool), [], labelled[0], draw)])
     runs_dir = Path(runs).resolve() / data_dir.name
@@ -113,7 +106,7 @@ def active_learning(
                 chosen = _choose_uncertain(sections, chosen, count, load_network(current, **network), draw)
             folder = runs_dir / f"{strategy}_{draw}_{count}"
             items = [pool[i] for i in chosen]
-            score = train_and_score(folder, items, parts["test"], seed=draw, init_checkpoint=current, **training)
+            score = train_and_score(folder, items, test, seed=draw, init_checkpoint=current, **training)
             current = str(folder / "model.pt")
             yield {"chosen": [Path(item["image"]).name for item in items], **score}
 
@@ -138,12 +131,13 @@ def active_learning(
     return markdown(figures)
 
 
-def _check(labelled: tuple[int, ...], repeats: int, count: int) -> None:
+def _check(labelled: tuple[int, ...], repeats: int, steps: int, count: int) -> None:
     """Refuse arguments that are out of their range, with so many sections to choose from."""
     if not labelled or list(labelled) != sorted(set(labelled)) or not 0 < labelled[0] <= labelled[-1] <= count:
         raise ValueError(f"labelled must hold ascending numbers from 1 to {count}, but got {labelled}")
     if type(repeats) is not int or repeats < 1:
         raise ValueError(f"repeats must be at least 1, but got {repeats!r}")
+    check_steps(steps)
 
 
 def markdown(figures: dict[str, Any]) -> str:

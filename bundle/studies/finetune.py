@@ -21,7 +21,7 @@ from bundle.studies.evaluate import evaluate_sets
 from scripts.io import load_sections, read_label, read_list, require_writable, write_atomically, write_json
 from scripts.weights import sha256_of
 
-__all__ = ["check_steps", "finetune", "markdown", "require_mitochondria", "train_and_score"]
+__all__ = ["check_steps", "finetune", "markdown", "pool_and_test", "require_mitochondria", "train_and_score"]
 
 EPOCHS = 5
 BATCH = 4
@@ -69,24 +69,20 @@ def finetune(
     """
     labelled = tuple(labelled) if isinstance(labelled, list | tuple) else (labelled,)
     reject_overrides(settings, "epochs", "batch_size", "datalist", "resume", "init_checkpoint")
-    data_dir = check_set(data, "training", "validation", "test")
-    parts = {part: load_sections(data_dir / "datalist.json", part) for part in ("training", "validation", "test")}
+    data_dir, pool, test = pool_and_test(data)
     licence = read_list(data_dir / "datalist.json").get("licence")
-    pool = merged(parts["training"] + parts["validation"])
-    refuse_overlap(pool, parts["test"], "training", "test")
     if not labelled or not all(type(count) is int and 0 <= count <= len(pool) for count in labelled):
         raise ValueError(f"labelled must hold numbers from 0 to {len(pool)}, but got {labelled}")
     check_steps(steps)
     draws = {count: [pool[(2 * i + 1) * len(pool) // (2 * count)] for i in range(count)] for count in labelled}
-    for items in (parts["test"], *(draws[count] for count in labelled if count)):
+    for items in (test, *(draws[count] for count in labelled if count)):
         require_mitochondria(items)
     runs_dir = Path(runs).resolve() / data_dir.name
     require_writable(Path(output).parent, runs_dir)
-    rates = {"finetuned": finetuning_rate, "scratch": learning_rate}
     starts: dict[str, dict[str, Any]] = {
-        "finetuned": {"init_checkpoint": str(Path(weights).resolve())},
+        "finetuned": {"learning_rate": finetuning_rate, "init_checkpoint": str(Path(weights).resolve())},
         # but for where they start, both are the same network and see sections alike
-        "scratch": {"init_checkpoint": None, "defaults": settings_of_weights(weights)},
+        "scratch": {"learning_rate": learning_rate, "init_checkpoint": None, "defaults": settings_of_weights(weights)},
     }
     figures: dict[str, Any] = {
         "data": data_dir.name,
@@ -94,33 +90,43 @@ def finetune(
         "weights_sha256": sha256_of(Path(weights)),
         "steps": steps,
         "seed": seed,
-        "learning_rates": rates,
+        "learning_rates": {name: start["learning_rate"] for name, start in starts.items()},
         "settings": settings,
         "machine": hardware(),
-        "finetuned": {},
-        "scratch": {},
+        **{name: {} for name in starts},
     }
-    for count, (name, rate) in product(labelled, rates.items()):
-        if count == 0:
-            if name == "finetuned":
-                evaluation = settings_for("inference", "evaluate", **settings)
-                scores = evaluate_sets(str(data_dir), checkpoint=weights, network="fusion_fcn", **evaluation)
-                figures[name][0] = scores[data_dir.name]
-            continue
-        figures[name][count] = train_and_score(
-            runs_dir / f"{name}_{count}",
-            draws[count],
-            parts["test"],
-            steps=steps,
-            seed=seed,
-            learning_rate=rate,
-            licence=licence,
-            **starts[name],
-            **settings,
-        )
+    for count, (name, start) in product(labelled, starts.items()):
+        if count:
+            folder, how = runs_dir / f"{name}_{count}", {"steps": steps, "seed": seed, "licence": licence}
+            figures[name][count] = train_and_score(folder, draws[count], test, **how, **start, **settings)
+        elif name == "finetuned":
+            evaluation = settings_for("inference", "evaluate", **settings)
+            scores = evaluate_sets(str(data_dir), checkpoint=weights, network="fusion_fcn", **evaluation)
+            figures[name][0] = scores[data_dir.name]
     write_json(f"{output}.json", figures)
     _draw(figures, f"{output}.png")
     return markdown(figures)
+
+
+def pool_and_test(data: str) -> tuple[Path, list[dict[str, Any]], list[dict[str, Any]]]:
+    """Read a set of which some sections are to be labelled.
+
+    Args:
+        data: folder of the set.
+
+    Returns:
+        The folder, the sections that may be labelled (those of the training and validation parts, where regions of a
+        section that lie side by side are one), and those of the test part.
+
+    Raises:
+        ValueError: the set lacks a part, or its test part holds what may be labelled.
+        OSError: a file cannot be read.
+    """
+    folder = check_set(data, "training", "validation", "test")
+    parts = {part: load_sections(folder / "datalist.json", part) for part in ("training", "validation", "test")}
+    pool = merged(parts["training"] + parts["validation"])
+    refuse_overlap(pool, parts["test"], "training", "test")
+    return folder, pool, parts["test"]
 
 
 def check_steps(steps: Any) -> None:

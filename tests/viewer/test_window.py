@@ -141,14 +141,7 @@ def test_segment_correct_teach_measure_export(
     numbers = np.stack([read_section(section).T for section in sections])
     assert panel.table.rowCount() == numbers.max() > 2
     np.testing.assert_array_equal(np.asarray(panel.objects.data), numbers)
-    for row in range(3):  # a row leads to its mitochondrion
-        panel.table.selectRow(row)
-        y, x = (round(place / 5) for place in panel.viewer.camera.center[1:])
-        here = numbers[panel.section, max(0, y - 8) : y + 8, max(0, x - 8) : x + 8]
-        assert panel.table.selected() in here
-    for number in (2, 1):  # and a click on one to its row
-        click(panel, number, numbers)
-        assert panel.table.selected() == number
+    assert_rows_and_mitochondria_lead_to_each_other(panel, numbers)
 
     panel.export_to(tmp_path / "export")
     assert (tmp_path / "export" / "objects" / "report.html").is_file()
@@ -157,6 +150,17 @@ def test_segment_correct_teach_measure_export(
     press(panel, "Where is it least sure?")
     wait(panel)
     assert panel.section in (1, 2)  # section 0 is reviewed
+
+
+def assert_rows_and_mitochondria_lead_to_each_other(panel: Any, numbers: np.ndarray) -> None:
+    for row in range(3):
+        panel.table.selectRow(row)
+        y, x = (round(place / 5) for place in panel.viewer.camera.center[1:])
+        here = numbers[panel.section, max(0, y - 8) : y + 8, max(0, x - 8) : x + 8]
+        assert panel.table.selected() in here
+    for number in (2, 1):
+        click(panel, number, numbers)
+        assert panel.table.selected() == number
 
 
 def click(panel: Any, number: int, numbers: np.ndarray) -> None:
