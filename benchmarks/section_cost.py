@@ -107,7 +107,6 @@ def section_cost(
                     "pixel_size": pixel_size,
                     "use_crf": use_crf,
                     "overwrite": True,
-                    "num_workers": 0,
                 }
                 command = [sys.executable, "-c", CHILD, json.dumps([small, overrides])]
                 run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

@@ -143,11 +143,11 @@ def _limits(image: NDArray, mask: NDArray[np.bool_] | None, clip: tuple[float, f
 
 def _codes(image: NDArray, limits: tuple[float, float] | None) -> Iterator[tuple[slice, NDArray[np.integer]]]:
     """Number the grey levels from 0 to `CODES` - 1, some rows at a time."""
+    offset = 2 ** (8 * image.dtype.itemsize - 1) if image.dtype.kind == "i" else 0
     for rows in row_slices(image.shape):
         if limits is None and image.dtype.kind == "u":
             yield rows, image[rows]
         elif limits is None:
-            offset = 2 ** (8 * image.dtype.itemsize - 1) if image.dtype.kind == "i" else 0
             yield rows, image[rows].astype(np.int32) + np.int32(offset)
         elif limits[1] > limits[0]:
             yield rows, (scaled(image[rows], *limits) * (CODES - 1)).round().astype(np.int32)
