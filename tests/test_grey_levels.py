@@ -158,6 +158,21 @@ def test_wide_empty_resin_is_no_tissue(tissue: NDArray) -> None:
     assert tissue_mask(image, pixel_size=1.0).all(), "of 1 nm pixels it is a cleft of 1 µm"
 
 
+@pytest.mark.parametrize("pixel_size", [5.0, 7.3])
+def test_resin_is_looked_for_where_a_disc_of_it_may_lie_and_nothing_is_missed(
+    tissue: NDArray, monkeypatch: pytest.MonkeyPatch, pixel_size: float
+) -> None:
+    x, y = np.indices((1152, 960)) - np.array([570, 480]).reshape(2, 1, 1)
+    resin = np.random.default_rng(0).normal(200, 6, x.shape).clip(0, 255).astype(np.uint8)
+    images = [np.where(np.hypot(x, y) < radius, resin, np.tile(tissue, (3, 3))) for radius in range(120, 360, 24)]
+    found = [tissue_mask(image, pixel_size) for image in images]
+    assert found[0].all()
+    assert not found[-1].all()
+    monkeypatch.setattr("scripts.grey_levels.tissue.minimum_filter", lambda mask, *_, **__: np.ones_like(mask))
+    for image, mask in zip(images, found, strict=True):
+        np.testing.assert_array_equal(tissue_mask(image, pixel_size), mask)
+
+
 def test_what_is_pale_but_narrow_is_tissue(phantom: tuple) -> None:
     """A lumen without any structure, a large swollen mitochondrion, a saturated one at the border."""
     image = phantom[0].copy()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import (
@@ -10,6 +12,7 @@ from scipy.ndimage import (
     binary_propagation,
     distance_transform_edt,
     label,
+    minimum_filter,
     uniform_filter,
 )
 
@@ -174,7 +177,12 @@ def _resin(
     noise = np.sqrt(average(deviation**2))
     unit = np.quantile(structure[known], 0.9) if known.any() else 0.0
     calm = (structure < CALM * unit) & ((structure < NOISE * noise) | (structure < NO_NOISE * unit))
-    core = distance_transform_edt(calm | ~known) >= radius
+    open_ = calm | ~known
+    side = 2 * math.ceil(radius / 2**0.5) - 1
+    # the square within the disc tells in a tenth of the time that there is none, as in most sections
+    if not (calm & minimum_filter(open_, side, mode="constant", cval=1)).any():
+        return np.zeros_like(calm)
+    core = distance_transform_edt(open_) >= radius
     core &= calm
     if not core.any():
         return core

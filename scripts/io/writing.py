@@ -9,7 +9,7 @@ import numpy as np
 
 from .files import write_atomically
 from .formats import WRITTEN, format_module, split_suffix
-from .reading import read_header
+from .reading import read_header, transposed
 from .section import Header, Section
 
 __all__ = ["write_section"]
@@ -47,7 +47,10 @@ def write_section(
     module = format_module(suffix)
     same = header if header is not None and format_module(split_suffix(header.path)[1]) is module else None
     # the order of NumPy: pages, rows, columns
-    pages = _Turned(pixels) if not isinstance(pixels, np.ndarray) else pixels.T[None] if pixels.ndim == 2 else pixels.T
+    if isinstance(pixels, np.ndarray):
+        pages = transposed(pixels)[None] if pixels.ndim == 2 else pixels.T
+    else:
+        pages = _Turned(pixels)
     write_atomically(path, lambda target: module.write(target, pages, same, size, result))
 
 
@@ -61,4 +64,4 @@ class _Turned(Sequence):
         return len(self.pages)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return self.pages[index].T
+        return transposed(self.pages[index])

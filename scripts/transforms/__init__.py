@@ -6,6 +6,7 @@ from .dense_bodies import RandDenseBodiesd
 from .equalize import EqualizeSectiond
 from .layout import FileLayoutd
 from .load import BinarizeLabeld, LeaveOutUnknownd, LoadSectiond
+from .mask import MaskTissued
 from .patch import RandPatchd
 from .save import SaveSectiond
 
@@ -17,6 +18,7 @@ __all__ = [
     "FileLayoutd",
     "LeaveOutUnknownd",
     "LoadSectiond",
+    "MaskTissued",
     "RandDenseBodiesd",
     "RandPatchd",
     "SaveSectiond",

@@ -10,7 +10,9 @@ import numpy as np
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, SaveImaged
 from monai.utils import ImageMetaKey
+from numpy.typing import NDArray
 
+from scripts.grey_levels.blocks import row_slices
 from scripts.io import PageStore, Section, is_volume, made_of, read_header, result_path, write_result
 
 __all__ = ["SaveSectiond"]
@@ -72,8 +74,7 @@ class SaveSectiond(SaveImaged):
         for key in self.key_iterator(d):
             pixels = d[key].detach().cpu().numpy()[0]
             if self.output_dtype.kind in "iu":
-                scaled = np.multiply(pixels, self.scale, dtype=np.float32)
-                pixels = np.rint(scaled, out=scaled).astype(self.output_dtype)
+                pixels = self._integers(pixels)
             else:
                 pixels = (pixels if self.scale == 1 else pixels * self.scale).astype(self.output_dtype, copy=False)
             inner = meta.get("inner", ...)  # a part of a section comes with what surrounds it
@@ -82,6 +83,14 @@ class SaveSectiond(SaveImaged):
             else:
                 self._write(image, page, pixels[inner], _known_pixel_size(meta))
         return d
+
+    def _integers(self, pixels: NDArray) -> NDArray:
+        """Scale and round, a part at a time: as floating point a section is four times as large as its result."""
+        result = np.empty(pixels.shape, self.output_dtype)
+        for part in row_slices(pixels.shape):
+            scaled = np.multiply(pixels[part], self.scale, dtype=np.float32)
+            result[part] = np.rint(scaled, out=scaled)
+        return result
 
     def _write(self, image: str, page: int, pixels: np.ndarray, pixel_size_nm: tuple[float, float] | None) -> None:
         path = result_path(image, self.output_dir, self.output_postfix, self.output_dtype.name)

@@ -19,6 +19,7 @@ from scripts.grey_levels import Read, SectionLevels, TransferFunction, Window
 from scripts.inference import score_window
 from scripts.io import Section, pixel_size_of, read_mask, read_section
 from scripts.io.ome_zarr import OMEZarrReader
+from scripts.io.reading import transposed
 
 __all__ = ["WindowSegmentation"]
 
@@ -121,7 +122,7 @@ def _reader(section: Section) -> Read:
     volume = OMEZarrReader(section.path)
 
     def read(window: Window) -> NDArray:
-        return np.ascontiguousarray(volume.read_window(section.page, window[1], window[0], section.channel).T)
+        return transposed(volume.read_window(section.page, window[1], window[0], section.channel))
 
     return read
 

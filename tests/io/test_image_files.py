@@ -124,6 +124,17 @@ def test_one_bit_png(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_section(tmp_path / "mask.png") > 0, mask.T)
 
 
+@pytest.mark.parametrize(("width", "height"), [(700, 3), (3, 700), (256, 513)])
+def test_lines_are_turned_in_strips_and_none_is_lost(tmp_path: Path, width: int, height: int) -> None:
+    section = np.random.default_rng(0).integers(0, 2**16, (width, height), np.uint16)
+    write_section(tmp_path / "a.tif", section)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), section.T)
+    read = read_section(tmp_path / "a.tif")
+    np.testing.assert_array_equal(read, section)
+    assert read.flags.c_contiguous
+    assert read.flags.writeable
+
+
 def test_grey_in_colours_is_read_and_colour_is_refused(tmp_path: Path, section: np.ndarray) -> None:
     colours = np.repeat(section.T[..., None], 3, axis=-1)
     for suffix in (".png", ".tif"):

@@ -49,3 +49,15 @@ def test_what_exists_is_kept_unless_asked(tmp_path: Path, section: np.ndarray) -
 
 def test_servers_know_it_as_a_writer() -> None:
     assert isinstance(SaveSectiond("pred", ".", "mask"), SaveImaged)
+
+
+def test_large_probabilities_are_scaled_and_rounded_as_one(tmp_path: Path) -> None:
+    """In parts that bound the memory, of which the last is smaller."""
+    probability = np.random.default_rng(0).random((3001, 1100), np.float32)
+    write_section(tmp_path / "a.tif", np.zeros(probability.shape, np.uint8))
+    item = LoadSectiond("image")({"image": tmp_path / "a.tif"})
+    item["pred"] = torch.from_numpy(probability)[None]
+    SaveSectiond("pred", tmp_path, "probability", output_dtype="uint16", scale=65535)(item)
+    written = read_section(tmp_path / "a_probability.tif")
+    assert written.dtype == np.uint16
+    np.testing.assert_array_equal(written, np.rint(probability * np.float32(65535)))
