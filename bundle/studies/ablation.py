@@ -149,7 +149,7 @@ def markdown(figures: dict[str, Any]) -> str:
         figures: content of the JSON file.
 
     Returns:
-        Markdown: Jaccard over all test pixels, mean over sections in brackets; of several seeds mean and range.
+        Markdown: Jaccard over all test pixels, mean over sections in brackets; of several seeds mean and standard deviation.
     """
     seeds = figures["seeds"]
     columns = list(product(INPUTS, RESULTS))
@@ -164,10 +164,10 @@ def markdown(figures: dict[str, Any]) -> str:
         for inputs, result in columns:
             cells = [c[result] for c in figures["cells"] if (c["network"], c["input"]) == (network, inputs)]
             pooled, mean = ([cell["test"][key] for cell in cells] for key in ("jaccard", "mean_over_sections"))
-            spread = f" [{min(pooled):.3f}-{max(pooled):.3f}]" if len(seeds) > 1 else ""
+            spread = f" ± {np.std(pooled, ddof=1):.3f}" if len(seeds) > 1 else ""
             entries.append(f"{np.mean(pooled):.3f}{spread} ({np.mean(mean):.3f})")
         lines.append("| " + " | ".join([title, *entries]) + " |")
-    count = "one seed" if len(seeds) == 1 else f"mean [range] of {len(seeds)} seeds"
+    count = "one seed" if len(seeds) == 1 else f"mean ± standard deviation of {len(seeds)} seeds"
     return (
         "\n".join(lines) + f"\n\nJaccard over all test pixels of {figures['data']}, in brackets the mean over sections;"
         f" {count}. Each training: {figures['patches']} patches, width {figures['width']}, on"

@@ -48,7 +48,7 @@ def test_from_training_to_table_and_only_once(
     assert {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file()} == before
 
 
-def test_the_table_of_several_seeds_gives_mean_and_range() -> None:
+def test_the_table_of_several_seeds_gives_mean_and_standard_deviation() -> None:
     def cell(network: str, inputs: str, value: float) -> dict:
         test = {"jaccard": value, "mean_over_sections": value - 0.1}
         return {"network": network, "input": inputs, "without_crf": {"test": test}, "with_crf": {"test": test}}
@@ -57,12 +57,12 @@ def test_the_table_of_several_seeds_gives_mean_and_range() -> None:
         cell(network, inputs, value)
         for network in ("unet", "fusion_fcn")
         for inputs in ("raw", "equalised")
-        for value in (0.6, 0.8)
+        for value in (0.6, 0.7, 0.8)
     ]
-    figures = {"seeds": [0, 1], "cells": cells, "data": "d", "patches": 1, "machines": ["m"], "width": 1}
+    figures = {"seeds": [0, 1, 2], "cells": cells, "data": "d", "patches": 1, "machines": ["m"], "width": 1}
     table = markdown(figures)
-    assert table.count("0.700 [0.600-0.800] (0.600)") == 8
-    assert "2 seeds" in table
+    assert table.count("0.700 ± 0.100 (0.600)") == 8
+    assert "mean ± standard deviation of 3 seeds" in table
 
 
 @pytest.mark.parametrize(
