@@ -18,7 +18,7 @@ class MaskTissued(MapTransform):
     time of segmenting it.
 
     Args:
-        keys: tensors (1, width, height), on one device with the tissue; changed in place.
+        keys: tensors (1, width, height), changed in place.
         tissue_key: item (1, width, height) that is 0 where there is no tissue.
         allow_missing_keys: whether a key may be missing.
     """
@@ -32,5 +32,5 @@ class MaskTissued(MapTransform):
         d = dict(data)
         outside = d[self.tissue_key] == 0
         for key in self.key_iterator(d):
-            d[key].masked_fill_(outside, 0)
+            d[key].masked_fill_(outside.to(d[key].device), 0)
         return d
