@@ -149,7 +149,8 @@ def markdown(figures: dict[str, Any]) -> str:
         figures: content of the JSON file.
 
     Returns:
-        Markdown: Jaccard over all test pixels, mean over sections in brackets; of several seeds mean and standard deviation.
+        Markdown: Jaccard over all test pixels, mean over sections in brackets; of several seeds mean and standard
+        deviation.
     """
     seeds = figures["seeds"]
     columns = list(product(INPUTS, RESULTS))
