@@ -31,9 +31,9 @@ from scripts.crf import METHODS, dense_crf
 from scripts.io import find_sections, read_section, split_suffix
 
 ROOT = Path(__file__).parents[1]
-SETTINGS = json.loads((ROOT / "configs" / "inference.json").read_text())
+SHIPPED = json.loads((ROOT / "models" / "model.json").read_text())["settings"]
 PARAMETERS = {
-    "as shipped": SETTINGS["crf"],
+    "as shipped": SHIPPED["crf"],
     "narrow": {
         "gaussian_sxy": 3.0,
         "gaussian_compat": 0.5,
@@ -51,7 +51,7 @@ PARAMETERS = {
         "iterations": 10,
     },
 }
-"""Those of configs/inference.json, the function's own defaults, and such as are common for photographs."""
+"""Those of the shipped weights, the function's own defaults, and such as are common for photographs."""
 
 
 def make_section(size: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -115,7 +115,7 @@ def memory(size: int, method: str) -> int:
     _load()
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before = _status("VmRSS")
-    result = dense_crf(probabilities, image, **SETTINGS["crf"], method=method)
+    result = dense_crf(probabilities, image, **SHIPPED["crf"], method=method)
     return _status("VmHWM") - before - result.nbytes
 
 
@@ -136,7 +136,7 @@ def cost(sizes: Sequence[int], repeats: int, largest: int) -> Iterator[str]:
     for size in tqdm(sizes):
         methods = METHODS if size <= largest else METHODS[:1]
         probabilities, image = make_section(size)
-        seconds, cores = seconds_of(partial(dense_crf, probabilities, image, **SETTINGS["crf"]), methods, repeats)
+        seconds, cores = seconds_of(partial(dense_crf, probabilities, image, **SHIPPED["crf"]), methods, repeats)
         del probabilities, image
         for method in methods:
             with multiprocessing.get_context("spawn").Pool(1) as pool:
@@ -170,7 +170,7 @@ def agreement(sections: str, predictions: str, pixel_size: Any, repeats: int) ->
     preprocessing = parser.get_parsed_content("preprocessing")
     _load()
     for name, parameters in PARAMETERS.items():
-        threshold = SETTINGS["threshold"] if name == "as shipped" else 0.5
+        threshold = SHIPPED["threshold"] if name == "as shipped" else 0.5
         for item in tqdm(find_sections(sections), desc=name):
             stem, _ = split_suffix(item["image"])
             (file,) = Path(predictions).glob(f"{Path(stem).name}_probability.*")
@@ -196,7 +196,7 @@ def agreement(sections: str, predictions: str, pixel_size: Any, repeats: int) ->
 def _load() -> None:
     """Have both methods load or compile what they need, which is not to be measured."""
     for method in METHODS:
-        dense_crf(*make_section(64), **SETTINGS["crf"], method=method)
+        dense_crf(*make_section(64), **SHIPPED["crf"], method=method)
 
 
 def _status(name: str) -> int:
@@ -205,7 +205,7 @@ def _status(name: str) -> int:
 
 
 def main(
-    sizes: Sequence[int] = (1024, 2048, 4096),
+    sizes: int | Sequence[int] = (1024, 2048, 4096),
     repeats: int = 3,
     largest: int = 4096,
     sections: str | None = None,
@@ -222,6 +222,7 @@ def main(
         predictions: folder with their probabilities.
         pixel_size: of the real sections, as for inference.
     """
+    sizes = (sizes,) if isinstance(sizes, int) else sizes
     lines = cost(sizes, repeats, largest) if sections is None else agreement(sections, predictions, pixel_size, repeats)
     for line in lines:
         print(line, flush=True)

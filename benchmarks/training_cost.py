@@ -28,6 +28,7 @@ THREADS = (1, 2)
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "Fusion FCN, width 0.5, downsampling 2": lambda: FusionFCN(width=0.5, dropout=0.1, downsampling=2),
     "U-Net, width 0.25, downsampling 2": lambda: UNet(width=0.25, dropout=0.1, downsampling=2),
+    "Fusion FCN, width 0.25": lambda: FusionFCN(width=0.25, dropout=0.1),
     "U-Net, width 0.25": lambda: UNet(width=0.25, dropout=0.1),
 }
 
