@@ -56,7 +56,7 @@ def check_bundle(words: list[str]) -> None:
     else:
         known = set()
     for flag in flags(words):
-        assert flag in known | parameters.keys(), f"--{flag}"
+        assert flag.split("#")[0] in known | parameters.keys(), f"--{flag}"
 
 
 def check_config(words: list[str]) -> None:
