@@ -38,20 +38,23 @@ def plot_training(*runs: str, output: str) -> None:
     if len(set(names)) < len(names):
         raise ValueError(f"plot_training names trainings by their folders, which must differ: {', '.join(names)}")
     series = {Path(run).name: _read(Path(run)) for run in runs}
-    figure, (loss, jaccard) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    # one legend for both, beside them: of many trainings it would hide the curves
+    figure, (loss, jaccard) = plt.subplots(1, 2, figsize=(12, 4), layout="constrained")
+    colours = plt.get_cmap("tab20").colors
+    for axes in (loss, jaccard):
+        axes.set_prop_cycle(color=colours[::2] + colours[1::2])
     for name, values in series.items():
         steps, losses = np.array(values[LOSS]).T
         # single steps scatter too much to be seen through
         window = max(1, len(losses) // 50)
         smooth = np.convolve(losses, np.ones(window) / window, mode="valid")
-        loss.plot(steps[window - 1 :], smooth, label=f"{name} (mean of {window} steps)")
-        if values[JACCARD]:
-            jaccard.plot(*np.array(values[JACCARD]).T, marker=".", label=name)
-    loss.set(xlabel="step", ylabel="loss (Dice + cross-entropy)", ylim=(0, None))
+        loss.plot(steps[window - 1 :], smooth, label=name)
+        jaccard.plot(*np.array(values[JACCARD] or [[np.nan, np.nan]]).T, marker=".")
+    loss.set(xlabel="step", ylabel="loss (Dice + cross-entropy), moving mean", ylim=(0, None))
     jaccard.set(xlabel="epoch", ylabel="Jaccard of the validation sections", ylim=(0, 1))
     for axes in (loss, jaccard):
-        axes.legend()
         axes.grid(alpha=0.3)
+    figure.legend(loc="outside right upper")
     write_atomically(f"{output}.png", lambda path: figure.savefig(path, dpi=100))
     plt.close(figure)
     write_text(f"{output}.json", json.dumps(series))
