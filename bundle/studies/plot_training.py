@@ -39,7 +39,7 @@ def plot_training(*runs: str, output: str) -> None:
         raise ValueError(f"plot_training names trainings by their folders, which must differ: {', '.join(names)}")
     series = {Path(run).name: _read(Path(run)) for run in runs}
     # one legend for both, beside them: of many trainings it would hide the curves
-    figure, (loss, jaccard) = plt.subplots(1, 2, figsize=(12, 4), layout="constrained")
+    figure, (loss, jaccard) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     colours = plt.get_cmap("tab20").colors
     for axes in (loss, jaccard):
         axes.set_prop_cycle(color=colours[::2] + colours[1::2])
