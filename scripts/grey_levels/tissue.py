@@ -179,7 +179,7 @@ def _resin(
     calm = (structure < CALM * unit) & ((structure < NOISE * noise) | (structure < NO_NOISE * unit))
     open_ = calm | ~known
     side = 2 * math.ceil(radius / 2**0.5) - 1
-    # the square within the disc tells in a tenth of the time that there is none, as in most sections
+    # the square within the disc tells sooner that there is none, as in most sections
     if not (calm & minimum_filter(open_, side, mode="constant", cval=1)).any():
         return np.zeros_like(calm)
     core = distance_transform_edt(open_) >= radius
