@@ -19,7 +19,8 @@ from scripts.weights import settings_of, sha256_of
 __all__ = ["ablation", "markdown"]
 
 NETWORKS = {"unet": "U-Net", "fusion_fcn": "Fusion FCN"}
-FROM_OTHER_TISSUE = {"fusion_fcn_other_tissue": "Fusion FCN, from weights of other tissue"}
+OTHER_TISSUE = "other_tissue"
+"""What the name of a training ends with that starts from weights of other tissue."""
 INPUTS = {"raw": "none", "equalised": "section"}
 """Inputs, as the paper has them, and the method of `EqualizeSectiond`."""
 RESULTS = {"without_crf": "without CRF", "with_crf": "with CRF"}
@@ -35,7 +36,7 @@ def ablation(
     seeds: tuple[int, ...] = (0,),
     n_trials: int = 24,
     encoder_weights: str | None = None,
-    init_checkpoint: str | None = None,
+    init_checkpoints: dict[str, str] | None = None,
     **settings: Any,
 ) -> str:
     """Train and score U-Net and Fusion FCN with raw and equalised sections, without and with the CRF: Table 1.
@@ -57,8 +58,9 @@ def ablation(
         n_trials: sets of parameters tried for the CRF.
         encoder_weights: initial weights of the Fusion FCN's encoder, as in the paper: "imagenet" or a path. It needs a
             width of 1.
-        init_checkpoint: weights of a whole Fusion FCN of that width, trained on other sets. They add a line to the
-            table, of networks that start from them, where ImageNet's are not to be had.
+        init_checkpoints: for "unet", "fusion_fcn" or both, the weights of a whole network of that width, trained on
+            other sets. Each adds a line to the table, of networks that start from them, where ImageNet's are not to be
+            had.
         **settings: further settings of `train.json`, for all trainings.
 
     Returns:
@@ -70,23 +72,21 @@ def ablation(
         OSError: a file cannot be read or written.
     """
     seeds = tuple(seeds) if isinstance(seeds, list | tuple) else (seeds,)
-    _check(seeds, patches, n_trials, width, encoder_weights)
-    origin = {"init_checkpoint": init_checkpoint}
-    if init_checkpoint is not None:
-        origin["init_checkpoint_sha256"] = sha256_of(Path(init_checkpoint))
-    starts = _starts(encoder_weights, init_checkpoint)
-    reject_overrides(
-        settings, "epochs", "equalize", "use_crf", "crf", "threshold", "threshold_without_crf", "datalist", "resume"
-    )
+    init_checkpoints = init_checkpoints or {}
+    _check(seeds, patches, n_trials, width, encoder_weights, init_checkpoints)
+    fixed = ("equalize", "use_crf", "crf", "threshold", "threshold_without_crf", "init_checkpoint")
+    reject_overrides(settings, "epochs", "datalist", "resume", *fixed)
+    digests = {network: sha256_of(Path(path)) for network, path in init_checkpoints.items()}
     data_dir = check_set(data, "training", "validation", "test")
     name = data_dir.name
     runs_dir = Path(runs).resolve() / name
     require_writable(output, runs_dir)
     cells = []
-    for (network, start), inputs, seed in product(starts.items(), INPUTS, seeds):
+    starts = _starts(encoder_weights, init_checkpoints)
+    for (line, (network, start)), inputs, seed in product(starts.items(), INPUTS, seeds):
         cell = _cell(
-            "unet" if network == "unet" else "fusion_fcn",
-            runs_dir / f"{network}_{inputs}_{seed}",
+            network,
+            runs_dir / f"{line}_{inputs}_{seed}",
             n_trials,
             equalize=INPUTS[inputs],
             seed=seed,
@@ -96,9 +96,10 @@ def ablation(
             **start,
             **settings,
         )
-        cells.append({"network": network, "input": inputs, "seed": seed, **cell})
+        cells.append({"network": line, "input": inputs, "seed": seed, **cell})
     figures = {
-        **origin,
+        "init_checkpoints": init_checkpoints,
+        "init_checkpoints_sha256": digests,
         "data": name,
         "seeds": list(seeds),
         "patches": patches,
@@ -119,7 +120,14 @@ def ablation(
     return table
 
 
-def _check(seeds: tuple[int, ...], patches: int, n_trials: int, width: float, encoder_weights: str | None) -> None:
+def _check(
+    seeds: tuple[int, ...],
+    patches: int,
+    n_trials: int,
+    width: float,
+    encoder_weights: str | None,
+    init_checkpoints: dict[str, str],
+) -> None:
     """Refuse arguments that are out of their range."""
     if not seeds or not all(type(seed) is int for seed in seeds) or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds must be different whole numbers, but got {seeds}")
@@ -129,16 +137,19 @@ def _check(seeds: tuple[int, ...], patches: int, n_trials: int, width: float, en
         raise ValueError(f"n_trials must be a whole number from 1, but got {n_trials!r}")
     if encoder_weights is not None and width != 1:
         raise ValueError(f"encoder_weights need a width of 1, but got {width}")
+    if not isinstance(init_checkpoints, dict) or not set(init_checkpoints) <= set(NETWORKS):
+        raise ValueError(f"init_checkpoints must name weights for {' or '.join(NETWORKS)}, but got {init_checkpoints}")
 
 
-def _starts(encoder_weights: str | None, init_checkpoint: str | None) -> dict[str, dict[str, Any]]:
-    """Settings of where each line of the table starts from."""
-    starts: dict[str, dict[str, Any]] = {network: {} for network in NETWORKS}
+def _starts(encoder_weights: str | None, init_checkpoints: dict[str, str]) -> dict[str, tuple[str, dict[str, Any]]]:
+    """For each line of the table its network, and the settings of where it starts from."""
+    starts: dict[str, tuple[str, dict[str, Any]]] = {network: (network, {}) for network in NETWORKS}
     if encoder_weights is not None:
-        starts["fusion_fcn"] = {"encoder_weights": encoder_weights}
-    if init_checkpoint is not None:
-        for network in FROM_OTHER_TISSUE:
-            starts[network] = {"init_checkpoint": str(Path(init_checkpoint).resolve())}
+        starts["fusion_fcn"] = ("fusion_fcn", {"encoder_weights": encoder_weights})
+    for network in NETWORKS:
+        if network in init_checkpoints:
+            start = {"init_checkpoint": str(Path(init_checkpoints[network]).resolve())}
+            starts[f"{network}_{OTHER_TISSUE}"] = (network, start)
     return starts
 
 
@@ -158,7 +169,10 @@ def markdown(figures: dict[str, Any]) -> str:
         "| " + " | ".join(["", *(f"{i}, {RESULTS[r]}" for i, r in columns)]) + " |",
         "|" + " --- |" * (1 + len(columns)),
     ]
-    for network, title in (NETWORKS | FROM_OTHER_TISSUE).items():
+    other = {
+        f"{network}_{OTHER_TISSUE}": f"{title}, from weights of other tissue" for network, title in NETWORKS.items()
+    }
+    for network, title in (NETWORKS | other).items():
         if not any(cell["network"] == network for cell in figures["cells"]):
             continue
         entries = []

@@ -74,6 +74,9 @@ def test_the_table_of_several_seeds_gives_mean_and_standard_deviation() -> None:
         ({"n_trials": 0}, "n_trials must be"),
         ({"encoder_weights": "imagenet"}, "encoder_weights need a width of 1, but got 0.25"),
         ({"epochs": 3}, "--epochs cannot be given here"),
+        ({"init_checkpoint": "model.pt"}, "--init_checkpoint cannot be given here"),
+        ({"init_checkpoints": {"resnet": "model.pt"}}, "must name weights for unet or fusion_fcn, but got"),
+        ({"init_checkpoints": "model.pt"}, "must name weights for unet or fusion_fcn, but got model.pt"),
     ],
 )
 def test_mistakes_are_named_first(tiny_phantom: Path, arguments: dict, message: str) -> None:
@@ -99,25 +102,33 @@ def test_pretrained_weights_are_for_the_fusion_fcn_only(
     assert seen == [(("train", "unet"), None)] * 2 + [(("train",), "imagenet")] * 2
 
 
-def test_weights_of_other_tissue_add_a_line(
+def test_weights_of_other_tissue_add_a_line_each(
     tiny_phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only its two trainings start from them; the other four are as they were."""
+    """Only their own trainings start from them; the other four are as they were."""
     seen = []
 
     def cell(network: str, folder: Path, n_trials: int, **settings: Any) -> dict[str, Any]:
-        seen.append((network, folder.name, settings.get("init_checkpoint")))
+        seen.append((folder.name, network, settings.get("init_checkpoint")))
         test = {"test": {"jaccard": 0.5, "mean_over_sections": 0.5}}
         return {"machine": "m", "without_crf": test, "with_crf": test}
 
-    weights = tmp_path / "model.pt"
-    weights.write_bytes(b"weights")
+    weights = {network: str(tmp_path / f"{network}.pt") for network in ("fusion_fcn", "unet")}
+    for path in weights.values():
+        Path(path).write_bytes(b"weights")
     monkeypatch.setattr("bundle.studies.ablation._cell", cell)
     monkeypatch.setattr("bundle.studies.ablation.draw_examples", lambda *_: None)
-    table = ablation(str(tiny_phantom), runs=str(tmp_path), output=str(tmp_path), init_checkpoint=str(weights))
-    assert [start for _, _, start in seen] == [None] * 4 + [str(weights)] * 2
-    assert seen[-1][:2] == ("fusion_fcn", "fusion_fcn_other_tissue_equalised_0")
-    assert "| Fusion FCN, from weights of other tissue | 0.500 (0.500) |" in table
+    arguments = {"runs": str(tmp_path), "output": str(tmp_path)}
+    table = ablation(str(tiny_phantom), **arguments, init_checkpoints=weights)
+    assert [start for _, _, start in seen] == [None] * 4 + [weights["unet"]] * 2 + [weights["fusion_fcn"]] * 2
+    assert [line[:2] for line in seen[4::2]] == [
+        ("unet_other_tissue_raw_0", "unet"),
+        ("fusion_fcn_other_tissue_raw_0", "fusion_fcn"),
+    ]
+    for title in ("U-Net", "Fusion FCN"):
+        assert f"| {title}, from weights of other tissue | 0.500 (0.500) |" in table
     assert table == (tmp_path / f"{tiny_phantom.name}.md").read_text()
+    one = ablation(str(tiny_phantom), **arguments, init_checkpoints={"unet": weights["unet"]})
+    assert one.count("from weights of other tissue") == 1
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        ablation(str(tiny_phantom), runs=str(tmp_path), output=str(tmp_path), init_checkpoint="nowhere.pt")
+        ablation(str(tiny_phantom), **arguments, init_checkpoints={"unet": "nowhere.pt"})
