@@ -121,7 +121,9 @@ def _warp(
     def fill(cells: tuple[slice, slice]) -> None:
         positions, pixels = _positions(lattice, nodes, whole, source, edges, cells)
         tile, valid[pixels] = _sample(prepared, positions, INTERPOLATIONS[interpolation])
-        np.copyto(result[pixels], restore(tile), where=valid[pixels])
+        tile = restore(tile)
+        np.copyto(tile, 0, where=~valid[pixels])
+        result[pixels] = tile
 
     # tiles do not depend on each other: the number of threads changes nothing
     with ThreadPoolExecutor(max(1, cv2.getNumThreads())) as pool:
@@ -182,9 +184,34 @@ def _positions(
         interpolate(its_nodes, its_whole, *place, lattice.spacing / PARTS, window, positions)
         its = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
         exact[its] = np.isnan(positions[(0, *its)])
-    points = np.argwhere(exact) + [p.start for p in pixels]
-    positions[:, exact] = source.positions(points.astype(np.float64)).T
+    places = np.stack(np.nonzero(exact), axis=1)
+    first = np.array([p.start for p in pixels])
+    part = ((places + first) * (PARTS / lattice.spacing) + SAME).astype(np.intp) - PARTS * np.array(
+        [c.start for c in cells]
+    )
+    near = _near_tissue(fine_nodes, cut, inside.shape)
+    places = places[near[tuple(np.minimum(part, np.array(near.shape) - 1).T)]]
+    positions[:, places[:, 0], places[:, 1]] = source.positions((places + first).astype(np.float64)).T
     return positions, pixels
+
+
+def _near_tissue(fine_nodes: FloatArray, cut: NDArray[np.intp], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Parts of cells in or beside which a node has a source: elsewhere in a gap no pixel needs to be looked up.
+
+    Args:
+        fine_nodes: (n, PARTS + 1, PARTS + 1, 2), the sources of the nodes of the parts of each cell, NaN for none.
+        cut: (n, 2), the place of each of these cells in the tile.
+        shape: number of cells of the tile along x and y.
+
+    Returns:
+        bool, `PARTS` times that shape.
+    """
+    found = np.isfinite(fine_nodes[..., 0])
+    near = np.zeros((shape[0], PARTS, shape[1], PARTS), np.uint8)
+    near[cut[:, 0], :, cut[:, 1]] = found[:, :-1, :-1] | found[:, 1:, :-1] | found[:, :-1, 1:] | found[:, 1:, 1:]
+    # what lies beside the tile is not known here
+    border = {"borderType": cv2.BORDER_CONSTANT, "borderValue": 1}
+    return cv2.dilate(near.reshape(PARTS * shape[0], -1), np.ones((3, 3), np.uint8), **border).astype(bool)
 
 
 def _sample(image: NDArray[Any], positions: NDArray[np.float32], interpolation: int) -> tuple[NDArray, NDArray]:
