@@ -122,7 +122,7 @@ def _warp(
         positions, pixels = _positions(lattice, nodes, whole, source, edges, cells)
         tile, valid[pixels] = _sample(prepared, positions, INTERPOLATIONS[interpolation])
         tile = restore(tile)
-        np.copyto(tile, 0, where=~valid[pixels])
+        np.copyto(tile, tile.dtype.type(0), where=~valid[pixels])
         result[pixels] = tile
 
     # tiles do not depend on each other: the number of threads changes nothing
