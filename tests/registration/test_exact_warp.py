@@ -72,6 +72,20 @@ def test_places_are_those_of_the_deformation(inverse: bool, transformation: Tran
     assert not (valid != within)[~border].any()
 
 
+@pytest.mark.parametrize("tooth", [3, 6])
+def test_every_tooth_of_a_ragged_wide_fold_is_found(tooth: int) -> None:
+    """Deep in a gap nothing is looked up; what juts into it is finer than the parts of a cell, of ten pixels."""
+    size = (480, 400)
+    distance, along = np.abs(np.arange(size[0]) - 240), np.arange(size[1])
+    fold = distance[:, None] < 90 + tooth * (along // tooth % 2)
+    transformation = Transformation.affine(size, np.array([[1, 0, 0.3], [0, 1, 0.2]]), nodes=7, fold=fold)
+    _, valid = warp(np.ones(size, np.uint8), transformation, size)
+    exact = transformation.inverse(pixels(size).reshape(-1, 2)).reshape(*size, 2)
+    within = ((exact >= -0.5) & (exact < np.array(size) - 0.5)).all(axis=-1)
+    np.testing.assert_array_equal(valid, within)
+    assert (~valid).sum() > 0.9 * fold.sum()
+
+
 def test_pixels_are_those_of_the_exact_map(transformation: Transformation) -> None:
     image = grey(texture(0, SIZE))
     found, valid = warp(image, transformation, ALIGNED)
