@@ -30,7 +30,7 @@ ENLARGED = (0.7, 1.0, 1.5)
 
 def benchmark(
     *data: str,
-    network: str = "fusion_fcn",
+    network: str = "unet",
     output: str = "docs/results/pixel_size",
     count: int = 4,
     tiles: int = 4,

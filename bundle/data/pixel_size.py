@@ -89,7 +89,7 @@ class SectionScorer:
 
 def pixel_size(
     sections: str,
-    network: str = "fusion_fcn",
+    network: str | None = None,
     count: int = 4,
     tiles: int = 4,
     smallest: float = 1.5,
@@ -105,7 +105,8 @@ def pixel_size(
 
     Args:
         sections: folder, glob pattern, file or list of sections, as `--dataset_dir` of the inference.
-        network: "fusion_fcn" or "unet".
+        network: "fusion_fcn" or "unet", to look and to segment with. If neither it nor `checkpoint` is given, the
+            shipped U-Net looks, which was trained at one scale and is right more often, and the Fusion FCN segments.
         count: how many sections to look at, at most, spread evenly over all.
         tiles: how many places of each section to look at, at most, at each candidate.
         smallest: pixel size to try, in nanometres.
@@ -127,7 +128,8 @@ def pixel_size(
         raise ValueError(f"count must be a whole number from 1, but got {count!r}")
     found = find_sections(sections, channel, results=False)
     chosen = spread(found, count)
-    scorer = SectionScorer.of(chosen, network, **settings)
+    looking = network or ("fusion_fcn" if "checkpoint" in settings else "unet")
+    scorer = SectionScorer.of(chosen, looking, **settings)
     estimator = PixelSizeEstimator(scorer.score, scorer.pixel_size, tried, scorer.tile_size, tiles)
     for item in tqdm(chosen, desc="estimating", unit="section"):
         estimator.add(scorer.load(item))
@@ -139,7 +141,7 @@ def pixel_size(
             f"{sections}: the pixel size cannot be estimated from {looked}: {estimate.doubt}. Look it up in the "
             "microscope's record, or measure a mitochondrion, and state it by `--pixel_size`"
         )
-    configs = [f"configs/{name}.json" for name in config_names(network, base="inference")]
+    configs = [f"configs/{name}.json" for name in config_names(network or "fusion_fcn", base="inference")]
     files = ", ".join(f"'{name}'" for name in configs)
     command = ["python", "-m", "monai.bundle", "run", "inference", "--config_file"]
     command += [f"[{files}]" if len(configs) > 1 else configs[0], "--dataset_dir", sections]

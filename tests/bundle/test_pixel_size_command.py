@@ -92,16 +92,35 @@ def test_what_a_list_states_comes_first(tmp_path: Path, untrained: dict) -> None
 @pytest.mark.slow
 @pytest.mark.parametrize("pixel_size_nm", [4.0, 7.0])
 def test_the_shipped_weights_on_phantom_tissue(tmp_path: Path, pixel_size_nm: float) -> None:
+    """The U-Net looks, and the Fusion FCN is to segment."""
     size = round(2800 / pixel_size_nm)
     tissue = PhantomTissue(np.random.SeedSequence(3), (size, size), 1, pixel_size_nm, 50.0)
     write_section(tmp_path / "section.png", acquire(tissue.section(0)[0], np.random.default_rng(0)))
-    scorer = SectionScorer.of([{"image": str(tmp_path / "section.png"), "page": 0}], "fusion_fcn", num_workers=0)
-    section = scorer.load({"image": str(tmp_path / "section.png"), "page": 0})
-    estimator = module.PixelSizeEstimator(
-        scorer.score, scorer.pixel_size, [pixel_size_nm * f for f in (0.4, 0.6, 1, 1.6, 2.5)], 256, 4
-    )
-    estimator.add(section)
-    assert estimator.estimate().sureness.argmax() == 2
+    text = pixel_size(str(tmp_path / "section.png"), smallest=1.5, largest=20.0, candidates=9, num_workers=0)
+    line = next(line for line in text.splitlines() if line.startswith("pixel size:"))
+    estimate = float(line.removeprefix("pixel size: about ").split()[0])
+    assert estimate == pytest.approx(pixel_size_nm, rel=0.3)
+    assert "--config_file configs/inference.json" in text.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "network"),
+    [
+        ({}, "unet"),
+        ({"checkpoint": "model.pt"}, "fusion_fcn"),
+        ({"network": "unet", "checkpoint": "model.pt"}, "unet"),
+        ({"network": "fusion_fcn"}, "fusion_fcn"),
+    ],
+)
+def test_which_network_looks(
+    tiny_phantom: Path, monkeypatch: pytest.MonkeyPatch, arguments: dict[str, str], network: str
+) -> None:
+    def of(sections: list[dict], name: str, **settings: object) -> None:
+        raise InterruptedError(name)
+
+    monkeypatch.setattr(module.SectionScorer, "of", of)
+    with pytest.raises(InterruptedError, match=f"^{network}$"):
+        pixel_size(str(tiny_phantom / "images"), **arguments)
 
 
 @pytest.mark.slow
@@ -164,7 +183,7 @@ def test_the_benchmark_counts_what_is_right(tmp_path: Path, untrained: dict) -> 
     for stated in (4, 8):  # the second is wrong
         (folder / "datalist.json").write_text(json.dumps({"pixel_size_nm": stated, "training": items}))
         output = tmp_path / "out" / f"stated_{stated}"
-        text = benchmark(str(folder), output=str(output), tiles=2, equalize="none", **untrained)
+        text = benchmark(str(folder), output=str(output), tiles=2, equalize="none", network="fusion_fcn", **untrained)
         figures = json.loads(output.with_suffix(".json").read_text())
         assert text == markdown(figures) == output.with_suffix(".md").read_text().rstrip("\n")
         assert [row["true"] for row in figures["estimates"][::3]] == pytest.approx(
@@ -180,4 +199,4 @@ def test_the_benchmark_wants_a_pixel_size(labelled: Path, untrained: dict) -> No
     item = {"image": "image.png", "label": "label.png"}
     (labelled / "datalist.json").write_text(json.dumps({"training": [item]}))
     with pytest.raises(ValueError, match="states no pixel size"):
-        benchmark(str(labelled), output=str(labelled / "out"), **untrained)
+        benchmark(str(labelled), output=str(labelled / "out"), network="fusion_fcn", **untrained)
