@@ -19,8 +19,11 @@ from scripts.weights import settings_of, sha256_of
 __all__ = ["ablation", "markdown"]
 
 NETWORKS = {"unet": "U-Net", "fusion_fcn": "Fusion FCN"}
-OTHER_TISSUE = "other_tissue"
-"""What the name of a training ends with that starts from weights of other tissue."""
+OTHER_TISSUE = "_other_tissue"
+"""What the name of a training that starts from weights of other tissue has after that of its network."""
+LINES = NETWORKS | {
+    f"{network}{OTHER_TISSUE}": f"{title}, from weights of other tissue" for network, title in NETWORKS.items()
+}
 INPUTS = {"raw": "none", "equalised": "section"}
 """Inputs, as the paper has them, and the method of `EqualizeSectiond`."""
 RESULTS = {"without_crf": "without CRF", "with_crf": "with CRF"}
@@ -83,9 +86,9 @@ def ablation(
     require_writable(output, runs_dir)
     cells = []
     starts = _starts(encoder_weights, init_checkpoints)
-    for (line, (network, start)), inputs, seed in product(starts.items(), INPUTS, seeds):
+    for (line, start), inputs, seed in product(starts.items(), INPUTS, seeds):
         cell = _cell(
-            network,
+            line.removesuffix(OTHER_TISSUE),
             runs_dir / f"{line}_{inputs}_{seed}",
             n_trials,
             equalize=INPUTS[inputs],
@@ -141,15 +144,14 @@ def _check(
         raise ValueError(f"init_checkpoints must name weights for {' or '.join(NETWORKS)}, but got {init_checkpoints}")
 
 
-def _starts(encoder_weights: str | None, init_checkpoints: dict[str, str]) -> dict[str, tuple[str, dict[str, Any]]]:
-    """For each line of the table its network, and the settings of where it starts from."""
-    starts: dict[str, tuple[str, dict[str, Any]]] = {network: (network, {}) for network in NETWORKS}
+def _starts(encoder_weights: str | None, init_checkpoints: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """Settings of where each line of the table starts from."""
+    starts: dict[str, dict[str, Any]] = {network: {} for network in NETWORKS}
     if encoder_weights is not None:
-        starts["fusion_fcn"] = ("fusion_fcn", {"encoder_weights": encoder_weights})
+        starts["fusion_fcn"] = {"encoder_weights": encoder_weights}
     for network in NETWORKS:
         if network in init_checkpoints:
-            start = {"init_checkpoint": str(Path(init_checkpoints[network]).resolve())}
-            starts[f"{network}_{OTHER_TISSUE}"] = (network, start)
+            starts[network + OTHER_TISSUE] = {"init_checkpoint": str(Path(init_checkpoints[network]).resolve())}
     return starts
 
 
@@ -169,10 +171,7 @@ def markdown(figures: dict[str, Any]) -> str:
         "| " + " | ".join(["", *(f"{i}, {RESULTS[r]}" for i, r in columns)]) + " |",
         "|" + " --- |" * (1 + len(columns)),
     ]
-    other = {
-        f"{network}_{OTHER_TISSUE}": f"{title}, from weights of other tissue" for network, title in NETWORKS.items()
-    }
-    for network, title in (NETWORKS | other).items():
+    for network, title in LINES.items():
         if not any(cell["network"] == network for cell in figures["cells"]):
             continue
         entries = []

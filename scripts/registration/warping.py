@@ -184,14 +184,12 @@ def _positions(
         interpolate(its_nodes, its_whole, *place, lattice.spacing / PARTS, window, positions)
         its = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
         exact[its] = np.isnan(positions[(0, *its)])
-    places = np.stack(np.nonzero(exact), axis=1)
-    first = np.array([p.start for p in pixels])
-    part = ((places + first) * (PARTS / lattice.spacing) + SAME).astype(np.intp) - PARTS * np.array(
-        [c.start for c in cells]
-    )
+    places = np.argwhere(exact)
+    first_pixel, first_cell = (np.array([s.start for s in slices]) for slices in (pixels, cells))
+    part = ((places + first_pixel) * (PARTS / lattice.spacing) + SAME).astype(np.intp) - PARTS * first_cell
     near = _near_tissue(fine_nodes, cut, inside.shape)
     places = places[near[tuple(np.minimum(part, np.array(near.shape) - 1).T)]]
-    positions[:, places[:, 0], places[:, 1]] = source.positions((places + first).astype(np.float64)).T
+    positions[:, places[:, 0], places[:, 1]] = source.positions((places + first_pixel).astype(np.float64)).T
     return positions, pixels
 
 

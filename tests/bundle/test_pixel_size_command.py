@@ -59,6 +59,13 @@ def blobs(path: Path, size: int, seed: int = 0) -> None:
     write_section(path, image.clip(0, 255).astype(np.uint8))
 
 
+def phantom_section(path: Path, pixel_size_nm: float) -> None:
+    """Write 2.8 µm of phantom tissue."""
+    size = round(2800 / pixel_size_nm)
+    tissue = PhantomTissue(np.random.SeedSequence(3), (size, size), 1, pixel_size_nm, 50.0)
+    write_section(path, acquire(tissue.section(0)[0], np.random.default_rng(0)))
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("known")
 def test_the_estimate_and_the_command_to_go_on_with(tmp_path: Path, untrained: dict) -> None:
@@ -91,11 +98,22 @@ def test_what_a_list_states_comes_first(tmp_path: Path, untrained: dict) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pixel_size_nm", [4.0, 7.0])
-def test_the_shipped_weights_on_phantom_tissue(tmp_path: Path, pixel_size_nm: float) -> None:
-    """The U-Net looks, and the Fusion FCN is to segment."""
-    size = round(2800 / pixel_size_nm)
-    tissue = PhantomTissue(np.random.SeedSequence(3), (size, size), 1, pixel_size_nm, 50.0)
-    write_section(tmp_path / "section.png", acquire(tissue.section(0)[0], np.random.default_rng(0)))
+@pytest.mark.parametrize("network", ["fusion_fcn", "unet"])
+def test_the_shipped_weights_on_phantom_tissue(tmp_path: Path, pixel_size_nm: float, network: str) -> None:
+    phantom_section(tmp_path / "section.png", pixel_size_nm)
+    scorer = SectionScorer.of([{"image": str(tmp_path / "section.png"), "page": 0}], network, num_workers=0)
+    section = scorer.load({"image": str(tmp_path / "section.png"), "page": 0})
+    estimator = module.PixelSizeEstimator(
+        scorer.score, scorer.pixel_size, [pixel_size_nm * f for f in (0.4, 0.6, 1, 1.6, 2.5)], 256, 4
+    )
+    estimator.add(section)
+    assert estimator.estimate().sureness.argmax() == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pixel_size_nm", [4.0, 7.0])
+def test_the_shipped_unet_looks_and_the_fusion_fcn_is_to_segment(tmp_path: Path, pixel_size_nm: float) -> None:
+    phantom_section(tmp_path / "section.png", pixel_size_nm)
     text = pixel_size(str(tmp_path / "section.png"), smallest=1.5, largest=20.0, candidates=9, num_workers=0)
     line = next(line for line in text.splitlines() if line.startswith("pixel size:"))
     estimate = float(line.removeprefix("pixel size: about ").split()[0])
