@@ -4,6 +4,7 @@ from .crf import DenseCRFd
 from .crop import CropRegiond
 from .dense_bodies import RandDenseBodiesd
 from .equalize import EqualizeSectiond
+from .histogram_shift import RandHistogramShiftd
 from .layout import FileLayoutd
 from .load import BinarizeLabeld, LeaveOutUnknownd, LoadSectiond
 from .mask import MaskTissued
@@ -20,6 +21,7 @@ __all__ = [
     "LoadSectiond",
     "MaskTissued",
     "RandDenseBodiesd",
+    "RandHistogramShiftd",
     "RandPatchd",
     "SaveSectiond",
 ]
