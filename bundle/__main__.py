@@ -13,6 +13,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "": {
         "ablation": ("bundle.studies.ablation", "Compare networks, inputs and the CRF on a set: the paper's Table 1."),
         "active_learning": ("bundle.studies.active_learning", "Compare ways to choose the sections to label."),
+        "adapt": ("bundle.studies.adapt", "Fit weights to the tissue of a stack without labels."),
         "analyze": (
             "bundle.analysis.analyze",
             "Align, segment, number and measure a stack of sections, with a report.",

@@ -13,6 +13,7 @@ from bundle.data.combine import check_set, check_sets, combine, read_parts, set_
 from bundle.data.fetch import write_list
 from bundle.data.overlap import refuse_overlap
 from bundle.runs import config_names, hardware, reject_overrides, run, settings_for, train
+from bundle.studies.adapt import adapt
 from bundle.studies.evaluate import as_entry
 from bundle.studies.examples import draw_examples
 from bundle.studies.finetune import BATCH, EPOCHS, check_steps
@@ -36,6 +37,7 @@ def leave_one_out(
     weights: Mapping[str, float] | None = None,
     scales: float | Sequence[float] = (0.67, 0.8, 1.25, 1.5),
     test_time_augmentation: bool = False,
+    adapt_steps: int = 0,
     **settings: Any,
 ) -> str:
     """Train on all sets but one and score the one left out, for each of several sets in turn.
@@ -60,6 +62,8 @@ def leave_one_out(
         scales: factors by which the sections are shown too large or too small, as if their pixel size were not well
             known; scored on the training and validation parts.
         test_time_augmentation: whether to score with it too, at six times the cost.
+        adapt_steps: score too what comes of the weights by so many steps of `adapt` on the sections left out, test part
+            and all, without their labels; a multiple of 5, 0 for none.
         **settings: further settings of `train.json`.
 
     Returns:
@@ -76,7 +80,7 @@ def leave_one_out(
     reject_overrides(
         settings, "epochs", "batch_size", "datalist", "resume", "use_crf", "patches_per_epoch", "pixel_size"
     )
-    folders = _check(data, names, networks, weights or {}, steps, scales)
+    folders = _check(data, names, networks, weights or {}, (steps, adapt_steps or steps), scales)
     runs_dir = Path(runs).resolve()
     require_writable(Path(output).parent, runs_dir)
     parts = _read_lists(folders, names if scales else ())
@@ -90,9 +94,11 @@ def leave_one_out(
         evaluations = []
         for network in networks:
             folder = runs_dir / name / network
-            shown = (scales, test_time_augmentation)
-            results[network][name] = _fold(network, folder, joint, name, parts[name], steps, seed, shown, settings)
-            evaluations.append(folder / "test")
+            more = {"scales": scales, "augmented": test_time_augmentation, "adapt_steps": adapt_steps}
+            results[network][name] = _fold(
+                network, folder, joint, folders[name], parts[name], steps=steps, seed=seed, settings=settings, **more
+            )
+            evaluations += [folder / "test", *([folder / "test_adapted"] if adapt_steps else [])]
         draw_examples(runs_dir / name / "lists" / "test" / "datalist.json", evaluations, Path(f"{output}_{name}.jpg"))
     figures = {
         "sets": list(folders),
@@ -100,6 +106,7 @@ def leave_one_out(
         "weights": dict(weights or {}),
         "steps": steps,
         "patches_per_step": BATCH,
+        "adapt_steps": adapt_steps,
         "seed": seed,
         "settings": {key: value for key, value in settings.items() if key != "init_checkpoint"},
         "init_checkpoint_sha256": sha256_of(Path(initial)) if (initial := settings.get("init_checkpoint")) else None,
@@ -133,6 +140,9 @@ def markdown(figures: Mapping[str, Any]) -> str:
         if all("augmented" in fold[name] for name in names):
             for part in ("test", "development"):
                 rows[f"{part}, with test-time augmentation"] = [fold[name]["augmented"][part] for name in names]
+        if all("adapted" in fold[name] for name in names):
+            for part in ("test", "development"):
+                rows[f"{part}, adapted without labels"] = [fold[name]["adapted"][part] for name in names]
         rows |= {f"shown {scale} times as large": [fold[name]["scales"][scale] for name in names] for scale in scales}
         for title, values in rows.items():
             known = [value for value in values if value is not None]
@@ -150,7 +160,7 @@ def _check(
     names: Sequence[str],
     networks: Sequence[str],
     weights: Mapping[str, float],
-    steps: int,
+    steps: Sequence[int],
     scales: Sequence[float],
 ) -> dict[str, Path]:
     """Refuse arguments that are out of their range; give the folders of the sets by their names."""
@@ -161,7 +171,8 @@ def _check(
     for network in networks:
         if network not in NETWORKS:
             raise ValueError(f"networks must be of {', '.join(NETWORKS)}, but got {network!r}")
-    check_steps(steps)
+    for count in steps:
+        check_steps(count)
     if not all(isinstance(scale, int | float) and scale > 0 for scale in scales):
         raise ValueError(f"scales must hold factors above 0, but got {scales}")
     if len(folders) < 3 or not names:
@@ -202,15 +213,17 @@ def _fold(
     network: str,
     folder: Path,
     joint: Path,
-    name: str,
+    left_out: Path,
     parts: dict[str, list[dict]],
+    *,
     steps: int,
     seed: int,
-    shown: tuple[Sequence[float], bool],
+    scales: Sequence[float],
+    augmented: bool,
+    adapt_steps: int,
     settings: dict[str, Any],
 ) -> dict[str, Any]:
     """Train on the joint list and score the parts of the set that was left out."""
-    scales, augmented = shown
     record = train(
         *config_names(network, "train_shipped"),
         folder=folder,
@@ -226,11 +239,11 @@ def _fold(
     scores = json.loads(done.read_text()) if done.is_file() else {"threshold": THRESHOLD, "scales": {}}
     # with `train_shipped` the windows are as large as the patches of the training
     configs = config_names(network, "train_shipped", "evaluate", base="inference")
-    evaluation = {**settings_for(*configs, **settings), "checkpoint": str(folder / "model.pt")}
+    evaluation = settings_for(*configs, **settings)
     lists = folder.parent / "lists"
 
-    def jaccard(items: list[dict], part: str, **how: bool) -> dict[str, float]:
-        write_list({"name": name, "test": items}, lists / part)
+    def jaccard(items: list[dict], part: str, weights: Path = folder / "model.pt", **how: bool) -> dict[str, float]:
+        write_list({"name": left_out.name, "test": items}, lists / part)
         out = folder / part
         run(
             *configs,
@@ -239,7 +252,7 @@ def _fold(
             output_dir=str(out),
             threshold_without_crf=scores["threshold"],
             use_crf=False,
-            **evaluation,
+            **{**evaluation, "checkpoint": str(weights)},
             **how,
         )
         return json.loads((out / "jaccard.json").read_text())["without_crf"]
@@ -253,12 +266,31 @@ def _fold(
             found = jaccard(items, f"{part}_augmented", test_time_augmentation=True)["jaccard"]
             scores.setdefault("augmented", {})[part] = found
             write_json(done, scores)
+        if adapt_steps and part not in scores.get("adapted", {}):
+            weights = _adapted(folder, left_out, adapt_steps, seed, settings)
+            scores.setdefault("adapted", {})[part] = jaccard(items, f"{part}_adapted", weights)["jaccard"]
+            write_json(done, scores)
     for scale in scales:
         if f"{scale:g}" not in scores["scales"]:
             shown = [{**item, "pixel_size_nm": [scale * v for v in item["pixel_size_nm"]]} for item in development]
             scores["scales"][f"{scale:g}"] = jaccard(shown, f"scale_{scale:g}")["jaccard"]
             write_json(done, scores)
     return {**{key: record[key] for key in ("commit", "machine", "date", "seconds")}, **scores}
+
+
+def _adapted(folder: Path, left_out: Path, steps: int, seed: int, settings: Mapping[str, Any]) -> Path:
+    """Fit the weights of a training to the sections that were left out, without looking at their labels."""
+    own = {key: value for key, value in settings.items() if key not in ("init_checkpoint", "learning_rate")}
+    made = folder / "adapted"
+    adapt(
+        str(left_out / "datalist.json"),
+        output=str(made),
+        checkpoint=str(folder / "model.pt"),
+        steps=steps,
+        seed=seed,
+        **own,
+    )
+    return made / "model.pt"
 
 
 def _as_tuple(names: str | Sequence[str]) -> tuple[str, ...]:

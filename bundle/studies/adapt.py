@@ -1,0 +1,317 @@
+"""Weights that are fitted to a tissue without a label of it, by self-training."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from bundle.data.fetch import write_list
+from bundle.data.folders import check_arguments
+from bundle.data.pixel_size import spread
+from bundle.runs import prepare, reject_overrides, settings_for, settings_of_weights, train
+from bundle.studies.finetune import BATCH, EPOCHS, check_steps
+from scripts.figures import overlay, save_picture
+from scripts.handlers import load_weights
+from scripts.handlers.loading import read_weights
+from scripts.io import Section, find_sections, load_sections, read_label, require_writable, write_json, write_section
+from scripts.transforms import CropRegiond
+from scripts.weights import copy_weights, read_record, save_weights, sha256_of
+
+__all__ = ["Region", "adapt", "pseudo_label"]
+
+SIDE = 512
+"""Of a region in pixels of the network, at most."""
+
+PLACES = 8
+"""That are tried for a region, of which the one with most tissue is taken."""
+
+NOT_KNOWN = 0.6
+"""Share of the threshold from which on a probability says neither background nor mitochondrion."""
+
+UNKNOWN = 128
+"""In the labels."""
+
+THRESHOLD = 0.5
+"""Of the new weights: what they were taught is cut at the threshold of the old ones."""
+
+SHOWN = 4
+"""Regions in the picture."""
+
+OF_TRAINING = ("patch_size", "batch_size")
+"""Settings that the inference has too, for its windows."""
+
+RECORD = "adapt.json"
+"""In the folder: what it was made of."""
+
+VALIDATED = "validation_jaccard"
+"""In the record of a training."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of a section, as the network sees it.
+
+    Attributes:
+        image: grey levels as they were equalised over the whole section, float32 (width, height) in [0, 1].
+        tissue: bool (width, height).
+        probability: of mitochondrion, float32 (width, height).
+        pixel_size: nanometres (x, y).
+    """
+
+    image: NDArray[np.float32]
+    tissue: NDArray[np.bool_]
+    probability: NDArray[np.float32]
+    pixel_size: tuple[float, float]
+
+
+def adapt(
+    sections: str,
+    output: str,
+    checkpoint: str = "models/model.pt",
+    pixel_size: float | None = None,
+    channel: int | None = None,
+    regions: int = 16,
+    rounds: int = 1,
+    steps: int = 300,
+    learning_rate: float = 1e-3,
+    seed: int = 0,
+    **settings: Any,
+) -> str:
+    """Fit weights to sections that nobody labelled, so that they find more of the mitochondria in this very tissue.
+
+    The network labels regions of the sections itself, by the mean of several views of each, and is trained on what it
+    is sure of (self-training; pseudo-labels after Lee, "Pseudo-Label: the simple and efficient semi-supervised learning
+    method for deep neural networks", ICML workshop 2013). Patches that are scaled, turned and changed in grey are
+    what it has to say the same of. What it takes for mitochondria by mistake it may learn as well: look at the picture.
+    A run that was interrupted is gone on with, and one that is finished is not repeated.
+
+    Args:
+        sections: folder, glob pattern, file or list of sections, as `--dataset_dir` of the inference.
+        output: folder for the new weights `model.pt` with their record `model.json`, the picture `before_after.jpg`,
+            and what they were trained on.
+        checkpoint: weights to begin with.
+        pixel_size: of the sections in nanometres, where they do not state it.
+        channel: which to read where files have several, from 0.
+        regions: how many to train on, at most one of a section, spread evenly over all.
+        rounds: how often the network labels the regions and is trained on them.
+        steps: of the training in each round, of 4 patches; a multiple of 5.
+        learning_rate: at the start of each round.
+        seed: of the regions and the trainings.
+        **settings: further settings of `train.json`.
+
+    Returns:
+        How much is found before and after, and the command to segment with the new weights.
+
+    Raises:
+        FileExistsError: the folder holds something else, or what was made with other arguments.
+        ValueError: an argument is out of its range, a section is damaged, or nothing is found in the regions.
+        RuntimeError: from the configs, with the cause chained.
+        OSError: a file cannot be read or written.
+    """
+    check_arguments(output, {"regions": (regions, 1), "rounds": (rounds, 1), "seed": (seed, 0)}, {})
+    check_steps(steps)
+    reject_overrides(settings, "epochs", "datalist", "dataset_dir", "resume", "init_checkpoint", "use_crf", "equalize")
+    found = find_sections(sections, channel, results=False)
+    chosen = spread(found, regions)
+    folder, weights = Path(output).resolve(), Path(checkpoint).resolve()
+    known = settings_of_weights(weights)
+    how = {
+        "sections": [[section.path, section.page] for section in chosen],
+        "checkpoint_sha256": sha256_of(weights),
+        "arguments": {
+            **{"pixel_size": pixel_size, "channel": channel, "rounds": rounds, "steps": steps},
+            **{"learning_rate": learning_rate, "seed": seed, "settings": settings},
+        },
+    }
+    _require_same(folder, how)
+    write_json(folder / RECORD, how)
+    for number in range(1, rounds + 1):
+        here = folder / f"round_{number}"
+        if not (here / "model.pt").is_file():
+            if not (here / "data" / "datalist.json").is_file():
+                threshold = known["threshold_without_crf"] if number == 1 else THRESHOLD
+                scored = _scored(chosen, weights, pixel_size, seed, settings, f"labelling, round {number} of {rounds}")
+                _write_labels(scored, threshold, here / "data", name=_name(sections))
+            _train(here, weights, known, learning_rate=learning_rate, seed=seed, steps=steps, **settings)
+        weights = here / "model.pt"
+    before = _read_labels(folder / "round_1" / "data")
+    after = list(_scored(chosen, weights, pixel_size, seed, settings, "comparing"))
+    _draw(before, after, folder / "before_after.jpg")
+    copy_weights(weights, folder / "model.pt")
+    shares = [
+        float(np.concatenate([label.ravel() for label in labels]).mean())
+        for labels in (before, [region.probability >= THRESHOLD for region in after])
+    ]
+    command = ["python", "-m", "monai.bundle", "run", "inference", "--config_file", "configs/inference.json"]
+    command += ["--dataset_dir", sections, "--checkpoint", str(Path(output) / "model.pt")]
+    for key, value in (("pixel_size", pixel_size), ("channel", channel)):
+        command += [] if value is None else [f"--{key}", str(value)]
+    return (
+        f"mitochondria, share of the area: {shares[0]:.1%} before, {shares[1]:.1%} after\n"
+        f"look at {Path(output) / 'before_after.jpg'}: found by both in green, before only in blue, after only in "
+        f"vermilion\nnext: {shlex.join(command)}"
+    )
+
+
+def pseudo_label(probability: NDArray[np.float32], tissue: NDArray[np.bool_], threshold: float) -> NDArray[np.uint8]:
+    """Label what a network is sure of.
+
+    Args:
+        probability: of mitochondrion, (width, height).
+        tissue: bool, of the same shape.
+        threshold: from which on it is a mitochondrion.
+
+    Returns:
+        uint8 of the same shape: 255 in mitochondria, 0 in background, `UNKNOWN` outside of the tissue and where the
+        probability is below the threshold, but above 0.6 of it.
+    """
+    label = np.where(probability >= threshold, np.uint8(255), np.uint8(0))
+    label[(probability < threshold) & (probability > NOT_KNOWN * threshold)] = UNKNOWN
+    label[~tissue] = UNKNOWN
+    return label
+
+
+def _name(sections: str) -> str:
+    """Name the tissue by its folder."""
+    source = Path(sections).absolute()
+    return source.name if source.is_dir() else source.parent.name
+
+
+def _require_same(folder: Path, how: Mapping[str, Any]) -> None:
+    """Refuse a folder with something else in it, before anything is written."""
+    require_writable(folder)
+    path = folder / RECORD
+    if path.is_file():
+        was = json.loads(path.read_text())
+        if was != json.loads(json.dumps(how)):
+            raise FileExistsError(f"{path}: was made with other arguments; choose another --output")
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} holds something else; choose another --output")
+
+
+def _scored(
+    sections: Sequence[Section],
+    weights: Path,
+    pixel_size: float | None,
+    seed: int,
+    settings: Mapping[str, Any],
+    title: str,
+) -> Iterator[Region]:
+    """Let weights score a region of each section, by the mean of several views."""
+    own = settings_for("inference", **{key: value for key, value in settings.items() if key not in OF_TRAINING})
+    workflow = prepare(
+        "inference",
+        run_id="run",
+        **{
+            "sections": [dict(section) for section in sections],
+            "pending": "@sections",
+            "checks": [
+                "$scripts.config.check_settings(@record)",
+                "$scripts.io.check_pixel_sizes(@sections, @pixel_size, @network_pixel_size)",
+                "$scripts.io.check_sections(@pending)",
+            ],
+            **{"checkpoint": str(weights), "pixel_size": pixel_size, "test_time_augmentation": True, **own},
+        },
+    )
+    get = workflow.parser.get_parsed_content
+    get("checks")
+    network, device, inferer, preprocess = (get(key) for key in ("network", "device", "inferer", "preprocessing"))
+    load_weights(network, weights)
+    network.eval()
+    generator = np.random.default_rng(seed)
+    for item in tqdm(get("pending"), desc=title, unit="section"):
+        section = preprocess(dict(item))
+        size = np.array(section["image"].meta["pixel_size"], dtype=float)
+        side = np.ceil(SIDE * inferer.pixel_size / size).astype(int)
+        section["region"] = _place(section["tissue"][0].numpy() > 0, side, generator)
+        keys = ["image", "tissue"]
+        margin = CropRegiond(keys, margin=get("patch_size") // 2, margin_pixel_size=inferer.pixel_size)(section)
+        with torch.inference_mode():
+            margin["probability"] = inferer(margin["image"][None].to(device), network)[0].cpu()
+        region = CropRegiond([*keys, "probability"])(margin)
+        image, tissue, probability = (region[key][0].numpy() for key in (*keys, "probability"))
+        yield Region(np.asarray(image), tissue > 0, probability * (tissue > 0), tuple(size.tolist()))
+
+
+def _place(tissue: NDArray[np.bool_], side: NDArray[np.int_], generator: np.random.Generator) -> list[int]:
+    """Draw places for a region in a section; give the one with most tissue, as left, top, right and bottom."""
+    side = np.minimum(side, tissue.shape)
+    best, most = [0, 0, *side.tolist()], -1
+    for _ in range(PLACES):
+        start = [int(generator.integers(0, free + 1)) for free in np.array(tissue.shape) - side]
+        end = [first + int(length) for first, length in zip(start, side, strict=True)]
+        count = int(tissue[start[0] : end[0], start[1] : end[1]].sum())
+        if count > most:
+            best, most = [*start, *end], count
+    return best
+
+
+def _write_labels(scored: Iterator[Region], threshold: float, folder: Path, name: str) -> None:
+    """Write regions and what the network says of them as a set to train on, its list last."""
+    items, positive = [], False
+    for kind in ("images", "labels"):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+    for number, region in enumerate(scored):
+        label = pseudo_label(region.probability, region.tissue, threshold)
+        positive |= bool((label == 255).any())
+        item = {"image": f"images/{number:04d}.png", "label": f"labels/{number:04d}.png"}
+        write_section(folder / item["image"], np.rint(region.image * 65535).astype(np.uint16))
+        write_section(folder / item["label"], label, result=True)
+        items.append({**item, "pixel_size_nm": list(region.pixel_size)})
+    if not positive:
+        raise ValueError(
+            f"{name}: no mitochondria are found in {len(items)} regions, so that there is nothing to learn from; check "
+            "the pixel size (`python -m bundle pixel_size`), or label some sections and fine-tune"
+        )
+    write_list({"name": name, "ignore_value": UNKNOWN, "training": items, "validation": items}, folder)
+
+
+def _read_labels(folder: Path) -> list[NDArray[np.bool_]]:
+    """Read where mitochondria were found."""
+    items = load_sections(folder / "datalist.json", "training")
+    return [read_label(item, item["page"]) == 1 for item in items]
+
+
+def _train(folder: Path, weights: Path, known: Mapping[str, Any], steps: int, **settings: Any) -> None:
+    """Train on the labels of a round, and write the weights with a record of how sections have to be seen."""
+    record = train(
+        "train",
+        "train_shipped",
+        folder=folder / "run",
+        epochs=EPOCHS,
+        **{
+            **{"dataset_dir": str(folder / "data"), "batch_size": BATCH, "val_interval": EPOCHS, "use_crf": False},
+            # the regions were equalised with the whole of their sections
+            **{"patches_per_epoch": steps * BATCH // EPOCHS, "equalize": "none", "equalize_clip": [0.0, 1.0]},
+            **{"init_checkpoint": str(weights), **settings},
+        },
+    )
+    trained = folder / "run" / "model.pt"
+    own = {key: known[key] for key in ("equalize", "equalize_clip")}
+    thresholds = {"threshold": THRESHOLD, "threshold_without_crf": THRESHOLD}
+    # the validation of this training tells how well the network agrees with itself
+    content = {key: value for key, value in read_record(trained).items() if key not in ("best_epoch", VALIDATED)}
+    content["settings"] = {**content["settings"], **own, **thresholds}
+    note = "adapted without labels: python -m bundle adapt"
+    save_weights(read_weights(trained), folder / "model.pt", {**content, "machine": record["machine"], "note": note})
+
+
+def _draw(before: Sequence[NDArray[np.bool_]], after: Sequence[Region], path: Path) -> None:
+    """Draw regions alone, and below them what was found before and after."""
+    columns = []
+    for label, region in list(zip(before, after, strict=True))[:SHOWN]:
+        nothing, found = np.zeros_like(label), region.probability >= THRESHOLD
+        pair = [overlay(region.image, nothing, nothing), overlay(region.image, label, found)]
+        pictures = [Image.fromarray(picture.swapaxes(0, 1)).resize((SIDE, SIDE)) for picture in pair]
+        columns.append(np.concatenate([np.asarray(picture).swapaxes(0, 1) for picture in pictures], axis=1))
+    save_picture(np.concatenate(columns, axis=0), path)

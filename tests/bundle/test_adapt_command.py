@@ -1,0 +1,110 @@
+"""Weights that are fitted to a tissue without its labels."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage.io import imread, imsave
+
+from bundle.runs import ROOT, settings_of_weights
+from bundle.studies.adapt import adapt, pseudo_label
+from scripts.handlers.loading import read_weights
+from scripts.weights import read_record, save_weights, sha256_of
+
+UNET = ROOT / "models" / "unet" / "model.pt"
+
+
+def test_label_says_what_the_network_is_sure_of() -> None:
+    probability = np.array([[0.0, 0.29, 0.31], [0.49, 0.5, 1.0]], np.float32)
+    tissue = np.array([[True, True, True], [True, True, False]])
+    assert pseudo_label(probability, tissue, 0.5).tolist() == [[0, 0, 128], [128, 255, 128]]
+    assert pseudo_label(probability, tissue, 0.3).tolist() == [[0, 128, 255], [255, 255, 128]]
+
+
+@pytest.fixture(scope="module")
+def stack(tiny_phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sections alone, which state their pixel size by nothing."""
+    folder = tmp_path_factory.mktemp("mine") / "stack"
+    folder.mkdir()
+    for file in sorted((tiny_phantom / "images").iterdir()):
+        shutil.copy(file, folder)
+    return folder
+
+
+@pytest.mark.slow
+def test_weights_come_with_a_record_and_a_picture(stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    before = sha256_of(UNET)
+    arguments: dict[str, Any] = {
+        **{"output": str(tmp_path / "mine"), "checkpoint": str(UNET), "pixel_size": 5, "regions": 2, "rounds": 2},
+        **{"steps": 5, "patch_size": 64, "num_workers": 0},
+    }
+    text = adapt(str(stack), **arguments)
+    weights = tmp_path / "mine" / "model.pt"
+    assert sha256_of(UNET) == before
+    assert f"--checkpoint {weights}" in text
+    assert "--pixel_size 5" in text
+    with Image.open(tmp_path / "mine" / "before_after.jpg") as picture:
+        assert picture.size == (2 * 512, 2 * 512)
+    record = read_record(weights)
+    assert record["sha256"] == sha256_of(weights) != before
+    assert {"stack"} < record["training_data"].keys()
+    assert "validation_jaccard" not in record  # of its own labels
+    settings, start = settings_of_weights(weights), settings_of_weights(UNET)
+    assert settings == {**start, "threshold": 0.5, "threshold_without_crf": 0.5}
+    for number in (1, 2):
+        data = tmp_path / "mine" / f"round_{number}" / "data"
+        content = json.loads((data / "datalist.json").read_text())
+        assert [item["pixel_size_nm"] for item in content["training"]] == [[5.0, 5.0]] * 2
+        values = {value for item in content["training"] for value in np.unique(imread(data / item["label"]))}
+        assert 255 in values
+        assert values <= {0, 128, 255}
+    changed = {file: file.stat().st_mtime_ns for file in (tmp_path / "mine").rglob("round_*/**/*") if file.is_file()}
+    assert adapt(str(stack), **arguments) == text  # nothing is trained again
+    assert {file: file.stat().st_mtime_ns for file in changed} == changed
+    with pytest.raises(FileExistsError, match=r"adapt\.json: was made with other arguments; choose another --output"):
+        adapt(str(stack), **{**arguments, "steps": 10})
+    assert {file: file.stat().st_mtime_ns for file in changed} == changed
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"regions": 0}, "regions must be a whole number from 1 on, but got 0"),
+        ({"rounds": 1.5}, "rounds must be a whole number from 1 on, but got 1.5"),
+        ({"steps": 7}, "steps must be a multiple of the 5 epochs, but got 7"),
+        ({"use_crf": True}, "--use_crf cannot be given here"),
+        ({"checkpoint": "nowhere.pt"}, r"nowhere\.pt"),
+    ],
+)
+def test_mistakes(stack: Path, tmp_path: Path, change: dict, message: str) -> None:
+    arguments = {"output": str(tmp_path / "mine"), "checkpoint": str(UNET), **change}
+    with pytest.raises((ValueError, OSError), match=message):
+        adapt(str(stack), **arguments)
+    assert not (tmp_path / "mine").exists()
+
+
+def test_folder_with_something_else_stays(stack: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="holds something else; choose another --output"):
+        adapt(str(stack), output=str(tmp_path), checkpoint=str(UNET))
+    assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_sections_without_mitochondria_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "cytoplasm"
+    folder.mkdir()
+    noise = np.random.default_rng(0).normal(128, 10, (128, 128)).clip(0, 255).astype(np.uint8)
+    imsave(folder / "0.png", noise)
+    blind = read_weights(UNET)  # which finds none whatever it is shown
+    blind["unet.final_conv.1.bias"] = torch.tensor([9.0, -9.0])
+    blind["unet.final_conv.1.weight"] *= 0
+    save_weights(blind, tmp_path / "blind.pt", {"settings": settings_of_weights(UNET)})
+    with pytest.raises(ValueError, match=r"cytoplasm: no mitochondria are found in 1 regions"):
+        adapt(str(folder), output=str(tmp_path / "out"), checkpoint=str(tmp_path / "blind.pt"), pixel_size=10)
