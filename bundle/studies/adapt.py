@@ -6,6 +6,8 @@ import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +18,16 @@ from PIL import Image
 from tqdm import tqdm
 
 from bundle.data.fetch import write_list
-from bundle.data.folders import check_arguments
+from bundle.data.folders import check_arguments, filled
 from bundle.data.pixel_size import spread
 from bundle.runs import prepare, reject_overrides, settings_for, settings_of_weights, train
 from bundle.studies.finetune import BATCH, EPOCHS, check_steps
 from scripts.figures import overlay, save_picture
 from scripts.handlers import load_weights
 from scripts.handlers.loading import read_weights
-from scripts.io import Section, find_sections, load_sections, read_label, require_writable, write_json, write_section
+from scripts.io import Section, find_sections, load_sections, read_label, read_list, require_writable, write_section
 from scripts.transforms import CropRegiond
-from scripts.weights import copy_weights, read_record, save_weights, sha256_of
+from scripts.weights import read_record, save_weights, sha256_of
 
 __all__ = ["Region", "adapt", "pseudo_label"]
 
@@ -45,13 +47,13 @@ THRESHOLD = 0.5
 """Of the new weights: what they were taught is cut at the threshold of the old ones."""
 
 SHOWN = 4
-"""Regions in the picture."""
+"""Regions in the picture, at most."""
 
 OF_TRAINING = ("patch_size", "batch_size")
 """Settings that the inference has too, for its windows."""
 
-RECORD = "adapt.json"
-"""In the folder: what it was made of."""
+RECORD = "adapt"
+"""In the list of the regions: what they were made of."""
 
 VALIDATED = "validation_jaccard"
 """In the record of a training."""
@@ -81,7 +83,6 @@ def adapt(
     pixel_size: float | None = None,
     channel: int | None = None,
     regions: int = 16,
-    rounds: int = 1,
     steps: int = 300,
     learning_rate: float = 1e-3,
     seed: int = 0,
@@ -102,10 +103,9 @@ def adapt(
         checkpoint: weights to begin with.
         pixel_size: of the sections in nanometres, where they do not state it.
         channel: which to read where files have several, from 0.
-        regions: how many to train on, at most one of a section, spread evenly over all.
-        rounds: how often the network labels the regions and is trained on them.
-        steps: of the training in each round, of 4 patches; a multiple of 5.
-        learning_rate: at the start of each round.
+        regions: about how many to train on, of 512 pixels of the network a side, spread evenly over the sections.
+        steps: of the training, with 4 patches in a step; a multiple of 5.
+        learning_rate: at its start.
         seed: of the regions and the trainings.
         **settings: further settings of `train.json`.
 
@@ -118,7 +118,7 @@ def adapt(
         RuntimeError: from the configs, with the cause chained.
         OSError: a file cannot be read or written.
     """
-    check_arguments(output, {"regions": (regions, 1), "rounds": (rounds, 1), "seed": (seed, 0)}, {})
+    check_arguments(output, {"regions": (regions, 1), "seed": (seed, 0)}, {})
     check_steps(steps)
     reject_overrides(settings, "epochs", "datalist", "dataset_dir", "resume", "init_checkpoint", "use_crf", "equalize")
     found = find_sections(sections, channel, results=False)
@@ -129,29 +129,20 @@ def adapt(
         "sections": [[section.path, section.page] for section in chosen],
         "checkpoint_sha256": sha256_of(weights),
         "arguments": {
-            **{"pixel_size": pixel_size, "channel": channel, "rounds": rounds, "steps": steps},
+            **{"pixel_size": pixel_size, "channel": channel, "steps": steps},
             **{"learning_rate": learning_rate, "seed": seed, "settings": settings},
         },
     }
     _require_same(folder, how)
-    write_json(folder / RECORD, how)
-    for number in range(1, rounds + 1):
-        here = folder / f"round_{number}"
-        if not (here / "model.pt").is_file():
-            if not (here / "data" / "datalist.json").is_file():
-                threshold = known["threshold_without_crf"] if number == 1 else THRESHOLD
-                scored = _scored(chosen, weights, pixel_size, seed, settings, f"labelling, round {number} of {rounds}")
-                _write_labels(scored, threshold, here / "data", name=_name(sections))
-            _train(here, weights, known, learning_rate=learning_rate, seed=seed, steps=steps, **settings)
-        weights = here / "model.pt"
-    before = _read_labels(folder / "round_1" / "data")
-    after = list(_scored(chosen, weights, pixel_size, seed, settings, "comparing"))
-    _draw(before, after, folder / "before_after.jpg")
-    copy_weights(weights, folder / "model.pt")
-    shares = [
-        float(np.concatenate([label.ravel() for label in labels]).mean())
-        for labels in (before, [region.probability >= THRESHOLD for region in after])
-    ]
+    score = partial(_scored, chosen, ceil(regions / len(chosen)), pixel_size, seed, settings)
+    if not (folder / "data").is_dir():
+        with filled(folder / "data") as made:
+            threshold = known["threshold_without_crf"]
+            _write_labels(score(weights, "labelling"), threshold, made, {"name": _name(sections), RECORD: how})
+    adapted = folder / "model.pt"
+    if not adapted.is_file():
+        _train(folder, weights, known, learning_rate=learning_rate, seed=seed, steps=steps, **settings)
+    shares = _compare(folder / "data", score(adapted, "comparing"), folder / "before_after.jpg")
     command = ["python", "-m", "monai.bundle", "run", "inference", "--config_file", "configs/inference.json"]
     command += ["--dataset_dir", sections, "--checkpoint", str(Path(output) / "model.pt")]
     for key, value in (("pixel_size", pixel_size), ("channel", channel)):
@@ -189,25 +180,25 @@ def _name(sections: str) -> str:
 
 def _require_same(folder: Path, how: Mapping[str, Any]) -> None:
     """Refuse a folder with something else in it, before anything is written."""
-    require_writable(folder)
-    path = folder / RECORD
-    if path.is_file():
-        was = json.loads(path.read_text())
-        if was != json.loads(json.dumps(how)):
-            raise FileExistsError(f"{path}: was made with other arguments; choose another --output")
-    elif folder.is_dir() and any(folder.iterdir()):
+    datalist = folder / "data" / "datalist.json"
+    if datalist.is_file():
+        if read_list(datalist).get(RECORD) != json.loads(json.dumps(how)):
+            raise FileExistsError(f"{folder} was made with other arguments; choose another --output")
+    elif folder.is_dir() and any(not entry.name.startswith(".") for entry in folder.iterdir()):
         raise FileExistsError(f"{folder} holds something else; choose another --output")
+    require_writable(folder)
 
 
 def _scored(
     sections: Sequence[Section],
-    weights: Path,
+    count: int,
     pixel_size: float | None,
     seed: int,
     settings: Mapping[str, Any],
+    weights: Path,
     title: str,
 ) -> Iterator[Region]:
-    """Let weights score a region of each section, by the mean of several views."""
+    """Let weights score regions of each section, as many as have place in it, by the mean of several views."""
     own = settings_for("inference", **{key: value for key, value in settings.items() if key not in OF_TRAINING})
     workflow = prepare(
         "inference",
@@ -218,7 +209,7 @@ def _scored(
             "checks": [
                 "$scripts.config.check_settings(@record)",
                 "$scripts.io.check_pixel_sizes(@sections, @pixel_size, @network_pixel_size)",
-                "$scripts.io.check_sections(@pending)",
+                "$scripts.io.check_sections(@pending, leave_out_constant=True)",
             ],
             **{"checkpoint": str(weights), "pixel_size": pixel_size, "test_time_augmentation": True, **own},
         },
@@ -229,23 +220,24 @@ def _scored(
     load_weights(network, weights)
     network.eval()
     generator = np.random.default_rng(seed)
+    keys = ["image", "tissue"]
+    with_margin = CropRegiond(keys, margin=get("patch_size") // 2, margin_pixel_size=inferer.pixel_size)
     for item in tqdm(get("pending"), desc=title, unit="section"):
         section = preprocess(dict(item))
         size = np.array(section["image"].meta["pixel_size"], dtype=float)
-        side = np.ceil(SIDE * inferer.pixel_size / size).astype(int)
-        section["region"] = _place(section["tissue"][0].numpy() > 0, side, generator)
-        keys = ["image", "tissue"]
-        margin = CropRegiond(keys, margin=get("patch_size") // 2, margin_pixel_size=inferer.pixel_size)(section)
-        with torch.inference_mode():
-            margin["probability"] = inferer(margin["image"][None].to(device), network)[0].cpu()
-        region = CropRegiond([*keys, "probability"])(margin)
-        image, tissue, probability = (region[key][0].numpy() for key in (*keys, "probability"))
-        yield Region(np.asarray(image), tissue > 0, probability * (tissue > 0), tuple(size.tolist()))
+        side = np.minimum(np.ceil(SIDE * inferer.pixel_size / size).astype(int), section["image"].shape[1:])
+        tissue = section["tissue"][0].numpy() > 0
+        for _ in range(min(count, tissue.size // int(side.prod()))):
+            seen = with_margin({**section, "region": _place(tissue, side, generator)})
+            with torch.inference_mode():
+                seen["probability"] = inferer(seen["image"][None].to(device), network)[0].cpu()
+            region = CropRegiond([*keys, "probability"])(seen)
+            image, inside, probability = (region[key][0].numpy() for key in (*keys, "probability"))
+            yield Region(np.asarray(image), inside > 0, probability * (inside > 0), tuple(size.tolist()))
 
 
 def _place(tissue: NDArray[np.bool_], side: NDArray[np.int_], generator: np.random.Generator) -> list[int]:
     """Draw places for a region in a section; give the one with most tissue, as left, top, right and bottom."""
-    side = np.minimum(side, tissue.shape)
     best, most = [0, 0, *side.tolist()], -1
     for _ in range(PLACES):
         start = [int(generator.integers(0, free + 1)) for free in np.array(tissue.shape) - side]
@@ -256,11 +248,11 @@ def _place(tissue: NDArray[np.bool_], side: NDArray[np.int_], generator: np.rand
     return best
 
 
-def _write_labels(scored: Iterator[Region], threshold: float, folder: Path, name: str) -> None:
-    """Write regions and what the network says of them as a set to train on, its list last."""
+def _write_labels(scored: Iterator[Region], threshold: float, folder: Path, stated: Mapping[str, Any]) -> None:
+    """Write regions and what the network says of them as a set to train on."""
     items, positive = [], False
     for kind in ("images", "labels"):
-        (folder / kind).mkdir(parents=True, exist_ok=True)
+        (folder / kind).mkdir()
     for number, region in enumerate(scored):
         label = pseudo_label(region.probability, region.tissue, threshold)
         positive |= bool((label == 255).any())
@@ -270,20 +262,14 @@ def _write_labels(scored: Iterator[Region], threshold: float, folder: Path, name
         items.append({**item, "pixel_size_nm": list(region.pixel_size)})
     if not positive:
         raise ValueError(
-            f"{name}: no mitochondria are found in {len(items)} regions, so that there is nothing to learn from; check "
-            "the pixel size (`python -m bundle pixel_size`), or label some sections and fine-tune"
+            f"{stated['name']}: no mitochondria are found in {len(items)} regions, so that there is nothing to learn "
+            "from; check the pixel size (`python -m bundle pixel_size`), or label some sections and fine-tune"
         )
-    write_list({"name": name, "ignore_value": UNKNOWN, "training": items, "validation": items}, folder)
-
-
-def _read_labels(folder: Path) -> list[NDArray[np.bool_]]:
-    """Read where mitochondria were found."""
-    items = load_sections(folder / "datalist.json", "training")
-    return [read_label(item, item["page"]) == 1 for item in items]
+    write_list({**stated, "ignore_value": UNKNOWN, "training": items, "validation": items}, folder)
 
 
 def _train(folder: Path, weights: Path, known: Mapping[str, Any], steps: int, **settings: Any) -> None:
-    """Train on the labels of a round, and write the weights with a record of how sections have to be seen."""
+    """Train on the labels, and write the weights with a record of how sections have to be seen."""
     record = train(
         "train",
         "train_shipped",
@@ -306,12 +292,17 @@ def _train(folder: Path, weights: Path, known: Mapping[str, Any], steps: int, **
     save_weights(read_weights(trained), folder / "model.pt", {**content, "machine": record["machine"], "note": note})
 
 
-def _draw(before: Sequence[NDArray[np.bool_]], after: Sequence[Region], path: Path) -> None:
-    """Draw regions alone, and below them what was found before and after."""
-    columns = []
-    for label, region in list(zip(before, after, strict=True))[:SHOWN]:
-        nothing, found = np.zeros_like(label), region.probability >= THRESHOLD
-        pair = [overlay(region.image, nothing, nothing), overlay(region.image, label, found)]
-        pictures = [Image.fromarray(picture.swapaxes(0, 1)).resize((SIDE, SIDE)) for picture in pair]
-        columns.append(np.concatenate([np.asarray(picture).swapaxes(0, 1) for picture in pictures], axis=1))
+def _compare(folder: Path, after: Iterator[Region], path: Path) -> list[float]:
+    """Draw the first regions, and below them what is found before and after; give the share of the area in all."""
+    columns, found, area = [], [0, 0], 0
+    for item, region in zip(load_sections(folder / "datalist.json", "training"), after, strict=True):
+        pair = [read_label(item, item["page"]) == 1, region.probability >= THRESHOLD]
+        found = [total + int(mask.sum()) for total, mask in zip(found, pair, strict=True)]
+        area += region.image.size
+        if len(columns) < SHOWN:
+            nothing = np.zeros_like(region.tissue)
+            pictures = [overlay(region.image, nothing, nothing), overlay(region.image, *pair)]
+            small = [Image.fromarray(picture.swapaxes(0, 1)).resize((SIDE, SIDE)) for picture in pictures]
+            columns.append(np.concatenate([np.asarray(picture).swapaxes(0, 1) for picture in small], axis=1))
     save_picture(np.concatenate(columns, axis=0), path)
+    return [count / area for count in found]

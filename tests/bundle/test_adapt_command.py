@@ -42,7 +42,7 @@ def stack(tiny_phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_weights_come_with_a_record_and_a_picture(stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     before = sha256_of(UNET)
     arguments: dict[str, Any] = {
-        **{"output": str(tmp_path / "mine"), "checkpoint": str(UNET), "pixel_size": 5, "regions": 2, "rounds": 2},
+        **{"output": str(tmp_path / "mine"), "checkpoint": str(UNET), "pixel_size": 5, "regions": 2},
         **{"steps": 5, "patch_size": 64, "num_workers": 0},
     }
     text = adapt(str(stack), **arguments)
@@ -58,17 +58,17 @@ def test_weights_come_with_a_record_and_a_picture(stack: Path, tmp_path: Path, c
     assert "validation_jaccard" not in record  # of its own labels
     settings, start = settings_of_weights(weights), settings_of_weights(UNET)
     assert settings == {**start, "threshold": 0.5, "threshold_without_crf": 0.5}
-    for number in (1, 2):
-        data = tmp_path / "mine" / f"round_{number}" / "data"
-        content = json.loads((data / "datalist.json").read_text())
-        assert [item["pixel_size_nm"] for item in content["training"]] == [[5.0, 5.0]] * 2
-        values = {value for item in content["training"] for value in np.unique(imread(data / item["label"]))}
-        assert 255 in values
-        assert values <= {0, 128, 255}
-    changed = {file: file.stat().st_mtime_ns for file in (tmp_path / "mine").rglob("round_*/**/*") if file.is_file()}
+    data = tmp_path / "mine" / "data"
+    content = json.loads((data / "datalist.json").read_text())
+    assert [item["pixel_size_nm"] for item in content["training"]] == [[5.0, 5.0]] * 2
+    values = {value for item in content["training"] for value in np.unique(imread(data / item["label"]))}
+    assert 255 in values
+    assert values <= {0, 128, 255}
+    files = [weights, data / "datalist.json", *(tmp_path / "mine" / "run").iterdir()]
+    changed = {file: file.stat().st_mtime_ns for file in files}
     assert adapt(str(stack), **arguments) == text  # nothing is trained again
     assert {file: file.stat().st_mtime_ns for file in changed} == changed
-    with pytest.raises(FileExistsError, match=r"adapt\.json: was made with other arguments; choose another --output"):
+    with pytest.raises(FileExistsError, match="mine was made with other arguments; choose another --output"):
         adapt(str(stack), **{**arguments, "steps": 10})
     assert {file: file.stat().st_mtime_ns for file in changed} == changed
 
@@ -77,7 +77,7 @@ def test_weights_come_with_a_record_and_a_picture(stack: Path, tmp_path: Path, c
     ("change", "message"),
     [
         ({"regions": 0}, "regions must be a whole number from 1 on, but got 0"),
-        ({"rounds": 1.5}, "rounds must be a whole number from 1 on, but got 1.5"),
+        ({"seed": -1}, "seed must be a whole number from 0 on, but got -1"),
         ({"steps": 7}, "steps must be a multiple of the 5 epochs, but got 7"),
         ({"use_crf": True}, "--use_crf cannot be given here"),
         ({"checkpoint": "nowhere.pt"}, r"nowhere\.pt"),
