@@ -81,6 +81,16 @@ def test_each_set_is_scored_by_a_training_without_it(
     longer = leave_one_out(*sets, **arguments, test_time_augmentation=True)
     assert [line for line in longer.splitlines() if "augmentation" not in line] == table.splitlines()
     assert longer.count("with test-time augmentation") == 2
+    adapted = leave_one_out(*sets, **arguments, adapt_steps=5)
+    assert adapted.count("adapted without labels") == 2
+    figures = json.loads((tmp_path / "out" / "loo.json").read_text())
+    for name in ("two", "small"):
+        made = tmp_path / "runs" / name / "unet" / "adapted"
+        shown = json.loads((made / "data" / "datalist.json").read_text())["adapt"]["sections"]
+        assert {Path(file).parents[1].name for file, _ in shown} == {name}
+        scored = json.loads((tmp_path / "runs" / name / "unet" / "test_adapted" / "jaccard.json").read_text())
+        assert scored["checkpoint"] == str(made / "model.pt")
+        assert figures["results"]["unet"][name]["adapted"]["test"] == scored["without_crf"]["jaccard"]
     assert (tmp_path / "runs" / "two" / "unet" / "checkpoint.pt").stat().st_mtime_ns == changed
 
 
@@ -90,6 +100,7 @@ def test_each_set_is_scored_by_a_training_without_it(
         ({"left_out": "three"}, "there is no set 'three' among one, two, small"),
         ({"networks": "vit"}, "networks must be of fusion_fcn, unet, but got 'vit'"),
         ({"steps": 7}, "steps must be a multiple of the 5 epochs, but got 7"),
+        ({"adapt_steps": 8}, "steps must be a multiple of the 5 epochs, but got 8"),
         ({"scales": (0,)}, r"scales must hold factors above 0, but got \(0,\)"),
         ({"weights": {"four": 1}}, "there is no set 'four'"),
         ({"weights": {"small": 0}}, r"small.datalist.json: the weight of a set must be a positive number, but got 0"),
