@@ -144,6 +144,7 @@ def listed_images(datalist: Path) -> dict[str, ListedImage]:
             image.
     """
     content, images = read_list(datalist), {}
+    root = datalist.parent.resolve()  # from where a linked folder lies, "..", which its paths may hold, leads up
     shared = _pixel_size_entry(content, str(datalist))
     for part, entries in content.items():
         for i, item in enumerate(entries if isinstance(entries, list) else ()):
@@ -155,7 +156,7 @@ def listed_images(datalist: Path) -> dict[str, ListedImage]:
                         f"{datalist}: {part}[{i}] must be a file name or hold an 'image', but got {item!r}"
                     )
                 continue
-            file = os.path.abspath(datalist.parent / item["image"])
+            file = os.path.abspath(root / item["image"])
             where = f"{datalist}: {item['image']}"
             size = (shared | _pixel_size_entry(item, where)).get("pixel_size_nm")
             known = images.get(file, ListedImage())
@@ -163,7 +164,7 @@ def listed_images(datalist: Path) -> dict[str, ListedImage]:
                 raise ValueError(
                     f"{datalist}: states two pixel sizes for {item['image']}, {known.pixel_size_nm} and {size}"
                 )
-            valid = _named_mask(item, Path(os.path.abspath(datalist.parent)), where)
+            valid = _named_mask(item, root, where)
             if None not in (valid, known.valid) and valid != known.valid:
                 raise ValueError(f"{datalist}: names two valid masks of {item['image']}, {known.valid} and {valid}")
             images[file] = ListedImage(known.pixel_size_nm or size, known.valid or valid)

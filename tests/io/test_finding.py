@@ -284,3 +284,13 @@ def test_results_do_not_go_beside_links_to_the_sections(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="the output folder holds the section"):
             unfinished_sections(sections, tmp_path / output, RESULTS, overwrite=False)
     assert unfinished_sections(sections, tmp_path / "out", RESULTS, overwrite=False) == sections
+
+
+def test_list_in_a_linked_folder_names_its_sections_from_where_it_lies(tmp_path: Path, section: np.ndarray) -> None:
+    write_section(tmp_path / "microscope" / "raw.png", section)
+    lists = tmp_path / "far" / "away" / "lists"
+    lists.mkdir(parents=True)
+    (lists / "datalist.json").write_text(json.dumps({"training": [{"image": "../../../microscope/raw.png"}]}))
+    (tmp_path / "data").symlink_to(lists)
+    (found,) = find_sections(tmp_path / "data" / "datalist.json")
+    assert Path(found.path) == tmp_path / "microscope" / "raw.png"
