@@ -29,7 +29,7 @@ from scripts.io import Section, find_sections, load_sections, read_label, read_l
 from scripts.transforms import CropRegiond
 from scripts.weights import read_record, save_weights, sha256_of
 
-__all__ = ["Region", "adapt", "pseudo_label"]
+__all__ = ["MADE_HERE", "Region", "adapt", "pseudo_label"]
 
 SIDE = 512
 """Of a region in pixels of the network, at most."""
@@ -49,8 +49,11 @@ THRESHOLD = 0.5
 SHOWN = 4
 """Regions in the picture, at most."""
 
-OF_TRAINING = ("patch_size", "batch_size")
-"""Settings that the inference has too, for its windows."""
+MADE_HERE = (
+    *("dataset_dir", "datalist", "ckpt_dir", "init_checkpoint", "resume", "use_crf", "equalize", "equalize_clip"),
+    *("epochs", "batch_size", "patches_per_epoch", "val_interval"),
+)
+"""Settings of the training that are no user's."""
 
 RECORD = "adapt"
 """In the list of the regions: what they were made of."""
@@ -120,7 +123,7 @@ def adapt(
     """
     check_arguments(output, {"regions": (regions, 1), "seed": (seed, 0)}, {})
     check_steps(steps)
-    reject_overrides(settings, "epochs", "datalist", "dataset_dir", "resume", "init_checkpoint", "use_crf", "equalize")
+    reject_overrides(settings, *MADE_HERE)
     found = find_sections(sections, channel, results=False)
     chosen = spread(found, regions)
     folder, weights = Path(output).resolve(), Path(checkpoint).resolve()
@@ -129,7 +132,7 @@ def adapt(
         "sections": [[section.path, section.page] for section in chosen],
         "checkpoint_sha256": sha256_of(weights),
         "arguments": {
-            **{"pixel_size": pixel_size, "channel": channel, "steps": steps},
+            **{"pixel_size": pixel_size, "channel": channel, "regions": regions, "steps": steps},
             **{"learning_rate": learning_rate, "seed": seed, "settings": settings},
         },
     }
@@ -199,7 +202,8 @@ def _scored(
     title: str,
 ) -> Iterator[Region]:
     """Let weights score regions of each section, as many as have place in it, by the mean of several views."""
-    own = settings_for("inference", **{key: value for key, value in settings.items() if key not in OF_TRAINING})
+    own = settings_for("inference", **settings)
+    own.pop("patch_size", None)  # of the training; the inference has its own windows
     workflow = prepare(
         "inference",
         run_id="run",

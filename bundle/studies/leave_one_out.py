@@ -13,7 +13,7 @@ from bundle.data.combine import check_set, check_sets, combine, read_parts, set_
 from bundle.data.fetch import write_list
 from bundle.data.overlap import refuse_overlap
 from bundle.runs import config_names, hardware, reject_overrides, run, settings_for, train
-from bundle.studies.adapt import adapt
+from bundle.studies.adapt import MADE_HERE, adapt
 from bundle.studies.evaluate import as_entry
 from bundle.studies.examples import draw_examples
 from bundle.studies.finetune import BATCH, EPOCHS, check_steps
@@ -280,7 +280,7 @@ def _fold(
 
 def _adapted(folder: Path, left_out: Path, steps: int, seed: int, settings: Mapping[str, Any]) -> Path:
     """Fit the weights of a training to the sections that were left out, without looking at their labels."""
-    own = {key: value for key, value in settings.items() if key not in ("init_checkpoint", "learning_rate")}
+    own = {key: value for key, value in settings.items() if key not in (*MADE_HERE, "learning_rate")}
     made = folder / "adapted"
     adapt(
         str(left_out / "datalist.json"),
