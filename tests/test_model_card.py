@@ -17,9 +17,12 @@ def rows(table: str) -> list[str]:
     return [line for line in table.splitlines() if line.startswith("|")]
 
 
-@pytest.mark.parametrize("record", ["models/model.json", "models/unet/model.json", "models/synthetic/model.json"])
-def test_shipped_weights(record: str) -> None:
-    assert "\n".join(rows(evaluate.markdown(json.loads((ROOT / record).read_text())["test"]))) in CARD
+@pytest.mark.parametrize("folder", ["", "unet", "synthetic", "synthetic/unet"])
+def test_shipped_weights(folder: str) -> None:
+    assert (
+        "\n".join(rows(evaluate.markdown(json.loads((ROOT / "models" / folder / "model.json").read_text())["test"])))
+        in CARD
+    )
 
 
 @pytest.mark.parametrize("data", ["drosophila_vnc", "sbem_brain"])
@@ -39,9 +42,9 @@ def test_active_learning() -> None:
     assert "\n".join(rows(active_learning.markdown(figures))) in (ROOT / "docs" / "monai_label.md").read_text()
 
 
-@pytest.mark.parametrize("network", ["fusion_fcn"])
-def test_unseen_tissue(network: str) -> None:
-    figures = json.loads((ROOT / "docs" / "results" / f"unseen_{network}.json").read_text())
+@pytest.mark.parametrize("figures_of", ["fusion_fcn", "adapted"])
+def test_unseen_tissue(figures_of: str) -> None:
+    figures = json.loads((ROOT / "docs" / "results" / f"unseen_{figures_of}.json").read_text())
     assert "\n".join(rows(leave_one_out.markdown(figures))) in (ROOT / "docs" / "unseen_tissue.md").read_text()
 
 

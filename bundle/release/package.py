@@ -39,9 +39,16 @@ PATTERNS = (
     "models/unet/model.json",
     "models/synthetic/model.pt",
     "models/synthetic/model.json",
+    "models/synthetic/unet/model.pt",
+    "models/synthetic/unet/model.json",
     "scripts/**/*.py",
 )
-WEIGHTS = ("models/model.pt", "models/unet/model.pt", "models/synthetic/model.pt")
+WEIGHTS = (
+    "models/model.pt",
+    "models/unet/model.pt",
+    "models/synthetic/model.pt",
+    "models/synthetic/unet/model.pt",
+)
 """Of these, the first is required."""
 
 TORCHSCRIPT = "models/model.ts"

@@ -28,6 +28,9 @@ TARGET = ROOT
 
 CHECK = "numpy.random.default_rng(0).random((1, 1, 256, 256), dtype=numpy.float32)"
 
+MEASURED = (".running_mean", ".running_var")
+"""Ends of the names of what batch normalisations measure."""
+
 FOLDERS = {"FusionFCN": "models", "UNet": "models/unet"}
 
 
@@ -138,6 +141,9 @@ def mean_logit(network: torch.nn.Module) -> float:
 def halve(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Round floating-point weights to half precision.
 
+    The variances that a batch normalisation has measured may be larger than half precision can hold, where the layers
+    before it have no scale of their own. They are few numbers, and stay in single precision then.
+
     Args:
         weights: state dict.
 
@@ -150,5 +156,7 @@ def halve(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     half = {key: value.half() if value.is_floating_point() else value for key, value in weights.items()}
     for key, value in half.items():
         if value.is_floating_point() and not torch.isfinite(value).all():
-            raise ValueError(f"{key} holds values that half precision cannot")
+            if not key.endswith(MEASURED):
+                raise ValueError(f"{key} holds values that half precision cannot")
+            half[key] = weights[key]
     return half

@@ -307,6 +307,17 @@ def test_weights_too_large_for_half_precision() -> None:
         halve({"bias": torch.tensor([1e6])})
 
 
+def test_variances_beyond_half_precision_stay_as_they_are() -> None:
+    weights = {
+        "norm.weight": torch.ones(1),
+        "norm.running_mean": torch.ones(1),
+        "norm.running_var": torch.full((1,), 1e6),
+    }
+    half = halve(weights)
+    assert half["norm.running_var"].item() == 1e6
+    assert [value.dtype for value in half.values()] == [torch.float16, torch.float16, torch.float32]
+
+
 @pytest.mark.slow
 def test_ship_refuses_weights_that_rounding_changes(
     trained: Path, tiny_phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: dict

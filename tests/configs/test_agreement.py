@@ -116,6 +116,7 @@ def test_a_config_opens_with_headings_and_is_short(name: str) -> None:
         ("models/model.pt", "FusionFCN", 0.5),
         ("models/unet/model.pt", "UNet", 0.25),
         ("models/synthetic/model.pt", "FusionFCN", 0.5),
+        ("models/synthetic/unet/model.pt", "UNet", 0.25),
     ],
 )
 def test_the_checkpoint_alone_names_the_network(weights: str, network: str, width: float) -> None:
