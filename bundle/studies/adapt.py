@@ -37,9 +37,6 @@ SIDE = 512
 PLACES = 8
 """That are tried for a region, of which the one with most tissue is taken."""
 
-NOT_KNOWN = 0.6
-"""Share of the threshold from which on a probability says neither background nor mitochondrion."""
-
 UNKNOWN = 128
 """In the labels."""
 
@@ -94,7 +91,7 @@ def adapt(
     """Fit weights to sections that nobody labelled, so that they find more of the mitochondria in this very tissue.
 
     The network labels regions of the sections itself, by the mean of several views of each, and is trained on what it
-    is sure of (self-training; pseudo-labels after Lee, "Pseudo-Label: the simple and efficient semi-supervised learning
+    finds (self-training; pseudo-labels after Lee, "Pseudo-Label: the simple and efficient semi-supervised learning
     method for deep neural networks", ICML workshop 2013). Patches that are scaled, turned and changed in grey are
     what it has to say the same of. What it takes for mitochondria by mistake it may learn as well: look at the picture.
     A run that was interrupted is gone on with, and one that is finished is not repeated.
@@ -158,7 +155,7 @@ def adapt(
 
 
 def pseudo_label(probability: NDArray[np.float32], tissue: NDArray[np.bool_], threshold: float) -> NDArray[np.uint8]:
-    """Label what a network is sure of.
+    """Label what a network finds.
 
     Args:
         probability: of mitochondrion, (width, height).
@@ -166,11 +163,9 @@ def pseudo_label(probability: NDArray[np.float32], tissue: NDArray[np.bool_], th
         threshold: from which on it is a mitochondrion.
 
     Returns:
-        uint8 of the same shape: 255 in mitochondria, 0 in background, `UNKNOWN` outside of the tissue and where the
-        probability is below the threshold, but above 0.6 of it.
+        uint8 of the same shape: 255 in mitochondria, 0 in background, `UNKNOWN` outside of the tissue.
     """
     label = np.where(probability >= threshold, np.uint8(255), np.uint8(0))
-    label[(probability < threshold) & (probability > NOT_KNOWN * threshold)] = UNKNOWN
     label[~tissue] = UNKNOWN
     return label
 

@@ -21,11 +21,11 @@ from scripts.weights import read_record, save_weights, sha256_of
 UNET = ROOT / "models" / "unet" / "model.pt"
 
 
-def test_label_says_what_the_network_is_sure_of() -> None:
+def test_label_says_what_the_network_finds_in_tissue() -> None:
     probability = np.array([[0.0, 0.29, 0.31], [0.49, 0.5, 1.0]], np.float32)
     tissue = np.array([[True, True, True], [True, True, False]])
-    assert pseudo_label(probability, tissue, 0.5).tolist() == [[0, 0, 128], [128, 255, 128]]
-    assert pseudo_label(probability, tissue, 0.3).tolist() == [[0, 128, 255], [255, 255, 128]]
+    assert pseudo_label(probability, tissue, 0.5).tolist() == [[0, 0, 0], [0, 255, 128]]
+    assert pseudo_label(probability, tissue, 0.3).tolist() == [[0, 0, 255], [255, 255, 128]]
 
 
 @pytest.fixture(scope="module")
