@@ -19,10 +19,8 @@ def rows(table: str) -> list[str]:
 
 @pytest.mark.parametrize("folder", ["", "unet", "synthetic", "synthetic/unet"])
 def test_shipped_weights(folder: str) -> None:
-    assert (
-        "\n".join(rows(evaluate.markdown(json.loads((ROOT / "models" / folder / "model.json").read_text())["test"])))
-        in CARD
-    )
+    record = json.loads((ROOT / "models" / folder / "model.json").read_text())
+    assert "\n".join(rows(evaluate.markdown(record["test"]))) in CARD
 
 
 @pytest.mark.parametrize("data", ["drosophila_vnc", "sbem_brain"])

@@ -55,8 +55,8 @@ MADE_HERE = (
 RECORD = "adapt"
 """In the list of the regions: what they were made of."""
 
-VALIDATED = "validation_jaccard"
-"""In the record of a training."""
+OF_ITSELF = ("best_epoch", "validation_jaccard")
+"""In the record of the training: how well the network agrees with its own labels, which says nothing of the truth."""
 
 
 @dataclass(frozen=True)
@@ -284,8 +284,7 @@ def _train(folder: Path, weights: Path, known: Mapping[str, Any], steps: int, **
     trained = folder / "run" / "model.pt"
     own = {key: known[key] for key in ("equalize", "equalize_clip")}
     thresholds = {"threshold": THRESHOLD, "threshold_without_crf": THRESHOLD}
-    # the validation of this training tells how well the network agrees with itself
-    content = {key: value for key, value in read_record(trained).items() if key not in ("best_epoch", VALIDATED)}
+    content = {key: value for key, value in read_record(trained).items() if key not in OF_ITSELF}
     content["settings"] = {**content["settings"], **own, **thresholds}
     note = "adapted without labels: python -m bundle adapt"
     save_weights(read_weights(trained), folder / "model.pt", {**content, "machine": record["machine"], "note": note})

@@ -257,6 +257,14 @@ def _fold(
         )
         return json.loads((out / "jaccard.json").read_text())["without_crf"]
 
+    adapted = scores.get("adapted", {"steps": adapt_steps})
+    if adapt_steps and adapted.get("steps") != adapt_steps:
+        raise ValueError(
+            f"{done}: these weights were adapted by {adapted.get('steps')} steps, not {adapt_steps}; choose another "
+            "folder for runs"
+        )
+    if adapt_steps and not {"test", "development"} <= adapted.keys():
+        fitted = _adapted(folder, left_out, adapt_steps, seed, settings)
     development = parts["training"] + parts["validation"]
     for part, items in (("test", parts["test"] or parts["training"]), ("development", development)):
         if part not in scores:
@@ -266,9 +274,9 @@ def _fold(
             found = jaccard(items, f"{part}_augmented", test_time_augmentation=True)["jaccard"]
             scores.setdefault("augmented", {})[part] = found
             write_json(done, scores)
-        if adapt_steps and part not in scores.get("adapted", {}):
-            weights = _adapted(folder, left_out, adapt_steps, seed, settings)
-            scores.setdefault("adapted", {})[part] = jaccard(items, f"{part}_adapted", weights)["jaccard"]
+        if adapt_steps and part not in adapted:
+            adapted[part] = jaccard(items, f"{part}_adapted", fitted)["jaccard"]
+            scores["adapted"] = adapted
             write_json(done, scores)
     for scale in scales:
         if f"{scale:g}" not in scores["scales"]:

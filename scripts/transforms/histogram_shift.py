@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import Any
-
 import monai.transforms
 import torch
+from monai.config import KeysCollection
 from monai.utils import convert_to_tensor
 
 __all__ = ["RandHistogramShiftd"]
@@ -20,24 +18,30 @@ class RandHistogramShiftd(monai.transforms.RandHistogramShiftd):
 
     The control points of a patch of blank resin, smoothed before, are the same number in float32. MONAI divides by
     their distances, and the NaN that come of it end the training.
+
+    Args:
+        keys: images of any shape, float32.
+        num_control_points: of the mapping of grey levels, or the least and the largest number of them.
+        prob: probability that an item is changed.
+        allow_missing_keys: whether a key may be missing.
     """
 
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Change the histogram of one item.
+    def __init__(
+        self,
+        keys: KeysCollection,
+        num_control_points: tuple[int, int] | int = 10,
+        prob: float = 0.1,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, num_control_points, prob, allow_missing_keys)
+        self.shifter = _RandHistogramShift(num_control_points, prob=1.0)
 
-        Args:
-            data: images of any shape, float32.
 
-        Returns:
-            The item, with its images changed, or as they were where their grey levels hardly differ.
-        """
-        d = dict(data)
-        flat = {key: d[key] for key in self.key_iterator(d) if self._is_flat(convert_to_tensor(d[key]))}
-        # nothing is drawn per image, so that what comes after is augmented in the same way
-        placeholders = {key: torch.tensor([0.0, 1.0]) for key in flat}
-        return super().__call__(d | placeholders) | flat
-
-    @staticmethod
-    def _is_flat(image: torch.Tensor) -> bool:
-        lowest, highest = image.aminmax()
-        return bool(highest - lowest <= LEAST_RANGE * torch.maximum(lowest.abs(), highest.abs()))
+class _RandHistogramShift(monai.transforms.RandHistogramShift):
+    def __call__(self, img: torch.Tensor, randomize: bool = True) -> torch.Tensor:
+        if randomize:
+            self.randomize()
+        lowest, highest = convert_to_tensor(img).aminmax()
+        if highest - lowest <= LEAST_RANGE * torch.maximum(lowest.abs(), highest.abs()):
+            return img
+        return super().__call__(img, randomize=False)

@@ -91,6 +91,12 @@ def test_each_set_is_scored_by_a_training_without_it(
         scored = json.loads((tmp_path / "runs" / name / "unet" / "test_adapted" / "jaccard.json").read_text())
         assert scored["checkpoint"] == str(made / "model.pt")
         assert figures["results"]["unet"][name]["adapted"]["test"] == scored["without_crf"]["jaccard"]
+    made = tmp_path / "runs" / "two" / "unet" / "adapted" / "before_after.jpg"
+    drawn = made.stat().st_mtime_ns
+    assert leave_one_out(*sets, **arguments, adapt_steps=5) == adapted
+    assert made.stat().st_mtime_ns == drawn  # nothing is fitted again
+    with pytest.raises(ValueError, match=r"scores\.json: these weights were adapted by 5 steps, not 10"):
+        leave_one_out(*sets, **arguments, adapt_steps=10)
     assert (tmp_path / "runs" / "two" / "unet" / "checkpoint.pt").stat().st_mtime_ns == changed
 
 
