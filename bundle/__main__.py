@@ -23,6 +23,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "compare": ("bundle.analysis.compare", "Compare groups of animals by the objects of their stacks."),
         "continuity": ("bundle.studies.continuity", "Measure what neighbouring sections add to the masks of a stack."),
         "convert": ("bundle.volumes.convert", "Write a stack as an OME-Zarr volume, or a volume as TIFF files."),
+        "ensemble": ("bundle.release.ensemble", "Join a Fusion FCN and a U-Net into one that scores by their mean."),
         "evaluate": ("bundle.studies.evaluate", "Score weights on the test parts of data sets."),
         "evaluate_objects": ("bundle.analysis.evaluate_objects", "Score numbered mitochondria against true ones."),
         "evaluate_registration": ("bundle.studies.registration", "Measure what the registration recovers."),

@@ -21,7 +21,7 @@ from scripts.handlers.loading import read_weights
 from scripts.io import require_writable, write_atomically, write_json
 from scripts.weights import git_revision, read_record, record_path, save_weights, sha256_of
 
-__all__ = ["average", "interpolate", "markdown"]
+__all__ = ["average", "count_scores", "interpolate", "judge", "markdown"]
 
 ORIGINS = ("training_data", "seed", "commit", "date")
 
@@ -76,8 +76,8 @@ def average(
     configs = config_names(network, "evaluate", base="inference")
     tried = []
     for share in shares:
-        counts = _score(configs, interpolate(*ends, share), needed, folders, part=part, **settings)
-        tried.append({"share": share, **_judge(counts)})
+        counts = count_scores(configs, interpolate(*ends, share), needed, folders, part=part, **settings)
+        tried.append({"share": share, **judge(counts)})
     best = max(tried, key=lambda row: row["mean"])
     figures = {
         "before": {"file": before, "sha256": sha256_of(before)},
@@ -150,14 +150,28 @@ def markdown(figures: Mapping[str, Any]) -> str:
     return "\n".join(lines) + f"\n\nJaccard over all pixels of the {figures['part']} parts, without CRF"
 
 
-def _score(
+def count_scores(
     configs: Sequence[str],
     weights: Mapping[str, torch.Tensor],
     needed: Mapping[str, Any],
     folders: Sequence[Path],
     **how: Any,
 ) -> dict[str, np.ndarray]:
-    """Give the `score_counts` of each set."""
+    """Score a part of each set by weights that lie in no file yet.
+
+    Args:
+        configs: names of those of an evaluation.
+        weights: state dict.
+        needed: settings of the weights.
+        folders: of the sets.
+        **how: settings, `part` among them.
+
+    Returns:
+        `score_counts` by name of the set.
+
+    Raises:
+        RuntimeError: from the configs, with the cause chained.
+    """
     counts = {}
     with tempfile.TemporaryDirectory() as scratch:
         checkpoint = Path(scratch) / "model.pt"
@@ -168,7 +182,15 @@ def _score(
     return counts
 
 
-def _judge(counts: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def judge(counts: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Judge weights by their mean over sets, at the one threshold that is best for all of them together.
+
+    Args:
+        counts: by name of the set, see `count_scores`.
+
+    Returns:
+        `threshold`, `mean`, and `jaccard` by name of the set.
+    """
     best = best_threshold(*counts.values())
     at = round(best["threshold"] * BINS)
     return {

@@ -80,6 +80,7 @@ def adapt(
     sections: str,
     output: str,
     checkpoint: str = "models/model.pt",
+    teacher: str | None = None,
     pixel_size: float | None = None,
     channel: int | None = None,
     regions: int = 16,
@@ -101,6 +102,8 @@ def adapt(
         output: folder for the new weights `model.pt` with their record `model.json`, the picture `before_after.jpg`,
             and what they were trained on.
         checkpoint: weights to begin with.
+        teacher: other weights, which label the regions, such as those of a larger network or an ensemble; those to
+            begin with if None.
         pixel_size: of the sections in nanometres, where they do not state it.
         channel: which to read where files have several, from 0.
         regions: about how many to train on, of 512 pixels of the network a side, spread evenly over the sections.
@@ -124,10 +127,13 @@ def adapt(
     found = find_sections(sections, channel, results=False)
     chosen = spread(found, regions)
     folder, weights = Path(output).resolve(), Path(checkpoint).resolve()
-    known = settings_of_weights(weights)
+    labelling = weights if teacher is None else Path(teacher).resolve()
+    for file in (weights, labelling):
+        settings_of_weights(file)  # before minutes are spent
     how = {
         "sections": [[section.path, section.page] for section in chosen],
         "checkpoint_sha256": sha256_of(weights),
+        **({} if teacher is None else {"teacher_sha256": sha256_of(labelling)}),
         "arguments": {
             **{"pixel_size": pixel_size, "channel": channel, "regions": regions, "steps": steps},
             **{"learning_rate": learning_rate, "seed": seed, "settings": settings},
@@ -137,11 +143,11 @@ def adapt(
     score = partial(_scored, chosen, ceil(regions / len(chosen)), pixel_size, seed, settings)
     if not (folder / "data").is_dir():
         with filled(folder / "data") as made:
-            threshold = known["threshold_without_crf"]
-            _write_labels(score(weights, "labelling"), threshold, made, {"name": _name(sections), RECORD: how})
+            threshold = settings_of_weights(labelling)["threshold_without_crf"]
+            _write_labels(score(labelling, "labelling"), threshold, made, {"name": _name(sections), RECORD: how})
     adapted = folder / "model.pt"
     if not adapted.is_file():
-        _train(folder, weights, known, learning_rate=learning_rate, seed=seed, steps=steps, **settings)
+        _train(folder, weights, labelling, learning_rate=learning_rate, seed=seed, steps=steps, **settings)
     shares = _compare(folder / "data", score(adapted, "comparing"), folder / "before_after.jpg")
     command = ["python", "-m", "monai.bundle", "run", "inference", "--config_file", "configs/inference.json"]
     command += ["--dataset_dir", sections, "--checkpoint", str(Path(output) / "model.pt")]
@@ -267,8 +273,9 @@ def _write_labels(scored: Iterator[Region], threshold: float, folder: Path, stat
     write_list({**stated, "ignore_value": UNKNOWN, "training": items, "validation": items}, folder)
 
 
-def _train(folder: Path, weights: Path, known: Mapping[str, Any], steps: int, **settings: Any) -> None:
+def _train(folder: Path, weights: Path, teacher: Path, steps: int, **settings: Any) -> None:
     """Train on the labels, and write the weights with a record of how sections have to be seen."""
+    known = settings_of_weights(teacher)  # which saw the whole sections
     record = train(
         "train",
         "train_shipped",
@@ -286,6 +293,9 @@ def _train(folder: Path, weights: Path, known: Mapping[str, Any], steps: int, **
     thresholds = {"threshold": THRESHOLD, "threshold_without_crf": THRESHOLD}
     content = {key: value for key, value in read_record(trained).items() if key not in OF_ITSELF}
     content["settings"] = {**content["settings"], **own, **thresholds}
+    if teacher != weights:
+        content["teacher_sha256"] = sha256_of(teacher)
+    content["training_data"] = {**read_record(teacher).get("training_data", {}), **content["training_data"]}
     note = "adapted without labels: python -m bundle adapt"
     save_weights(read_weights(trained), folder / "model.pt", {**content, "machine": record["machine"], "note": note})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .ensemble import Ensemble
 from .fusion_fcn import FusionFCN
 from .inception_upsampling import InceptionUpsampling
 from .precision import gains_from_amp
@@ -12,6 +13,7 @@ from .unet import UNet
 
 __all__ = [
     "DilatedResNet50",
+    "Ensemble",
     "FusionFCN",
     "InceptionUpsampling",
     "PyramidPooling",

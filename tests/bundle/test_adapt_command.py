@@ -73,6 +73,28 @@ def test_weights_come_with_a_record_and_a_picture(stack: Path, tmp_path: Path, c
     assert {file: file.stat().st_mtime_ns for file in changed} == changed
 
 
+@pytest.mark.slow
+def test_a_teacher_labels_what_other_weights_are_trained_on(stack: Path, tmp_path: Path) -> None:
+    teacher, known = tmp_path / "teacher.pt", settings_of_weights(UNET)
+    all_of_it = read_weights(UNET)  # which finds mitochondria everywhere
+    all_of_it["unet.final_conv.1.bias"] = torch.tensor([-9.0, 9.0])
+    all_of_it["unet.final_conv.1.weight"] *= 0
+    save_weights(all_of_it, teacher, {"settings": {**known, "equalize": "section"}, "training_data": {"mine": "none"}})
+    arguments: dict[str, Any] = {
+        **{"checkpoint": str(UNET), "teacher": str(teacher), "pixel_size": 5, "regions": 1},
+        **{"steps": 5, "patch_size": 64, "num_workers": 0},
+    }
+    adapt(str(stack), output=str(tmp_path / "mine"), **arguments)
+    (label,) = (tmp_path / "mine" / "data" / "labels").iterdir()
+    assert (imread(label) != 0).all()
+    record = read_record(tmp_path / "mine" / "model.pt")
+    assert record["settings"]["equalize"] == "section"  # as the teacher saw the regions
+    assert record["teacher_sha256"] == sha256_of(teacher)
+    assert {"mine", "stack", *read_record(UNET)["training_data"]} == record["training_data"].keys()
+    with pytest.raises(FileExistsError, match="mine was made with other arguments; choose another --output"):
+        adapt(str(stack), output=str(tmp_path / "mine"), **{**arguments, "teacher": None})
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -81,6 +103,7 @@ def test_weights_come_with_a_record_and_a_picture(stack: Path, tmp_path: Path, c
         ({"steps": 7}, "steps must be a multiple of the 5 epochs, but got 7"),
         ({"use_crf": True}, "--use_crf cannot be given here"),
         ({"checkpoint": "nowhere.pt"}, r"nowhere\.pt"),
+        ({"teacher": "nobody.pt"}, r"nobody\.pt"),
     ],
 )
 def test_mistakes(stack: Path, tmp_path: Path, change: dict, message: str) -> None:
