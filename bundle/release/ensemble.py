@@ -11,7 +11,7 @@ import torch
 
 from bundle.data.combine import check_choice, check_sets
 from bundle.release.average import count_scores, judge
-from bundle.release.publish import CHECK, mean_logit
+from bundle.release.publish import CHECK, halve, mean_logit
 from bundle.runs import config_names, hardware, reject_overrides, settings_of_weights
 from scripts.handlers.loading import read_weights
 from scripts.io import require_writable
@@ -28,7 +28,8 @@ def ensemble(*data: str, fusion_fcn: str, unet: str, output: str, part: str = "v
     """Join weights of a Fusion FCN and of a U-Net into those of their ensemble, see `scripts.networks.Ensemble`.
 
     The threshold is the one that is best for the sets together. The parameters of the CRF and the threshold with it are
-    those of the Fusion FCN until `python -m bundle tune_crf --write` chooses others. The test parts are not looked at.
+    those of the Fusion FCN until `python -m bundle tune_crf --write` chooses others. The weights are written in half
+    precision, and what is said of them is measured with these. The test parts are not looked at.
 
     Args:
         *data: folders of sets with a `datalist.json` that has the part.
@@ -42,7 +43,8 @@ def ensemble(*data: str, fusion_fcn: str, unet: str, output: str, part: str = "v
         The Jaccard index of each set without the CRF, and the threshold.
 
     Raises:
-        ValueError: an argument is out of its range, or the two networks do not fit together.
+        ValueError: an argument is out of its range, the two networks do not fit together, or a weight does not fit into
+            half precision.
         RuntimeError: from the configs, with the cause chained.
         OSError: a file cannot be read or written.
     """
@@ -55,7 +57,8 @@ def ensemble(*data: str, fusion_fcn: str, unet: str, output: str, part: str = "v
     require_writable(target.parent)
     members = {"fusion_fcn": fusion_fcn, "unet": unet}
     known = {name: settings_of_weights(path, name) for name, path in members.items()}
-    weights = {f"{name}.{key}": value for name, path in members.items() for key, value in read_weights(path).items()}
+    read = {f"{name}.{key}": value for name, path in members.items() for key, value in read_weights(path).items()}
+    weights = halve(read)
     _require_pair(members, known)
     needed = known["fusion_fcn"] | {
         "network_class": f"scripts.networks.{Ensemble.__name__}",
@@ -65,6 +68,7 @@ def ensemble(*data: str, fusion_fcn: str, unet: str, output: str, part: str = "v
     found = judge(count_scores(configs, weights, needed, folders, part=part, **settings))
     record = {
         "settings": needed | {"threshold_without_crf": found["threshold"]},
+        "precision": "float16",
         "training_data": {
             name: terms
             for path in members.values()

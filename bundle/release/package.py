@@ -37,6 +37,8 @@ PATTERNS = (
     "models/model.json",
     "models/unet/model.pt",
     "models/unet/model.json",
+    "models/ensemble/model.pt",
+    "models/ensemble/model.json",
     "models/synthetic/model.pt",
     "models/synthetic/model.json",
     "models/synthetic/unet/model.pt",
@@ -46,6 +48,7 @@ PATTERNS = (
 WEIGHTS = (
     "models/model.pt",
     "models/unet/model.pt",
+    "models/ensemble/model.pt",
     "models/synthetic/model.pt",
     "models/synthetic/unet/model.pt",
 )

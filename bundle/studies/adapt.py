@@ -40,6 +40,9 @@ PLACES = 8
 UNKNOWN = 128
 """In the labels."""
 
+SCALES = (0.8, 1.25)
+"""At which the training shows patches: those of one stack have one pixel size."""
+
 THRESHOLD = 0.5
 """Of the new weights: what they were taught is cut at the threshold of the old ones."""
 
@@ -285,7 +288,7 @@ def _train(folder: Path, weights: Path, teacher: Path, steps: int, **settings: A
             **{"dataset_dir": str(folder / "data"), "batch_size": BATCH, "val_interval": EPOCHS, "use_crf": False},
             # the regions were equalised with the whole of their sections
             **{"patches_per_epoch": steps * BATCH // EPOCHS, "equalize": "none", "equalize_clip": [0.0, 1.0]},
-            **{"init_checkpoint": str(weights), **settings},
+            **{"init_checkpoint": str(weights), "scale_range": list(SCALES), **settings},
         },
     )
     trained = folder / "run" / "model.pt"

@@ -12,6 +12,7 @@ import torch
 from bundle.release.ensemble import ensemble
 from bundle.release.publish import mean_logit
 from bundle.runs import load_network, score
+from scripts.handlers.loading import read_weights
 from scripts.networks import FusionFCN, UNet
 from scripts.weights import default_settings, read_record, save_weights, sha256_of
 
@@ -30,7 +31,7 @@ def _save(path: Path, network: torch.nn.Module, width: float, **settings: Any) -
         },
         "training_data": {name: "CC0-1.0"},
     }
-    save_weights({key: value.half() for key, value in network.state_dict().items()}, path, record)
+    save_weights(network.state_dict(), path, record)
     return str(path)
 
 
@@ -57,6 +58,7 @@ def test_it_scores_by_the_mean_of_both_and_says_what_it_was_made_of(
     assert record["training_data"] == {"FusionFCN": "CC0-1.0", "UNet": "CC0-1.0"}
     assert record["ensemble"] == {name: {"file": file, "sha256": sha256_of(file)} for name, file in members.items()}
     assert record["check"]["mean_logit"] == mean_logit(load_network(weights))
+    assert {value.dtype for value in read_weights(weights).values()} == {torch.float16, torch.int64}
     assert f"phantom: {record['validation']['jaccard']['phantom']:.3f}" in text
     data = {"part": "validation", "dataset_dir": str(tiny_phantom), "overlap": 0.5, **how}
     one, other, both = (
