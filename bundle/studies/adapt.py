@@ -88,7 +88,7 @@ def adapt(
     channel: int | None = None,
     regions: int = 16,
     steps: int = 300,
-    learning_rate: float = 1e-3,
+    learning_rate: float = 5e-4,
     seed: int = 0,
     **settings: Any,
 ) -> str:
