@@ -20,6 +20,9 @@ from scripts.weights import git_revision, read_record, record_path, save_weights
 
 __all__ = ["ensemble"]
 
+ORIGINS = ("seed", "commit", "date", "average")
+"""Of the record of each network."""
+
 SHARED = ("downsampling", "network_pixel_size", "equalize", "equalize_clip")
 """Settings in which two networks that look at the same sections have to agree."""
 
@@ -77,7 +80,7 @@ def ensemble(*data: str, fusion_fcn: str, unet: str, output: str, part: str = "v
         "commit": git_revision(),
         "date": str(date.today()),
         "machine": hardware(),
-        "ensemble": {name: {"file": path, "sha256": sha256_of(path)} for name, path in members.items()},
+        "ensemble": {name: _origin(path) for name, path in members.items()},
         part: found,
         "check": {"input": CHECK, "mean_logit": mean_logit(_network(weights, needed))},
     }
@@ -87,6 +90,12 @@ def ensemble(*data: str, fusion_fcn: str, unet: str, output: str, part: str = "v
         f"Jaccard over all pixels of the {part} parts, without CRF, threshold {found['threshold']:.2f}\n{scores}"
         f"Weights: {target}, record: {record_path(target)}"
     )
+
+
+def _origin(path: str) -> dict[str, Any]:
+    """Say where weights come from, as far as their record does."""
+    record = read_record(path)
+    return {"file": path, "sha256": sha256_of(path), **{key: record[key] for key in ORIGINS if key in record}}
 
 
 def _network(weights: Mapping[str, torch.Tensor], needed: Mapping[str, Any]) -> Ensemble:

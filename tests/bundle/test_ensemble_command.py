@@ -30,6 +30,7 @@ def _save(path: Path, network: torch.nn.Module, width: float, **settings: Any) -
             **settings,
         },
         "training_data": {name: "CC0-1.0"},
+        "seed": 3,
     }
     save_weights(network.state_dict(), path, record)
     return str(path)
@@ -56,7 +57,8 @@ def test_it_scores_by_the_mean_of_both_and_says_what_it_was_made_of(
     assert record["settings"]["overlap"] == 0.5
     assert {key: record["settings"][key] for key in SEEN} == SEEN
     assert record["training_data"] == {"FusionFCN": "CC0-1.0", "UNet": "CC0-1.0"}
-    assert record["ensemble"] == {name: {"file": file, "sha256": sha256_of(file)} for name, file in members.items()}
+    origins = {name: {"file": file, "sha256": sha256_of(file), "seed": 3} for name, file in members.items()}
+    assert record["ensemble"] == origins
     assert record["check"]["mean_logit"] == mean_logit(load_network(weights))
     assert {value.dtype for value in read_weights(weights).values()} == {torch.float16, torch.int64}
     assert f"phantom: {record['validation']['jaccard']['phantom']:.3f}" in text

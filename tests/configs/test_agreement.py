@@ -115,6 +115,7 @@ def test_a_config_opens_with_headings_and_is_short(name: str) -> None:
     [
         ("models/model.pt", "FusionFCN", 0.5),
         ("models/unet/model.pt", "UNet", 0.25),
+        ("models/ensemble/model.pt", "Ensemble", 0.5),
         ("models/synthetic/model.pt", "FusionFCN", 0.5),
         ("models/synthetic/unet/model.pt", "UNet", 0.25),
     ],
