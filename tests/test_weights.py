@@ -117,6 +117,6 @@ def test_what_overrides_a_record() -> None:
     assert overridden(config, {**record, "file": None}) == []
 
 
-@pytest.mark.parametrize("folder", ["", "unet", "synthetic", "synthetic/unet"])
+@pytest.mark.parametrize("folder", ["", "unet", "ensemble", "synthetic", "synthetic/unet"])
 def test_shipped_weights_have_their_records(folder: str) -> None:
     assert read_record(ROOT / "models" / folder / "model.pt")["settings"].keys() == default_settings().keys()
