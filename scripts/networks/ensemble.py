@@ -58,5 +58,6 @@ class Ensemble(nn.Module):
             Logits, (batch, out_channels, W, H), in float32: logarithms of the mean of the probabilities.
         """
         # under autocast too: a logarithm near 0 is the probability of a pixel that is certain
-        first, second = (network(x).float().log_softmax(dim=1) for network in (self.fusion_fcn, self.unet))
+        first = self.fusion_fcn(x).float().log_softmax(dim=1)
+        second = self.unet(x).float().log_softmax(dim=1)
         return torch.logaddexp(first, second) - math.log(2)

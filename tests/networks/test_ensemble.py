@@ -51,3 +51,10 @@ def test_folded_it_scores_the_same(network: Ensemble) -> None:
     image = torch.rand(1, 1, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(fuse_conv_bn(network)(image), network(image), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_torchscript_scores_the_same(network: Ensemble) -> None:
+    image = torch.rand(1, 1, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(torch.jit.script(network)(image), network(image))
