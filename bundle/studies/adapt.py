@@ -147,7 +147,9 @@ def adapt(
     if not (folder / "data").is_dir():
         with filled(folder / "data") as made:
             threshold = settings_of_weights(labelling)["threshold_without_crf"]
-            _write_labels(score(labelling, "labelling"), threshold, made, {"name": _name(sections), RECORD: how})
+            _write_labels(
+                score(labelling, "labelling", augmented=True), threshold, made, {"name": _name(sections), RECORD: how}
+            )
     adapted = folder / "model.pt"
     if not adapted.is_file():
         _train(folder, weights, labelling, learning_rate=learning_rate, seed=seed, steps=steps, **settings)
@@ -204,8 +206,9 @@ def _scored(
     settings: Mapping[str, Any],
     weights: Path,
     title: str,
+    augmented: bool = False,
 ) -> Iterator[Region]:
-    """Let weights score regions of each section, as many as have place in it, by the mean of several views."""
+    """Let weights score regions of each section, as many as have place in it, by one view or the mean of several."""
     own = settings_for("inference", **settings)
     own.pop("patch_size", None)  # of the training; the inference has its own windows
     workflow = prepare(
@@ -219,7 +222,7 @@ def _scored(
                 "$scripts.io.check_pixel_sizes(@sections, @pixel_size, @network_pixel_size)",
                 "$scripts.io.check_sections(@pending, leave_out_constant=True)",
             ],
-            **{"checkpoint": str(weights), "pixel_size": pixel_size, "test_time_augmentation": True, **own},
+            **{"checkpoint": str(weights), "pixel_size": pixel_size, "test_time_augmentation": augmented, **own},
         },
     )
     get = workflow.parser.get_parsed_content
