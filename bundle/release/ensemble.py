@@ -60,9 +60,10 @@ def ensemble(*data: str, fusion_fcn: str, unet: str, output: str, part: str = "v
     require_writable(target.parent)
     members = {"fusion_fcn": fusion_fcn, "unet": unet}
     known = {name: settings_of_weights(path, name) for name, path in members.items()}
+    _require_pair(members, known)
     read = {f"{name}.{key}": value for name, path in members.items() for key, value in read_weights(path).items()}
     weights = halve(read)
-    _require_pair(members, known)
+    records = {name: read_record(path) for name, path in members.items()}
     needed = known["fusion_fcn"] | {
         "network_class": f"scripts.networks.{Ensemble.__name__}",
         "overlap": max(one["overlap"] for one in known.values()),
@@ -73,14 +74,12 @@ def ensemble(*data: str, fusion_fcn: str, unet: str, output: str, part: str = "v
         "settings": needed | {"threshold_without_crf": found["threshold"]},
         "precision": "float16",
         "training_data": {
-            name: terms
-            for path in members.values()
-            for name, terms in read_record(path).get("training_data", {}).items()
+            name: terms for one in records.values() for name, terms in one.get("training_data", {}).items()
         },
         "commit": git_revision(),
         "date": str(date.today()),
         "machine": hardware(),
-        "ensemble": {name: _origin(path) for name, path in members.items()},
+        "ensemble": {name: _origin(path, records[name]) for name, path in members.items()},
         part: found,
         "check": {"input": CHECK, "mean_logit": mean_logit(_network(weights, needed))},
     }
@@ -92,9 +91,8 @@ def ensemble(*data: str, fusion_fcn: str, unet: str, output: str, part: str = "v
     )
 
 
-def _origin(path: str) -> dict[str, Any]:
+def _origin(path: str, record: Mapping[str, Any]) -> dict[str, Any]:
     """Say where weights come from, as far as their record does."""
-    record = read_record(path)
     return {"file": path, "sha256": sha256_of(path), **{key: record[key] for key in ORIGINS if key in record}}
 
 
