@@ -28,6 +28,14 @@ def test_label_says_what_the_network_finds_in_tissue() -> None:
     assert pseudo_label(probability, tissue, 0.3).tolist() == [[0, 0, 255], [255, 255, 128]]
 
 
+def test_label_leaves_out_what_is_too_small_for_a_mitochondrion() -> None:
+    probability = np.zeros((9, 9), np.float32)
+    probability[:2, :3] = probability[5:, 5:] = 1
+    tissue = np.ones((9, 9), bool)
+    for min_area, expected in ((0, 22), (6, 22), (6.1, 16), (16, 16), (17, 0)):
+        assert (pseudo_label(probability, tissue, 0.5, min_area) == 255).sum() == expected
+
+
 @pytest.fixture(scope="module")
 def stack(tiny_phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sections alone, which state their pixel size by nothing."""

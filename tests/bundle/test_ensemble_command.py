@@ -73,6 +73,36 @@ def test_it_scores_by_the_mean_of_both_and_says_what_it_was_made_of(
     assert {tuple(np.unique(section.label)) for section in both} == {(False, True)}
 
 
+def test_a_given_threshold_needs_no_labels(members: dict[str, str], tmp_path: Path) -> None:
+    text = ensemble(**members, output=str(tmp_path / "both"), threshold=0.4)
+    record = read_record(tmp_path / "both.pt")
+    assert {key: record["settings"][key] for key in ("threshold", "threshold_without_crf")} == {
+        "threshold": 0.4,
+        "threshold_without_crf": 0.4,
+    }
+    assert "validation" not in record
+    assert text == f"Weights: {tmp_path / 'both.pt'}, record: {tmp_path / 'both.json'}"
+    assert record["check"]["mean_logit"] == mean_logit(load_network(tmp_path / "both.pt"))
+
+
+@pytest.mark.parametrize(
+    ("data", "change", "message"),
+    [
+        ([], {}, "name the folder of at least one set"),
+        (["data"], {"threshold": 0.5}, r"nothing is scored with a given threshold, so \['data'\] are of no use"),
+        ([], {"threshold": 0.5, "amp": False}, r"nothing is scored .* \['amp'\] are of no use"),
+        ([], {"threshold": 1.0}, "threshold must lie between 0 and 1, but got 1.0"),
+        ([], {"threshold": "high"}, "threshold must lie between 0 and 1, but got 'high'"),
+    ],
+)
+def test_a_threshold_is_chosen_or_given(
+    members: dict[str, str], tmp_path: Path, data: list[str], change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        ensemble(*data, **members, output=str(tmp_path / "both"), **change)
+    assert not (tmp_path / "both.pt").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
