@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import ceil, prod
+from math import ceil, inf, prod
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,8 @@ PLACES = 8
 UNKNOWN = 128
 """In the labels."""
 
-SMALLEST = 20_000.0
-"""Of what is learnt, in square nanometres: a disc 160 nm wide. What is smaller is a vesicle or a speck more often."""
+SQUARE_MICROMETRE = 1e6
+"""In square nanometres."""
 
 SCALES = (0.8, 1.25)
 """At which the training shows patches: those of one stack have one pixel size."""
@@ -91,6 +91,7 @@ def adapt(
     pixel_size: float | None = None,
     channel: int | None = None,
     regions: int = 16,
+    min_area: float = 0.01,
     steps: int = 300,
     learning_rate: float = 5e-4,
     seed: int = 0,
@@ -114,6 +115,8 @@ def adapt(
         pixel_size: of the sections in nanometres, where they do not state it.
         channel: which to read where files have several, from 0.
         regions: about how many to train on, of 512 pixels of the network a side, spread evenly over the sections.
+        min_area: of a mitochondrion in square micrometres: what is found and smaller (0.01 is a disc 113 nm wide) is
+            learnt as background.
         steps: of the training, with 4 patches in a step; a multiple of 5.
         learning_rate: at its start.
         seed: of the regions and the trainings.
@@ -130,6 +133,8 @@ def adapt(
     """
     check_arguments(output, {"regions": (regions, 1), "seed": (seed, 0)}, {})
     check_steps(steps)
+    if isinstance(min_area, bool) or not isinstance(min_area, int | float) or not 0 <= min_area < inf:
+        raise ValueError(f"min_area must be a number of square micrometres from 0 on, but got {min_area!r}")
     reject_overrides(settings, *MADE_HERE)
     found = find_sections(sections, channel, results=False)
     chosen = spread(found, regions)
@@ -143,7 +148,7 @@ def adapt(
         **({} if teacher is None else {"teacher_sha256": sha256_of(labelling)}),
         "arguments": {
             **{"pixel_size": pixel_size, "channel": channel, "regions": regions, "steps": steps},
-            **{"learning_rate": learning_rate, "seed": seed, "settings": settings},
+            **{"min_area": min_area, "learning_rate": learning_rate, "seed": seed, "settings": settings},
         },
     }
     _require_same(folder, how)
@@ -151,9 +156,8 @@ def adapt(
     if not (folder / "data").is_dir():
         with filled(folder / "data") as made:
             threshold = settings_of_weights(labelling)["threshold_without_crf"]
-            _write_labels(
-                score(labelling, "labelling", augmented=True), threshold, made, {"name": _name(sections), RECORD: how}
-            )
+            stated = {"name": _name(sections), RECORD: how}
+            _write_labels(score(labelling, "labelling", augmented=True), threshold, min_area, made, stated)
     adapted = folder / "model.pt"
     if not adapted.is_file():
         _train(folder, weights, labelling, learning_rate=learning_rate, seed=seed, steps=steps, **settings)
@@ -267,13 +271,16 @@ def _place(tissue: NDArray[np.bool_], side: NDArray[np.int_], generator: np.rand
     return best
 
 
-def _write_labels(scored: Iterator[Region], threshold: float, folder: Path, stated: Mapping[str, Any]) -> None:
+def _write_labels(
+    scored: Iterator[Region], threshold: float, min_area: float, folder: Path, stated: Mapping[str, Any]
+) -> None:
     """Write regions and what the network says of them as a set to train on."""
     items, positive = [], False
     for kind in ("images", "labels"):
         (folder / kind).mkdir()
     for number, region in enumerate(scored):
-        label = pseudo_label(region.probability, region.tissue, threshold, SMALLEST / prod(region.pixel_size))
+        pixels = min_area * SQUARE_MICROMETRE / prod(region.pixel_size)
+        label = pseudo_label(region.probability, region.tissue, threshold, pixels)
         positive |= bool((label == 255).any())
         item = {"image": f"images/{number:04d}.png", "label": f"labels/{number:04d}.png"}
         write_section(folder / item["image"], np.rint(region.image * 65535).astype(np.uint16))

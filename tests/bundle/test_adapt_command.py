@@ -109,6 +109,8 @@ def test_a_teacher_labels_what_other_weights_are_trained_on(stack: Path, tmp_pat
         ({"regions": 0}, "regions must be a whole number from 1 on, but got 0"),
         ({"seed": -1}, "seed must be a whole number from 0 on, but got -1"),
         ({"steps": 7}, "steps must be a multiple of the 5 epochs, but got 7"),
+        ({"min_area": -1}, "min_area must be a number of square micrometres from 0 on, but got -1"),
+        ({"min_area": "small"}, "min_area must be a number of square micrometres from 0 on, but got 'small'"),
         ({"use_crf": True}, "--use_crf cannot be given here"),
         ({"checkpoint": "nowhere.pt"}, r"nowhere\.pt"),
         ({"teacher": "nobody.pt"}, r"nobody\.pt"),
